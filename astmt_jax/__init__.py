@@ -1,0 +1,1 @@
+"""Attentive Single-Tasking of Multiple Tasks (ASTMT, CVPR 2019) in JAX and Flax."""

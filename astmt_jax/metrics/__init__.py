@@ -1,0 +1,1 @@
+"""Metrics: accumulators that take one image at a time."""

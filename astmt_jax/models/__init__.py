@@ -1,0 +1,1 @@
+"""Network modules: each is written for one task."""

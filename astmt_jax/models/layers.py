@@ -1,0 +1,191 @@
+"""Building blocks of all networks, and the two variable types that tasks own.
+
+Every module is written for one task. A variable that each task owns is a `TaskParam` or a
+`TaskStat`; `network.py` stacks those over tasks and broadcasts everything else.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+
+
+class TaskParam(nnx.Param):
+    """A trained variable that each task owns."""
+
+
+class TaskStat(nnx.BatchStat):
+    """A running statistic that each task owns."""
+
+
+class FrozenParam(nnx.Variable):
+    """A shared weight that is loaded but never trained."""
+
+
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.1  # weight of the new batch, PyTorch's convention
+
+
+class Conv(nnx.Module):
+    """2-D convolution with symmetric padding, `dilation * (kernel_size // 2)`, NHWC and HWIO.
+
+    Weights start as N(0, 0.01), as the reference implementation's; the bias as 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        use_bias: bool = False,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.kernel = nnx.Param(0.01 * jax.random.normal(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
+        self.stride = stride
+        self.dilation = dilation
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, in) -> (B, ceil(H / stride), ceil(W / stride), out)."""
+        y = convolve(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self)
+        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
+
+
+def convolve(x: jax.Array, kernel: jax.Array, conv: Conv) -> jax.Array:
+    """Convolves with `conv`'s stride and dilation; a 1x1 kernel is a matrix product."""
+    size = kernel.shape[0]
+    if size == 1:
+        return pointwise(x[:, :: conv.stride, :: conv.stride], kernel[0, 0])
+    padding = conv.dilation * (size // 2)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(conv.stride, conv.stride),
+        padding=((padding, padding), (padding, padding)),
+        rhs_dilation=(conv.dilation, conv.dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """1x1 convolution (..., in) x (in, out) -> (..., out).
+
+    As a matrix product it stays one under `vmap` over per-task kernels, where a convolution
+    would become a slow grouped one; on CPUs it is faster even without.
+    """
+    return jnp.einsum("...c,cd->...d", x, kernel)
+
+
+class Adapter(nnx.Module):
+    """Residual adapter: a per-task 1x1 convolution without bias that starts at 0."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, dtype=jnp.float32):
+        self.kernel = TaskParam(jnp.zeros((in_channels, out_channels)))
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, in) -> (B, H, W, out)."""
+        return pointwise(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
+
+
+class BatchNorm(nnx.Module):
+    """Batch norm over all but the last axis, with PyTorch's momentum and unbiased running variance.
+
+    Args:
+      channels: size of the last axis.
+      ownership: 'per_task', 'shared', or 'frozen' (shared; scale and bias are not trained).
+
+    Statistics are computed in at least float32 whatever the input's dtype, which the output keeps.
+    """
+
+    def __init__(self, channels: int, ownership: str):
+        param, stat = {
+            "per_task": (TaskParam, TaskStat),
+            "shared": (nnx.Param, nnx.BatchStat),
+            "frozen": (FrozenParam, nnx.BatchStat),
+        }[ownership]
+        self.scale = param(jnp.ones(channels))
+        self.bias = param(jnp.zeros(channels))
+        self.mean = stat(jnp.zeros(channels))
+        self.var = stat(jnp.ones(channels))
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
+        mean, var = self._batch_statistics(x) if train else (self.mean[...], self.var[...])
+        scale = self.scale[...] * lax.rsqrt(var + BATCH_NORM_EPSILON)
+        y = (x.astype(scale.dtype) - mean) * scale + self.bias[...]
+        return y.astype(x.dtype)
+
+    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        axes = tuple(range(x.ndim - 1))
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean = jnp.mean(x, axes)
+        var = jnp.mean(jnp.square(x - mean), axes)
+        count = x.size // x.shape[-1]
+        self._record(self.mean, mean)
+        self._record(self.var, var * (count / max(count - 1, 1)))
+        return mean, var
+
+    def _record(self, running: nnx.Variable, batch: jax.Array) -> None:
+        batch = lax.stop_gradient(batch).astype(running[...].dtype)
+        running[...] = (1 - BATCH_NORM_MOMENTUM) * running[...] + BATCH_NORM_MOMENTUM * batch
+
+
+class SqueezeExcite(nnx.Module):
+    """Squeeze-and-excitation: channels are scaled by a gate computed from their global averages.
+
+    Args:
+      channels: of the input and of the output.
+      reduction: the gate's hidden layer has `channels // reduction` units.
+      per_task: whether each task owns the weights (else they are shared).
+
+    Linear weights start Kaiming-normal (fan-in), biases 0.
+    """
+
+    def __init__(
+        self, channels: int, reduction: int, *, per_task: bool, dtype=jnp.float32, rngs: nnx.Rngs
+    ):
+        param = TaskParam if per_task else nnx.Param
+        key = rngs.task if per_task else rngs.params
+        hidden = channels // reduction
+        kaiming = jax.nn.initializers.he_normal()
+        self.reduce_kernel = param(kaiming(key(), (channels, hidden)))
+        self.reduce_bias = param(jnp.zeros(hidden))
+        self.expand_kernel = param(kaiming(key(), (hidden, channels)))
+        self.expand_bias = param(jnp.zeros(channels))
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        squeezed = jnp.mean(x, axis=(1, 2))
+        hidden = jax.nn.relu(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
+        gate = jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
+        return x * gate[:, None, None, :]
+
+    def _linear(self, x: jax.Array, kernel: nnx.Variable, bias: nnx.Variable) -> jax.Array:
+        return pointwise(x, kernel[...].astype(self.dtype)) + bias[...].astype(self.dtype)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """3x3 maximum with stride 2 and padding 1: (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), C)."""
+    return lax.reduce_window(
+        x,
+        np.array(-np.inf, x.dtype),
+        lax.max,
+        window_dimensions=(1, 3, 3, 1),
+        window_strides=(1, 2, 2, 1),
+        padding=((0, 0), (1, 1), (1, 1), (0, 0)),
+    )
+
+
+def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Bilinear interpolation with half-pixel centres: (B, h, w, C) -> (B, *size, C)."""
+    shape = (x.shape[0], *size, x.shape[-1])
+    return jax.image.resize(x, shape, method="bilinear", antialias=False)

@@ -1,0 +1,240 @@
+"""The network: a trunk written for one task, run for one task or for all of them.
+
+What each task owns (`TaskParam`, `TaskStat`) is stored stacked, with a leading axis of one entry a
+task. Running one task takes a slice; running all is `jax.vmap` over that axis with everything else
+broadcast, so that the shared convolutions see one batch of T * B images and whatever does not
+depend on the task is computed once. Prediction layers differ in width, so they are a dict of small
+layers behind the trunk.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from astmt_jax.models import layers
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.decoder import DeepLabDecoder
+from astmt_jax.models.discriminator import Discriminator
+from astmt_jax.models.resnet import ResNet
+from astmt_jax.tasks import Task
+
+VARIABLE_TYPES = (
+    layers.TaskParam,
+    layers.TaskStat,
+    layers.FrozenParam,
+    nnx.Param,
+    nnx.BatchStat,
+)  # subclasses before their bases; exhaustive, so that a stray variable raises
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """Trained variables, as nested dicts of arrays.
+
+    Attributes:
+      shared: used by every task.
+      task: owned by each task; leading axis T, or none in the view of one task.
+      heads: prediction layers by task name.
+      discriminator: empty without a discriminator.
+    """
+
+    shared: dict
+    task: dict
+    heads: dict[str, dict]
+    discriminator: dict
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """Variables that the optimizer does not train, as nested dicts of arrays.
+
+    Attributes:
+      shared: running statistics of shared batch norms.
+      task: running statistics owned by each task; leading axis T, or none in one task's view.
+      frozen: weights that are loaded but never trained.
+    """
+
+    shared: dict
+    task: dict
+    frozen: dict
+
+
+def one_task(variables: Params | Stats, index: int | jax.Array) -> Params | Stats:
+    """The view of one task: its slice of `task`; `index` may be traced."""
+    return dataclasses.replace(variables, task=jax.tree.map(lambda x: x[index], variables.task))
+
+
+class Trunk(nnx.Module):
+    """Encoder and decoder: images to the features that the prediction layer reads."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs):
+        self.encoder = ResNet(config, rngs)
+        self.decoder = DeepLabDecoder(
+            self.encoder.low_channels, self.encoder.high_channels, config, rngs
+        )
+
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        low, high = self.encoder(images, train=train)
+        return self.decoder(low, high, train=train)
+
+
+class Network:
+    """Static description of a network; its variables are passed to every method.
+
+    Args:
+      config: architecture.
+      tasks: in the order of the task axis.
+      discriminator: its settings; None or weight 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        tasks: tuple[Task, ...],
+        discriminator: DiscriminatorConfig | None = None,
+    ):
+        self.config = config
+        self.tasks = tasks
+        self.names = tuple(task.name for task in tasks)
+        self._trunk_graph = nnx.graphdef(nnx.eval_shape(lambda: self._new_trunk(nnx.Rngs(params=0, task=1))))
+        self._head_graphs = {
+            task.name: nnx.graphdef(nnx.eval_shape(lambda t=task: self._new_head(t, nnx.Rngs(0))))
+            for task in tasks
+        }
+        self._discriminator_config = None
+        if discriminator is not None and discriminator.weight > 0 and len(tasks) > 1:
+            self._discriminator_config = discriminator
+            self._discriminator_graph = nnx.graphdef(
+                nnx.eval_shape(lambda: self._new_discriminator(nnx.Rngs(0)))
+            )
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether gradients of several tasks are told apart; one task has nothing to tell."""
+        return self._discriminator_config is not None
+
+    def _new_trunk(self, rngs: nnx.Rngs) -> Trunk:
+        return Trunk(self.config, rngs)
+
+    def _new_head(self, task: Task, rngs: nnx.Rngs) -> layers.Conv:
+        return layers.Conv(
+            self.config.decoder_width,
+            task.channels,
+            1,
+            use_bias=True,
+            dtype=self.config.compute_dtype,
+            rngs=rngs,
+        )
+
+    def _new_discriminator(self, rngs: nnx.Rngs) -> Discriminator:
+        # The gradients it reads are float32 at least, whatever the network computes in.
+        dtype = jnp.promote_types(self.config.compute_dtype, jnp.float32)
+        return Discriminator(
+            self.config.decoder_width, len(self.tasks), self._discriminator_config, rngs, dtype
+        )
+
+    def init(self, key: jax.Array) -> tuple[Params, Stats]:
+        """Initial variables in float32; `key` is a typed PRNG key."""
+        shared_key, task_key, heads_key, discriminator_key = jax.random.split(key, 4)
+
+        def trunk_variables(key):
+            trunk = self._new_trunk(nnx.Rngs(params=shared_key, task=key))
+            return tuple(nnx.to_pure_dict(s) for s in nnx.split(trunk, *VARIABLE_TYPES)[1:])
+
+        task, task_stats, frozen, shared, shared_stats = jax.vmap(
+            trunk_variables, out_axes=(0, 0, None, None, None)
+        )(jax.random.split(task_key, len(self.tasks)))
+        head_keys = jax.random.split(heads_key, len(self.tasks))
+        heads = {
+            task_.name: nnx.to_pure_dict(nnx.state(self._new_head(task_, nnx.Rngs(head_key))))
+            for task_, head_key in zip(self.tasks, head_keys, strict=True)
+        }
+        discriminator = {}
+        if self.has_discriminator:
+            module = self._new_discriminator(nnx.Rngs(discriminator_key))
+            discriminator = nnx.to_pure_dict(nnx.state(module))
+        return (
+            Params(shared=shared, task=task, heads=heads, discriminator=discriminator),
+            Stats(shared=shared_stats, task=task_stats, frozen=frozen),
+        )
+
+    def task_features(
+        self, params: Params, stats: Stats, images: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, Stats]:
+        """Runs the trunk for one task, given as its view (see `one_task`).
+
+        Args:
+          params: view of one task.
+          stats: view of one task.
+          images: (B, H, W, 3) float32, scaled as the network was trained.
+          train: use the batch's statistics and record them.
+
+        Returns:
+          Features (B, H/4, W/4, decoder_width) and the statistics after this batch.
+        """
+        trunk = nnx.merge(
+            self._trunk_graph, params.task, stats.task, stats.frozen, params.shared, stats.shared
+        )
+        features = trunk(images, train=train)
+        _, _, task, _, _, shared = nnx.split(trunk, *VARIABLE_TYPES)
+        return features, dataclasses.replace(
+            stats, task=nnx.to_pure_dict(task), shared=nnx.to_pure_dict(shared)
+        )
+
+    def features(
+        self, params: Params, stats: Stats, images: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, Stats]:
+        """Runs the trunk for all tasks at once.
+
+        Returns:
+          Features (T, B, H/4, W/4, decoder_width) and the statistics after this batch. Shared
+          statistics become the mean over tasks of what each task alone would have left.
+        """
+
+        def run(task_params, task_stats):
+            return self.task_features(
+                dataclasses.replace(params, task=task_params),
+                dataclasses.replace(stats, task=task_stats),
+                images,
+                train=train,
+            )
+
+        features, new = jax.vmap(run, axis_size=len(self.tasks))(params.task, stats.task)
+        shared = jax.tree.map(lambda x: jnp.mean(x, axis=0), new.shared)
+        return features, dataclasses.replace(new, shared=shared, frozen=stats.frozen)
+
+    def logits(
+        self, name: str, head: dict, features: jax.Array, size: tuple[int, int]
+    ) -> jax.Array:
+        """Prediction layer of task `name`: features (B, h, w, C) -> logits (B, *size, channels)."""
+        prediction = nnx.merge(self._head_graphs[name], head)(features)
+        return layers.resize_bilinear(prediction, size)
+
+    def discriminate(self, discriminator: dict, gradients: jax.Array) -> jax.Array:
+        """Unit-length gradients (B, h, w, C) -> logits over tasks (B, h, w, T)."""
+        return nnx.merge(self._discriminator_graph, discriminator)(gradients)
+
+    def predict(self, params: Params, stats: Stats, images: jax.Array, name: str) -> jax.Array:
+        """Logits (B, H, W, channels) of one task, with running statistics."""
+        index = self.names.index(name)
+        features, _ = self.task_features(
+            one_task(params, index), one_task(stats, index), images, train=False
+        )
+        return self.logits(name, params.heads[name], features, images.shape[1:3])
+
+    def predict_all(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
+        """Logits (B, H, W, channels) of every task by name, with running statistics."""
+        features, _ = self.features(params, stats, images, train=False)
+        return {
+            name: self.logits(name, params.heads[name], features[index], images.shape[1:3])
+            for index, name in enumerate(self.names)
+        }
+
+
+def parameter_count(variables) -> int:
+    """Number of scalars in a tree of arrays (or of their shapes)."""
+    return sum(leaf.size for leaf in jax.tree.leaves(variables))

@@ -1,0 +1,138 @@
+"""SE-ResNet encoder with adapters, for one task (paper section 3.1)."""
+
+import jax
+from flax import nnx
+
+from astmt_jax.models import layers
+from astmt_jax.models.config import SE_REDUCTION, ModelConfig
+
+EXPANSION = 4
+STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1)}
+DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}
+
+
+class Projection(nnx.Module):
+    """Shortcut that changes resolution or width: 1x1 convolution - batch norm."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        config: ModelConfig,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = layers.Conv(
+            in_channels, out_channels, 1, stride=stride, dtype=config.compute_dtype, rngs=rngs
+        )
+        self.norm = layers.BatchNorm(out_channels, config.encoder_norm)
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, in_channels) -> (B, H / stride, W / stride, out_channels)."""
+        return self.norm(self.conv(x), train=train)
+
+
+class Bottleneck(nnx.Module):
+    """1x1 - (3x3 + adapter) - 1x1 with batch norms, SE, and a shortcut around all.
+
+    The stride sits in the first 1x1 convolution. The shortcut is a `Projection` when `project` is
+    set, else the identity.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        planes: int,
+        *,
+        stride: int,
+        dilation: int,
+        project: bool,
+        config: ModelConfig,
+        rngs: nnx.Rngs,
+    ):
+        out_channels = planes * EXPANSION
+        dtype = config.compute_dtype
+        norm = config.encoder_norm
+        self.conv1 = layers.Conv(in_channels, planes, 1, stride=stride, dtype=dtype, rngs=rngs)
+        self.norm1 = layers.BatchNorm(planes, norm)
+        self.conv2 = layers.Conv(planes, planes, 3, dilation=dilation, dtype=dtype, rngs=rngs)
+        self.adapter = layers.Adapter(planes, planes, dtype=dtype) if config.adapters else None
+        self.norm2 = layers.BatchNorm(planes, norm)
+        self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype, rngs=rngs)
+        self.norm3 = layers.BatchNorm(out_channels, norm)
+        self.se = layers.SqueezeExcite(
+            out_channels,
+            SE_REDUCTION,
+            per_task=config.encoder_se == "per_task",
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.shortcut = (
+            Projection(in_channels, out_channels, stride=stride, config=config, rngs=rngs)
+            if project
+            else None
+        )
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, in_channels) -> (B, H / stride, W / stride, 4 * planes)."""
+        y = jax.nn.relu(self.norm1(self.conv1(x), train=train))
+        spatial = self.conv2(y)
+        if self.adapter is not None:
+            spatial = spatial + self.adapter(y)
+        y = jax.nn.relu(self.norm2(spatial, train=train))
+        y = self.se(self.norm3(self.conv3(y), train=train))
+        if self.shortcut is not None:
+            x = self.shortcut(x, train=train)
+        return jax.nn.relu(x + y)
+
+
+class ResNet(nnx.Module):
+    """Stem and four stages of bottlenecks.
+
+    Attributes:
+      low_channels: channels of the low-level features (output of the first stage, stride 4).
+      high_channels: channels of the high-level features (output of the last stage).
+    """
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs):
+        width = config.stem_width
+        stem_norm = "frozen" if config.encoder_norm == "frozen" else "shared"
+        self.stem_conv = layers.Conv(3, width, 7, stride=2, dtype=config.compute_dtype, rngs=rngs)
+        self.stem_norm = layers.BatchNorm(width, stem_norm)
+        self.stages = nnx.List([])
+        channels = width
+        strides, dilations = STRIDES[config.output_stride], DILATIONS[config.output_stride]
+        for stage, (blocks, stride, dilation) in enumerate(
+            zip(config.blocks, strides, dilations, strict=True)
+        ):
+            planes = width * 2**stage
+            bottlenecks = nnx.List([])
+            for block in range(blocks):
+                first = block == 0
+                bottlenecks.append(
+                    Bottleneck(
+                        channels,
+                        planes,
+                        stride=stride if first else 1,
+                        dilation=dilation,
+                        project=first,
+                        config=config,
+                        rngs=rngs,
+                    )
+                )
+                channels = planes * EXPANSION
+            self.stages.append(bottlenecks)
+        self.low_channels = width * EXPANSION
+        self.high_channels = channels
+
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        """Images (B, H, W, 3) -> low-level (B, H/4, W/4, .), high-level (B, H/os, W/os, .)."""
+        x = jax.nn.relu(self.stem_norm(self.stem_conv(images), train=train))
+        x = layers.max_pool(x)
+        outputs = []
+        for stage in self.stages:
+            for bottleneck in stage:
+                x = bottleneck(x, train=train)
+            outputs.append(x)
+        return outputs[0], outputs[-1]

@@ -1,0 +1,121 @@
+"""Tables of results, for the terminal and as Markdown, with the metrics' usual units."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from astmt_jax.tasks import Task
+
+Results = Mapping[str, Mapping[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """How a metric is written.
+
+    Attributes:
+      label: its name in the field.
+      better: '↑' if higher is better, '↓' if lower is.
+      unit: what follows the number.
+      scale: the number is the result times this (100 turns a fraction into percent).
+      decimals: digits behind the point.
+    """
+
+    label: str
+    better: str
+    unit: str = ""
+    scale: float = 1.0
+    decimals: int = 3
+
+    def write(self, value: float) -> str:
+        """The value with its unit; 'n/a' for NaN, the mean over nothing."""
+        if math.isnan(value):
+            return "n/a"
+        return f"{self.scale * value:.{self.decimals}f}{self.unit}"
+
+
+def _percent(label: str, scale: float = 100.0) -> Metric:
+    return Metric(label, "↑", "%", scale, decimals=1)
+
+
+def _degrees(label: str) -> Metric:
+    return Metric(label, "↓", "°", decimals=1)
+
+
+METRICS: Mapping[str, Mapping[str, Metric]] = {
+    "edge": {"odsF": _percent("odsF"), "oisF": _percent("oisF"), "AP": _percent("AP")},
+    "semseg": {"mIoU": _percent("mIoU")},
+    "human_parts": {"mIoU": _percent("mIoU")},
+    "normals": {
+        "mean": _degrees("mean angle"),
+        "median": _degrees("median angle"),
+        "rmse": _degrees("RMSE"),
+        "below_11.25": _percent("<11.25°", scale=1.0),
+        "below_22.5": _percent("<22.5°", scale=1.0),
+        "below_30": _percent("<30°", scale=1.0),
+    },
+    "sal": {"mIoU": _percent("max mIoU"), "maxF": _percent("maxF")},
+    "depth": {
+        "rmse": Metric("RMSE", "↓", " m"),
+        "log_rmse": Metric("log RMSE", "↓"),
+        "mse": Metric("MSE", "↓", " m²"),
+    },
+    "albedo": {"rmse": Metric("RMSE", "↓"), "mse": Metric("MSE", "↓", decimals=4)},
+}
+"""By task, its metrics: fractions are shown in percent; shares of normals already are percents."""
+
+
+def _row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
+    """A task's name, its headline metric, the value, and the other metrics with their values."""
+    values = results.get(task.name, {})
+    if task.headline not in values:
+        raise ValueError(
+            f"the results of task {task.name!r} lack its headline metric {task.headline!r}"
+        )
+    known = METRICS[task.name]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise ValueError(
+            f"unknown metric {unknown[0]!r} of task {task.name!r}, known are: {', '.join(known)}"
+        )
+    headline = known[task.headline]
+    others = [
+        f"{metric.label} {metric.write(values[name])} {metric.better}"
+        for name, metric in known.items()
+        if name in values and name != task.headline
+    ]
+    title = f"{headline.label} {headline.better}"
+    return task.name, title, headline.write(values[task.headline]), others
+
+
+HEADINGS = ("task", "metric", "value", "other metrics")
+
+
+def result_table(results: Results, tasks: Sequence["Task"]) -> Table:
+    """Results as a table for the terminal, one row a task (`rich.print` shows it).
+
+    Args:
+      results: task name -> metric name -> value, as the metrics compute them.
+      tasks: records of the rows, in order; `name` and `headline` are used.
+
+    Raises:
+      ValueError: a task has no headline value, or a metric is unknown.
+    """
+    table = Table(*HEADINGS)
+    table.columns[2].justify = "right"
+    table.columns[2].style = "bold"
+    for name, metric, value, others in (_row(task, results) for task in tasks):
+        table.add_row(name, metric, value, "\n".join(others))
+    return table
+
+
+def result_markdown(results: Results, tasks: Sequence["Task"]) -> str:
+    """Results as a Markdown table; arguments and errors of `result_table`."""
+    lines = [HEADINGS, ("---", "---", "---:", "---")]
+    for name, metric, value, others in (_row(task, results) for task in tasks):
+        lines.append((name, metric, value, ", ".join(others)))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

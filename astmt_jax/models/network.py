@@ -191,8 +191,8 @@ class Network:
         """Runs the trunk for all tasks at once.
 
         Returns:
-          Features (T, B, H/4, W/4, decoder_width) and the statistics after this batch. Shared
-          statistics become the mean over tasks of what each task alone would have left.
+          Features (T, B, H/4, W/4, decoder_width) and what each task alone would have left as
+          statistics: `shared` has a leading task axis here, too.
         """
 
         def run(task_params, task_stats):
@@ -204,8 +204,7 @@ class Network:
             )
 
         features, new = jax.vmap(run, axis_size=len(self.tasks))(params.task, stats.task)
-        shared = jax.tree.map(lambda x: jnp.mean(x, axis=0), new.shared)
-        return features, dataclasses.replace(new, shared=shared, frozen=stats.frozen)
+        return features, dataclasses.replace(new, frozen=stats.frozen)
 
     def logits(
         self, name: str, head: dict, features: jax.Array, size: tuple[int, int]

@@ -1,0 +1,171 @@
+"""Optimizer: one transformation, applied to groups of variables at their own learning rates."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from astmt_jax.models.config import check_choice
+from astmt_jax.models.network import Params
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How parameters are updated.
+
+    Attributes:
+      name: 'sgd' (momentum, weight decay added to the gradient; the paper's) or 'adamw'.
+      learning_rate: of shared parameters at the start.
+      momentum: of SGD; first-moment decay of AdamW.
+      weight_decay: on every parameter.
+      warmup_steps: linear increase of the learning rate over the first steps.
+      poly_power: decay to (1 - progress) ** poly_power.
+      decay_every: 'epoch' (progress advances with each epoch, as in the paper) or 'step'.
+      task_multiplier: learning-rate multiplier of task-specific parameters, prediction layers
+        included; None means the number of tasks, as in the paper.
+      discriminator_multiplier: learning-rate multiplier of the discriminator.
+    """
+
+    name: str = "sgd"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup_steps: int = 0
+    poly_power: float = 0.9
+    decay_every: str = "epoch"
+    task_multiplier: float | None = None
+    discriminator_multiplier: float = 10.0
+
+    def __post_init__(self):
+        check_choice("optimizer.name", self.name, ("sgd", "adamw"))
+        check_choice("optimizer.decay_every", self.decay_every, ("epoch", "step"))
+        if self.learning_rate <= 0:
+            raise ValueError(
+                f"optimizer.learning_rate is {self.learning_rate}, but must be positive."
+            )
+
+
+def poly_schedule(
+    config: OptimizerConfig, steps_per_epoch: int, epochs: int
+) -> Callable[[jax.Array], jax.Array]:
+    """Learning rate of shared parameters as a function of the step (batches seen, from 0)."""
+
+    def learning_rate(step):
+        if config.decay_every == "epoch":
+            progress = (step // steps_per_epoch) / epochs
+        else:
+            progress = step / (steps_per_epoch * epochs)
+        rate = config.learning_rate * jnp.maximum(1.0 - progress, 0.0) ** config.poly_power
+        return rate * jnp.minimum(1.0, (step + 1) / max(config.warmup_steps, 1))
+
+    return learning_rate
+
+
+def reversal_schedule(steps_per_epoch: int, epochs: int) -> Callable[[jax.Array], jax.Array]:
+    """Strength alpha of the gradient reversal: 0 to 1 over training, constant in an epoch.
+
+    alpha = 2 / (1 + exp(-10 p)) - 1 with p = (epoch + 1) / epochs, as in the reference
+    implementation.
+    """
+
+    def alpha(step):
+        progress = (step // steps_per_epoch + 1) / epochs
+        return 2.0 / (1.0 + jnp.exp(-10.0 * progress)) - 1.0
+
+    return alpha
+
+
+class Optimizer:
+    """Updates `Params` group by group; optimizer states live in a `Params` of the same layout.
+
+    Each task's slice and each prediction layer has an optimizer state of its own, so that a task
+    that is not trained in a step keeps its momentum and sees no weight decay.
+    """
+
+    def __init__(self, config: OptimizerConfig, num_tasks: int):
+        if config.name == "sgd":
+            self._direction = optax.chain(
+                optax.add_decayed_weights(config.weight_decay), optax.trace(config.momentum)
+            )
+        else:
+            self._direction = optax.chain(
+                optax.scale_by_adam(b1=config.momentum),
+                optax.add_decayed_weights(config.weight_decay),
+            )
+        multiplier = config.task_multiplier
+        self._task_multiplier = num_tasks if multiplier is None else multiplier
+        self._discriminator_multiplier = config.discriminator_multiplier
+
+    def init(self, params: Params) -> Params:
+        """Optimizer states of all groups."""
+        return Params(
+            shared=self._direction.init(params.shared),
+            task=jax.vmap(self._direction.init)(params.task) if params.task else {},
+            heads={name: self._direction.init(head) for name, head in params.heads.items()},
+            discriminator=self._direction.init(params.discriminator),
+        )
+
+    def update(
+        self,
+        params: Params,
+        gradients: Params,
+        states: Params,
+        learning_rate: jax.Array,
+        *,
+        active: jax.Array,
+        head_active: dict[str, jax.Array],
+    ) -> tuple[Params, Params]:
+        """One step.
+
+        Args:
+          params: all tasks' parameters (`task` stacked) or one task's view.
+          gradients: of the same structure.
+          states: of the same structure.
+          learning_rate: of the shared parameters.
+          active: bool, (T,) for stacked parameters or () for a view: tasks that took part; the
+            others' parameters and states stay as they are. If none did, nothing changes.
+          head_active: the same for each prediction layer.
+
+        Returns:
+          Parameters and states after the step.
+        """
+
+        def step(multiplier):
+            def group(params, gradients, state, active):
+                directions, new = self._direction.update(gradients, state, params)
+                rate = learning_rate * multiplier
+                moved = jax.tree.map(lambda p, d: p - rate.astype(p.dtype) * d, params, directions)
+                return select(active, (moved, new), (params, state))
+
+            return group
+
+        task_step = step(self._task_multiplier)
+        any_active = jnp.any(active)
+        groups = {
+            "shared": step(1.0)(params.shared, gradients.shared, states.shared, any_active),
+            "discriminator": step(self._discriminator_multiplier)(
+                params.discriminator, gradients.discriminator, states.discriminator, any_active
+            ),
+            "task": (params.task, states.task),
+        }
+        if params.task:
+            update_task = jax.vmap(task_step) if active.ndim else task_step
+            groups["task"] = update_task(params.task, gradients.task, states.task, active)
+        heads = {
+            name: task_step(head, gradients.heads[name], states.heads[name], head_active[name])
+            for name, head in params.heads.items()
+        }
+        return tuple(
+            Params(
+                heads={name: pair[i] for name, pair in heads.items()},
+                **{name: pair[i] for name, pair in groups.items()},
+            )
+            for i in range(2)
+        )
+
+
+def select(flag: jax.Array, new, old):
+    """The tree `new` where the scalar `flag` holds, else `old`."""
+    return jax.tree.map(lambda a, b: jnp.where(flag, a, b), new, old)

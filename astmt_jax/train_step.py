@@ -1,0 +1,264 @@
+"""One training step: task losses, the discriminator of their gradients, and the two updates."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from astmt_jax.labels import IGNORE
+from astmt_jax.losses import softmax_cross_entropy
+from astmt_jax.models.discriminator import reverse_gradient, unit_length
+from astmt_jax.models.network import Network, Params, Stats, one_task
+from astmt_jax.optimizer import Optimizer, select
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """Everything that training changes.
+
+    Attributes:
+      step: () int32, batches seen.
+      params: trained variables.
+      stats: running statistics.
+      optimizer: optimizer states, in the layout of `params`.
+    """
+
+    step: jax.Array
+    params: Params
+    stats: Stats
+    optimizer: Params
+
+
+class TrainStep:
+    """Builds the jitted updates of one network.
+
+    Args:
+      network: what is trained.
+      optimizer: how.
+      learning_rate: function of the step (int32 scalar).
+      alpha: strength of the gradient reversal as a function of the step.
+      discriminator_weight: d in total = (1 - d) * task loss + d * discriminator loss.
+
+    Batches are dicts with `image` (B, H, W, 3) and `labels`, a dict task -> (B, H, W, c), as
+    `pipeline.py` yields them. Metrics are dicts of device arrays: `loss` with its multiplier, and
+    with a discriminator `discriminator_loss` and `discriminator_accuracy` (in 0..1).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        learning_rate: Callable[[jax.Array], jax.Array],
+        alpha: Callable[[jax.Array], jax.Array],
+        discriminator_weight: float,
+    ):
+        self.network = network
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.alpha = alpha
+        self.discriminator_weight = discriminator_weight if network.has_discriminator else 0.0
+        self.task_step = jax.jit(self._task_step, donate_argnames="state")
+        self.joint_step = jax.jit(self._joint_step, donate_argnames="state")
+
+    def init(self, key: jax.Array) -> TrainState:
+        """State before the first step; `key` is a typed PRNG key."""
+
+        @jax.jit
+        def init(key):
+            params, stats = self.network.init(key)
+            return TrainState(jnp.int32(0), params, stats, self.optimizer.init(params))
+
+        return init(key)
+
+    def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
+        """The paper's update: one optimizer step a task, in order, on the same batch."""
+        metrics = []
+        for index in range(len(self.network.tasks)):
+            state, task_metrics = self.task_step(state, batch, jnp.int32(index))
+            metrics.append(task_metrics)
+        return state, {key: [m[key] for m in metrics] for key in metrics[0]}
+
+    def joint_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
+        """One optimizer step on the sum of all tasks' objectives, in one batched pass.
+
+        Weight decay and momentum apply once a batch, and the stem's statistics move once.
+        """
+        return self.joint_step(state, batch)
+
+    def task_gradients(
+        self, params: Params, stats: Stats, batch: dict, index: jax.Array, alpha: jax.Array
+    ) -> tuple[Params, Stats, dict]:
+        """Gradients of one task's objective.
+
+        Args:
+          params: view of the task (see `one_task`).
+          stats: view of the task.
+          batch: images and labels.
+          index: () int32, the task; may be traced.
+          alpha: strength of the gradient reversal.
+
+        Returns:
+          Gradients of `params`, statistics after the batch, and scalar metrics.
+        """
+
+        def objective(params):
+            features, new_stats = self.network.task_features(
+                params, stats, batch["image"], train=True
+            )
+            branches = [partial(self._task_loss, i) for i in range(len(self.network.tasks))]
+            loss, gradient, targets = jax.lax.switch(
+                index, branches, params.heads, features, batch["labels"]
+            )
+            total, metrics = self._total(params, loss, gradient, targets, alpha)
+            return total, (new_stats, metrics)
+
+        gradients, (new_stats, metrics) = jax.grad(objective, has_aux=True)(params)
+        return gradients, new_stats, metrics
+
+    def joint_gradients(
+        self, params: Params, stats: Stats, batch: dict, alpha: jax.Array
+    ) -> tuple[Params, Stats, dict]:
+        """Gradients of the sum of all tasks' objectives.
+
+        Returns:
+          Gradients of `params`, each task's statistics after the batch (`shared` stacked over
+          tasks, too), and metrics of shape (T,).
+        """
+
+        def objective(params):
+            features, new_stats = self.network.features(params, stats, batch["image"], train=True)
+            totals, metrics = zip(
+                *(
+                    self._total(
+                        params,
+                        *self._task_loss(index, params.heads, features[index], batch["labels"]),
+                        alpha,
+                    )
+                    for index in range(len(self.network.tasks))
+                ),
+                strict=True,
+            )
+            return sum(totals), (new_stats, jax.tree.map(lambda *m: jnp.stack(m), *metrics))
+
+        gradients, (new_stats, metrics) = jax.grad(objective, has_aux=True)(params)
+        return gradients, new_stats, metrics
+
+    def _task_loss(
+        self, index: int, heads: dict, features: jax.Array, labels: dict
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Weighted loss of task `index`, its gradient with respect to the features (B, h, w, C),
+        and the discriminator's targets (B, h, w, 1) int32: the task, or 255 where unlabelled."""
+        task = self.network.tasks[index]
+        label = labels[task.name]
+
+        def loss(features):
+            logits = self.network.logits(task.name, heads[task.name], features, label.shape[1:3])
+            return task.loss_weight * task.loss(logits, label)
+
+        value, gradient = jax.value_and_grad(loss)(features)
+        valid = _nearest(label[..., :1], features.shape[1:3]) != IGNORE
+        return value, gradient, jnp.where(valid, index, IGNORE)
+
+    def _total(
+        self,
+        params: Params,
+        loss: jax.Array,
+        gradient: jax.Array,
+        targets: jax.Array,
+        alpha: jax.Array,
+    ) -> tuple[jax.Array, dict]:
+        """Objective of one task, and its metrics."""
+        if not self.network.has_discriminator:
+            return loss, {"loss": loss}
+        gradient = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
+        reversed_ = reverse_gradient(unit_length(gradient), alpha)
+        logits = self.network.discriminate(params.discriminator, reversed_)
+        discriminator_loss = softmax_cross_entropy(logits, targets)
+        valid = targets[..., 0] != IGNORE
+        correct = valid & (jnp.argmax(logits, axis=-1) == targets[..., 0])
+        weight = self.discriminator_weight
+        return (1 - weight) * loss + weight * discriminator_loss, {
+            "loss": loss,
+            "discriminator_loss": discriminator_loss,
+            "discriminator_accuracy": jnp.sum(correct) / jnp.maximum(jnp.sum(valid), 1),
+        }
+
+    def _task_step(self, state: TrainState, batch: dict, index: jax.Array):
+        names = self.network.names
+        active = _labelled(batch, names)[index]
+        params, stats = one_task(state.params, index), one_task(state.stats, index)
+        optimizer = one_task(state.optimizer, index)
+        gradients, new_stats, metrics = self.task_gradients(
+            params, stats, batch, index, self.alpha(state.step)
+        )
+        new_params, new_optimizer = self.optimizer.update(
+            params,
+            gradients,
+            optimizer,
+            self.learning_rate(state.step),
+            active=active,
+            head_active={name: active & (index == i) for i, name in enumerate(names)},
+        )
+        last = index == len(names) - 1
+        return TrainState(
+            step=state.step + last.astype(jnp.int32),
+            params=_with_slice(state.params, new_params, index),
+            stats=_with_slice(state.stats, select(active, new_stats, stats), index),
+            optimizer=_with_slice(state.optimizer, new_optimizer, index),
+        ), metrics
+
+    def _joint_step(self, state: TrainState, batch: dict):
+        names = self.network.names
+        active = _labelled(batch, names)
+        gradients, new_stats, metrics = self.joint_gradients(
+            state.params, state.stats, batch, self.alpha(state.step)
+        )
+        params, optimizer = self.optimizer.update(
+            state.params,
+            gradients,
+            state.optimizer,
+            self.learning_rate(state.step),
+            active=active,
+            head_active={name: active[i] for i, name in enumerate(names)},
+        )
+        return TrainState(
+            step=state.step + 1,
+            params=params,
+            stats=_merge_stats(state.stats, new_stats, active),
+            optimizer=optimizer,
+        ), metrics
+
+
+def _nearest(labels: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """(B, H, W, 1) -> (B, *size, 1): nearest neighbour from source index floor(i * H / h)."""
+    rows, columns = (
+        jnp.arange(n) * full // n for n, full in zip(size, labels.shape[1:3], strict=True)
+    )
+    return labels[:, rows][:, :, columns]
+
+
+def _labelled(batch: dict, names: tuple[str, ...]) -> jax.Array:
+    """(T,) bool: whether the batch has any label of each task."""
+    return jnp.stack([jnp.any(batch["labels"][name] != IGNORE) for name in names])
+
+
+def _with_slice(stacked, view, index: jax.Array):
+    """`view` of one task put back into the stacked variables it was taken from."""
+    task = jax.tree.map(
+        lambda all_tasks, one: all_tasks.at[index].set(one), stacked.task, view.task
+    )
+    return dataclasses.replace(view, task=task)
+
+
+def _merge_stats(old: Stats, new: Stats, active: jax.Array) -> Stats:
+    """Statistics after a joint step: labelled tasks' own, and their mean for shared ones."""
+    share = active / jnp.maximum(jnp.sum(active), 1)
+    mean = jax.tree.map(lambda x: jnp.tensordot(share.astype(x.dtype), x, 1), new.shared)
+    return dataclasses.replace(
+        old,
+        shared=select(jnp.any(active), mean, old.shared),
+        task=jax.vmap(select)(active, new.task, old.task) if old.task else {},
+    )

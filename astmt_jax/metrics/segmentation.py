@@ -1,0 +1,88 @@
+"""Mean intersection over union of class maps."""
+
+from typing import Literal
+
+import numpy as np
+
+from astmt_jax.metrics import images
+
+
+class SegmentationMetric:
+    """IoU per class, from true and false positives and negatives pooled over the split.
+
+    Pixels whose truth is 255 do not count.
+
+    Args:
+      num_classes: number of classes C, background included.
+      classes: which classes the mean is over: 'all', or only those 'present' in the ground truth
+        of the split. With 'all' a class that occurs nowhere has IoU 0.
+      skip_empty: leave out images whose truth is 0 everywhere or 255 everywhere, as is usual for
+        human parts, where they hold no person.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        classes: Literal["all", "present"] = "all",
+        skip_empty: bool = False,
+    ):
+        if classes not in ("all", "present"):
+            raise ValueError(f"classes={classes!r} is unknown; it must be 'all' or 'present'")
+        self._num_classes = num_classes
+        self._classes = classes
+        self._skip_empty = skip_empty
+        self._confusion = np.zeros((num_classes, num_classes), np.int64)  # [truth, prediction]
+
+    def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
+        """Counts one image.
+
+        Args:
+          prediction: (H, W) class ids.
+          truth: (H, W) or (H, W, 1) class ids, or 255.
+
+        Raises:
+          ValueError: the sizes differ, or a labelled pixel has an id outside 0..C-1.
+        """
+        prediction, truth = images.single_channel(prediction, truth)
+        valid = images.labelled(truth)
+        if self._skip_empty and (not valid.any() or not truth.any()):
+            return
+        predicted = self._class_ids(prediction[valid], "prediction")
+        actual = self._class_ids(truth[valid], "ground truth")
+        counts = np.bincount(actual * self._num_classes + predicted, minlength=self._confusion.size)
+        self._confusion += counts.reshape(self._confusion.shape)
+
+    def merge(self, other: "SegmentationMetric") -> None:
+        """Adds the images that another accumulator has seen."""
+        self._confusion += other._confusion
+
+    def result(self) -> dict[str, float]:
+        """`mIoU` in 0..1; NaN before the first labelled pixel."""
+        iou, pixels = self._iou(), self._confusion.sum(axis=1)
+        if not pixels.any():
+            return {"mIoU": float("nan")}
+        counted = iou[pixels > 0] if self._classes == "present" else iou
+        return {"mIoU": float(counted.mean())}
+
+    def per_class(self) -> list[dict[str, float]]:
+        """For each class id in turn, its `iou` (0..1) and its number of ground-truth `pixels`."""
+        pixels = self._confusion.sum(axis=1)
+        return [
+            {"iou": float(iou), "pixels": int(count)}
+            for iou, count in zip(self._iou(), pixels, strict=True)
+        ]
+
+    def _iou(self) -> np.ndarray:
+        intersection = np.diag(self._confusion)
+        union = self._confusion.sum(axis=0) + self._confusion.sum(axis=1) - intersection
+        return intersection / np.maximum(union, 1)
+
+    def _class_ids(self, ids: np.ndarray, what: str) -> np.ndarray:
+        ids = ids.astype(np.int64)
+        wrong = ids[(ids < 0) | (ids >= self._num_classes)]
+        if wrong.size:
+            raise ValueError(
+                f"{what} holds class id {wrong[0]} at a labelled pixel; "
+                f"ids must be 0..{self._num_classes - 1}"
+            )
+        return ids

@@ -1,0 +1,305 @@
+"""From a source to batches on the devices.
+
+Order and augmentation are pure functions of (seed, epoch, example): every epoch has its own
+permutation of the examples, which are read by index. So batches do not depend on the number of
+threads or processes, and training that goes on at step N starts reading there, with no replay.
+"""
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import tensorflow as tf
+
+from astmt_jax import augment
+from astmt_jax.augment import Augmentation
+from astmt_jax.source import Source, count_threads, iterate
+from astmt_jax.tasks import Task
+
+NORMALIZATIONS = {
+    "none": (np.zeros(3), np.ones(3)),
+    "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
+}
+"""Mean and standard deviation of the RGB channels, for images in 0..255."""
+
+Batch = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalBatch:
+    """Images for the network, and the truth at the images' own sizes on the host.
+
+    The arrays hold this process's share of the batch, padded; the lists only what is real.
+
+    Attributes:
+      images: float32 (B, S, S, 3), normalised; padding is 0.
+      mask: bool (B,), False for padding.
+      sizes: int32 (B, 2), height and width of the original images; padding is 0.
+      names: unique names of the examples.
+      originals: the images as stored, uint8 (H, W, 3).
+      truths: per example, label name to map (H, W, c) after the ignore rules, including the maps
+        that metrics compare with (`Task.truth`).
+    """
+
+    images: np.ndarray
+    mask: np.ndarray
+    sizes: np.ndarray
+    names: list[str]
+    originals: list[np.ndarray]
+    truths: list[dict[str, np.ndarray]]
+
+
+def steps_per_epoch(source: Source, batch_size: int) -> int:
+    """Number of full batches in the source; each epoch drops other examples that are left over.
+
+    Raises:
+      ValueError: there is not even one.
+    """
+    if not 1 <= batch_size <= source.length:
+        raise ValueError(
+            f"batch_size is {batch_size}; it must be 1 to {source.length}, the number of examples"
+            f" of {source.name}"
+        )
+    return source.length // batch_size
+
+
+def train_batches(
+    source: Source,
+    tasks: Sequence[Task],
+    *,
+    batch_size: int,
+    image_size: int,
+    augmentation: Augmentation,
+    normalize: str,
+    seed: int,
+    num_steps: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int | None = None,
+) -> Iterator[Batch]:
+    """Iterates over the training batches of steps start_step to num_steps - 1.
+
+    Args:
+      source: the examples.
+      tasks: whose labels to deliver.
+      batch_size: examples in a batch, all processes together.
+      image_size: side S of the square images and labels.
+      augmentation: distribution of flips, rotations and zooms.
+      normalize: key of `NORMALIZATIONS`.
+      seed: at least 0; decides on order and augmentation.
+      num_steps: steps of the whole training.
+      start_step: steps that lie behind.
+      process_index: number of this process; it gets its contiguous slice of every batch.
+      process_count: number of processes; divides batch_size.
+      num_threads: of the input pipeline; None is one per available core.
+
+    Returns:
+      An iterator over dicts of NumPy arrays: `image` float32 (B, S, S, 3), normalised, and
+      `labels`, by task name: (B, S, S, c), uint8 for classes, float32 for values, `IGNORE` where
+      unknown.
+
+    Raises:
+      ValueError: the source lacks a label, or an argument is out of its range.
+    """
+    per_epoch = steps_per_epoch(source, batch_size)
+    share = _share(batch_size, process_index, process_count)
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be at least 0")
+
+    def locate(step: int) -> tuple[np.ndarray, np.ndarray]:
+        epoch, batch = divmod(step, per_epoch)
+        indices = _epoch_order(source.length, seed, epoch)[batch * batch_size :][share]
+        return np.full_like(indices, epoch), indices
+
+    threads = count_threads(num_threads)
+    process = _training_example(source, tasks, image_size, augmentation, normalize, seed)
+    dataset = source.records(range(start_step, num_steps), locate)
+    dataset = dataset.map(process, num_parallel_calls=threads)
+    dataset = dataset.batch(
+        share.stop - share.start, drop_remainder=True, num_parallel_calls=threads
+    )
+    return iterate(dataset.prefetch(2), threads)
+
+
+def eval_batches(
+    source: Source,
+    tasks: Sequence[Task],
+    *,
+    batch_size: int,
+    image_size: int,
+    normalize: str,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int | None = None,
+) -> Iterator[EvalBatch]:
+    """Iterates over all examples in order, each exactly once; the last batch is padded.
+
+    Arguments and errors as in `train_batches`. Every process gets the same number of batches.
+    """
+    share = _share(batch_size, process_index, process_count)
+    starts = range(0, source.length, batch_size)
+
+    def locate(start: int) -> tuple[np.ndarray]:
+        return (np.arange(start, min(start + batch_size, source.length))[share],)
+
+    threads = count_threads(num_threads)
+    process = _evaluation_example(source, tasks, image_size, normalize)
+    dataset = source.records(starts, locate).map(process, num_parallel_calls=threads)
+    examples = iterate(dataset.prefetch(threads), threads)
+
+    def batches() -> Iterator[EvalBatch]:
+        for start in starts:
+            rows = [next(examples) for _ in locate(start)[0]]
+            yield _padded(rows, share.stop - share.start, image_size)
+
+    return batches()
+
+
+def to_global(batch: Any, sharding: jax.sharding.NamedSharding) -> Any:
+    """Puts every process's share of a batch (a tree of arrays (B, ...)) together on the devices.
+
+    Args:
+      batch: this process's share, in host memory.
+      sharding: splits the leading axis, over the mesh axis 'data'.
+
+    Returns:
+      The same tree of global arrays; their leading axis is that of all processes together.
+    """
+    return jax.tree.map(
+        lambda array: jax.make_array_from_process_local_data(sharding, array), batch
+    )
+
+
+def prefetch(
+    batches: Iterable[Any], sharding: jax.sharding.NamedSharding, lookahead: int = 2
+) -> Iterator[Any]:
+    """Yields `to_global` of every batch, with the next ones already on their way to the devices."""
+    waiting = collections.deque()
+    for batch in batches:
+        waiting.append(to_global(batch, sharding))
+        if len(waiting) > lookahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _training_example(
+    source: Source,
+    tasks: Sequence[Task],
+    image_size: int,
+    augmentation: Augmentation,
+    normalize: str,
+    seed: int,
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Batch]:
+    """Returns the function from (epoch, index, record) to one element of a training batch."""
+    geometries = {task.name: task.geometry for task in tasks}
+    keys = ("image", *geometries)
+    parse = source.parser(keys)
+    scaling = _scaling(normalize)
+
+    def prepare(epoch: np.ndarray, index: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
+        motion = augmentation.draw(_random(seed, "augmentation", epoch, index))
+        moved = augment.move(dict(zip(keys, maps, strict=True)), geometries, image_size, motion)
+        labels = augment.mark_ignored(moved, geometries)
+        return [_normalized(moved["image"], scaling), *labels.values()]
+
+    def process(epoch: tf.Tensor, index: tf.Tensor, record: tf.Tensor) -> Batch:
+        example = parse(record)
+        maps = [example[key] for key in keys]
+        types = [tf.float32, *(label.dtype for label in maps[1:])]
+        moved = tf.numpy_function(prepare, [epoch, index, *maps], types, stateful=False)
+        for before, after in zip(maps, moved, strict=True):
+            after.set_shape((image_size, image_size, before.shape[-1]))
+        image, *labels = moved
+        return {"image": image, "labels": dict(zip(geometries, labels, strict=True))}
+
+    return process
+
+
+def _evaluation_example(
+    source: Source, tasks: Sequence[Task], image_size: int, normalize: str
+) -> Callable[[tf.Tensor, tf.Tensor], dict[str, Any]]:
+    """Returns the function from (index, record) to one row of an evaluation batch."""
+    geometries = {task.name: task.geometry for task in tasks}
+    truth_keys = sorted({*geometries, *(task.truth for task in tasks)})
+    parse = source.parser(("image", "name", *truth_keys))
+    scaling = _scaling(normalize)
+
+    def prepare(image: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
+        truth = dict(zip(truth_keys, maps, strict=True))
+        truth |= augment.mark_ignored(truth, geometries)
+        return [_normalized(augment.resize_image(image, image_size), scaling), *truth.values()]
+
+    def process(index: tf.Tensor, record: tf.Tensor) -> dict[str, Any]:
+        del index
+        example = parse(record)
+        maps = [example[key] for key in truth_keys]
+        types = [tf.float32, *(label.dtype for label in maps)]
+        resized, *truth = tf.numpy_function(
+            prepare, [example["image"], *maps], types, stateful=False
+        )
+        return {
+            "image": resized,
+            "original": example["image"],
+            "name": example["name"],
+            "truth": dict(zip(truth_keys, truth, strict=True)),
+        }
+
+    return process
+
+
+def _padded(rows: list[Mapping[str, Any]], size: int, image_size: int) -> EvalBatch:
+    images = np.zeros((size, image_size, image_size, 3), np.float32)
+    sizes = np.zeros((size, 2), np.int32)
+    for position, row in enumerate(rows):
+        images[position] = row["image"]
+        sizes[position] = row["original"].shape[:2]
+    return EvalBatch(
+        images=images,
+        mask=np.arange(size) < len(rows),
+        sizes=sizes,
+        names=[row["name"].decode() for row in rows],
+        originals=[row["original"] for row in rows],
+        truths=[row["truth"] for row in rows],
+    )
+
+
+def _share(batch_size: int, process_index: int, process_count: int) -> slice:
+    """This process's rows of a global batch."""
+    rows, rest = divmod(batch_size, process_count)
+    if rest or not rows:
+        raise ValueError(
+            f"batch_size is {batch_size}; it must be a positive multiple of the number of"
+            f" processes, {process_count}"
+        )
+    return slice(process_index * rows, (process_index + 1) * rows)
+
+
+def _scaling(normalize: str) -> tuple[np.ndarray, np.ndarray]:
+    """Float32 factor and offset (3,) of the normalisation."""
+    if normalize not in NORMALIZATIONS:
+        raise ValueError(f"normalize is {normalize!r}; it must be one of {sorted(NORMALIZATIONS)}")
+    mean, deviation = NORMALIZATIONS[normalize]
+    return (1 / deviation).astype(np.float32), (-mean / deviation).astype(np.float32)
+
+
+def _normalized(image: np.ndarray, scaling: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    factor, offset = scaling
+    return image * factor + offset
+
+
+STREAMS = {"order": 1, "augmentation": 2}
+"""Independent streams of random numbers that one seed gives."""
+
+
+def _random(seed: int, stream: str, epoch: int, index: int = 0) -> np.random.Generator:
+    return np.random.default_rng((seed, STREAMS[stream], int(epoch), int(index)))
+
+
+@functools.lru_cache(maxsize=4)
+def _epoch_order(length: int, seed: int, epoch: int) -> np.ndarray:
+    return _random(seed, "order", epoch).permutation(length)

@@ -78,9 +78,10 @@ class NormalsMetric:
 
 def _angles(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Angles in degrees between vectors (N, 3), accurate near 0 and 180 degrees, unlike arccos."""
-    first, second = (
-        v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12) for v in (first, second)
-    )
-    apart = np.linalg.norm(first - second, axis=-1)
-    together = np.linalg.norm(first + second, axis=-1)
-    return np.degrees(2 * np.arctan2(apart, together))
+    first, second = (v / np.maximum(_lengths(v), 1e-12)[:, None] for v in (first, second))
+    return np.degrees(2 * np.arctan2(_lengths(first - second), _lengths(first + second)))
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """L2 norms of (N, 3); einsum takes a third of the time of np.linalg.norm here."""
+    return np.sqrt(np.einsum("nc,nc->n", vectors, vectors))

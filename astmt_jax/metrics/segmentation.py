@@ -16,8 +16,8 @@ class SegmentationMetric:
       num_classes: number of classes C, background included.
       classes: which classes the mean is over: 'all', or only those 'present' in the ground truth
         of the split. With 'all' a class that occurs nowhere has IoU 0.
-      skip_empty: leave out images whose truth is 0 everywhere or 255 everywhere, as is usual for
-        human parts, where they hold no person.
+      skip_empty: leave out images whose truth is 0 everywhere, as is usual for human parts, where
+        they hold no person. (Images that are 255 everywhere never count.)
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class SegmentationMetric:
         """
         prediction, truth = images.single_channel(prediction, truth)
         valid = images.labelled(truth)
-        if self._skip_empty and (not valid.any() or not truth.any()):
+        if self._skip_empty and not truth.any():
             return
         predicted = self._class_ids(prediction[valid], "prediction")
         actual = self._class_ids(truth[valid], "ground truth")

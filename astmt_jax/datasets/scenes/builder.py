@@ -1,0 +1,156 @@
+"""TFDS builder of `scenes`: storage, preparation and decoding."""
+
+import contextlib
+import io
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from rich import progress
+
+from astmt_jax.datasets.scenes import generate
+from astmt_jax.datasets.scenes.config import ScenesConfig, check_integer
+
+
+class Scenes(tfds.core.GeneratorBasedBuilder):
+    """Rooms and outdoor grounds with exact ground truth for all seven tasks.
+
+    Args:
+      num_workers: processes that render during preparation; the data do not depend on it.
+      **kwargs: those of every TFDS builder; `config` is a ScenesConfig.
+    """
+
+    name = "scenes"
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version of the generator."}  # noqa: RUF012 (TFDS's form)
+    BUILDER_CONFIGS = [ScenesConfig()]  # noqa: RUF012
+
+    def __init__(self, *, num_workers: int = 1, file_format="array_record", **kwargs):
+        check_integer("num_workers", num_workers, 1)
+        self._num_workers = num_workers
+        super().__init__(file_format=file_format, **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        size = self.builder_config.image_size
+
+        def png(channels: int, dtype: type) -> tfds.features.Image:
+            return tfds.features.Image(
+                shape=(size, size, channels), dtype=dtype, encoding_format="png"
+            )
+
+        features = {
+            "name": tfds.features.Text(),
+            "image": png(3, np.uint8),
+            "edge": png(1, np.uint8),
+            "semseg": png(1, np.uint8),
+            "human_parts": png(1, np.uint8),
+            "normals": png(3, np.uint16),
+            "sal": png(1, np.uint8),
+            "depth": png(1, np.uint16),
+            "albedo": png(3, np.uint8),
+            "label_map": png(1, np.uint16),
+        }
+        return self.dataset_info_from_configs(
+            description=__doc__,
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,  # the order is that of the indices
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager  # nothing is downloaded
+        config = self.builder_config
+        counts = (config.num_train, config.num_val)
+        return {
+            split: self._generate_examples(split, count)
+            for split, count in zip(generate.SPLITS, counts, strict=True)
+        }
+
+    def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict]]:
+        recipe = generate.Recipe(self.builder_config.seed, split, self.builder_config.image_size)
+        with (
+            generate.ordered_map(recipe.encoded, range(count), self._num_workers) as examples,
+            _progress_bar() as bar,
+        ):
+            tracked = bar.track(examples, total=count, description=f"scenes: rendering {split}")
+            for index, example in enumerate(tracked):
+                name = example.pop("name")
+                files = {key: io.BytesIO(png) for key, png in example.items()}
+                yield index, {"name": name, **files}
+
+
+def prepare(
+    config: ScenesConfig,
+    data_dir: str | os.PathLike,
+    num_workers: int | None = None,
+) -> Scenes:
+    """Renders the dataset unless it is there already.
+
+    An interrupted preparation leaves nothing under the dataset's final folder and can be repeated.
+
+    Args:
+      config: size and seed.
+      data_dir: TFDS data folder; the dataset goes to data_dir/scenes/CONFIG/VERSION.
+      num_workers: rendering processes; all cores by default.
+
+    Returns:
+      The builder, ready for reading.
+
+    Raises:
+      ValueError: if `num_workers` is not a whole number above 0.
+    """
+    workers = (os.cpu_count() or 1) if num_workers is None else num_workers
+    folder = str(pathlib.Path(data_dir).expanduser())
+    builder = Scenes(config=config, data_dir=folder, num_workers=workers)
+    with _without_tfds_bars():
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+        )
+    return builder
+
+
+def decode(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Turns a stored record into an example.
+
+    Args:
+      features: one record or any part of it, its images decoded by TFDS (or a batch of them).
+
+    Returns:
+      The same keys as `render` returns them, as tensors, and `name`, a string. Normals carry the
+      rounding of their 16-bit codes (1.6e-5 per component), depth that of its code (0.25 mm).
+    """
+    return {key: _DECODERS.get(key, tf.identity)(value) for key, value in features.items()}
+
+
+def _decode_normals(codes: tf.Tensor) -> tf.Tensor:
+    normals = (tf.cast(codes, tf.float32) - 1) * generate.NORMAL_STEP - 1
+    return tf.where(codes > 0, normals, 0.0)
+
+
+_DECODERS = {
+    "normals": _decode_normals,
+    "depth": lambda codes: tf.cast(codes, tf.float32) * generate.DEPTH_STEP,
+    "albedo": lambda codes: tf.cast(codes, tf.float32) / 255,
+    "label_map": lambda codes: tf.cast(codes, tf.int32),
+}
+
+
+def _progress_bar() -> progress.Progress:
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+
+
+@contextlib.contextmanager
+def _without_tfds_bars() -> Iterator[None]:
+    """Our own bar shows the progress; TFDS's would overwrite it."""
+    tfds.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tfds.enable_progress_bar()

@@ -1,0 +1,85 @@
+"""Examples as pure functions of (seed, split, index), encoded for storage, on several processes.
+
+Free of TensorFlow, so that worker processes start quickly.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+
+import cv2
+import numpy as np
+
+from astmt_jax.datasets.scenes.camera import Camera
+from astmt_jax.datasets.scenes.renderer import render
+from astmt_jax.datasets.scenes.sample import sample_camera, sample_scene
+from astmt_jax.datasets.scenes.world import Scene
+
+SPLITS = ("train", "val")
+DEPTH_STEP = 1 / 2000  # metres per code; code 0 is invalid
+NORMAL_STEP = 2 / 65534  # per code; code 1 is -1, code 65535 is 1, code 0 is invalid
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All examples of one split.
+
+    Attributes:
+      seed: of the dataset.
+      split: "train" or "val".
+      image_size: width and height in pixels.
+    """
+
+    seed: int
+    split: str
+    image_size: int
+
+    def name(self, index: int) -> str:
+        """The unique name of an example within its split."""
+        return f"{self.split}_{index:06d}"
+
+    def draw(self, index: int) -> tuple[Scene, Camera]:
+        """The scene and the camera of an example."""
+        entropy = np.random.SeedSequence((self.seed, SPLITS.index(self.split), index))
+        rng = np.random.Generator(np.random.Philox(entropy))
+        scene = sample_scene(rng)
+        return scene, sample_camera(rng, scene)
+
+    def encoded(self, index: int) -> dict[str, bytes | str]:
+        """An example as stored: its name, and PNG files of everything that `render` returns.
+
+        Normals and depth are 16-bit codes (NORMAL_STEP, DEPTH_STEP), region ids 16-bit, the rest
+        8-bit.
+        """
+        example = render(*self.draw(index), self.image_size)
+        normals, depth = example["normals"], example["depth"]
+        valid = (normals != 0).any(axis=-1, keepdims=True)
+        planes = example | {
+            "normals": np.where(valid, np.rint((normals + 1) / NORMAL_STEP) + 1, 0).astype(
+                np.uint16
+            ),
+            "depth": np.rint(depth / DEPTH_STEP).astype(np.uint16),
+            "albedo": np.rint(example["albedo"] * 255).astype(np.uint8),
+            "label_map": example["label_map"].astype(np.uint16),
+        }
+        return {"name": self.name(index)} | {key: _png(value) for key, value in planes.items()}
+
+
+@contextlib.contextmanager
+def ordered_map(
+    function: Callable[[int], dict], indices: Iterable[int], num_workers: int
+) -> Iterator[Iterator[dict]]:
+    """Context in which results of `function`, in order, come from `num_workers` processes."""
+    if num_workers == 1:
+        yield map(function, indices)
+        return
+    context = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
+    with context.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1)) as pool:
+        yield pool.imap(function, indices, chunksize=8)
+
+
+def _png(values: np.ndarray) -> bytes:
+    """(H, W, 1 or 3) uint8 or uint16, in RGB order, as a PNG file."""
+    return cv2.imencode(".png", values[..., ::-1])[1].tobytes()

@@ -1,0 +1,313 @@
+"""What a scene is made of: textured primitives, objects, lights and sky, in metres.
+
+World axes: x right, y away from the nominal viewpoint, z up. A primitive is a unit shape under an
+affine map: its three axes are orthogonal vectors (rotation times scale), so non-uniform scale is
+allowed and shear is not.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+
+
+class Kind(enum.IntEnum):
+    """Unit shapes; `Primitive.shape` holds up to two numbers (p, q) of each."""
+
+    SPHERE = 0  # the unit ball
+    BOX = 1  # |z| <= 1, |x| <= 1 - p (z + 1) / 2, |y| <= 1 - q (z + 1) / 2
+    FRUSTUM = 2  # around z, radius 1 at z = -1, p at z = 1: cylinder (p = 1), cone (p = 0)
+    CAPSULE = 3  # around z: the points within 1 of the segment from (0, 0, -p) to (0, 0, p)
+    PLANE = 4  # the half space z <= 0, seen from above only
+
+
+class Pattern(enum.IntEnum):
+    """How a texture blends its two colours."""
+
+    PLAIN = 0
+    CHECKER = 1  # parity of the cell; an infinite cell size turns checkers into stripes
+    NOISE = 2  # smooth value noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Texture:
+    """Surface colour as a function of the point on the primitive, in the primitive's own frame.
+
+    Attributes:
+      colours: two sRGB colours, (2, 3) in 0..255; a plain texture shows the first.
+      pattern: how the two are blended.
+      cell: cell size along the primitive's axes, (3,) metres; `inf` ignores an axis.
+      phase: offset of the cells, (3,) in cells.
+      sharpness: contrast of noise around its mean: 1 is smooth, 10 makes patches.
+      gloss: strength of the highlight, 0 (matt) to 1.
+    """
+
+    colours: np.ndarray
+    pattern: Pattern = Pattern.PLAIN
+    cell: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(3))
+    phase: np.ndarray = dataclasses.field(default_factory=lambda: np.full(3, 0.37))
+    sharpness: float = 1.0
+    gloss: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Primitive:
+    """A unit shape mapped into the world: point = centre + axes @ local point.
+
+    Attributes:
+      kind: the unit shape.
+      centre: (3,) metres.
+      axes: (3, 3), its columns are the images of the local axes and are orthogonal.
+      texture: surface colour.
+      shape: the two numbers that `kind` describes.
+      part: human part id, 1..6, or 0.
+    """
+
+    kind: Kind
+    centre: np.ndarray
+    axes: np.ndarray
+    texture: Texture
+    shape: tuple[float, float] = (0.0, 0.0)
+    part: int = 0
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray, scale: float) -> "Primitive":
+        """The primitive under point -> scale * rotation @ point + translation."""
+        return Primitive(
+            kind=self.kind,
+            centre=scale * (rotation @ self.centre) + translation,
+            axes=scale * (rotation @ self.axes),
+            texture=self.texture,
+            shape=self.shape,
+            part=self.part,
+        )
+
+    def mirrored(self) -> "Primitive":
+        """The primitive reflected in the plane x = 0, texture included."""
+        return dataclasses.replace(
+            self, centre=self.centre * _MIRROR, axes=self.axes * _MIRROR[:, None]
+        )
+
+    def bounding_radius(self) -> float:
+        """Radius of a ball around `centre` that holds the shape; `inf` for a plane."""
+        if self.kind is Kind.PLANE:
+            return np.inf
+        x, y, z = np.sqrt((self.axes**2).sum(axis=0))
+        if self.kind is Kind.SPHERE:
+            return max(x, y, z)
+        if self.kind is Kind.BOX:
+            return np.sqrt(x * x + y * y + z * z)
+        if self.kind is Kind.FRUSTUM:
+            return np.hypot(max(x, y) * max(1.0, self.shape[0]), z)
+        return max(x, y, z) + self.shape[0] * z
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner, each (3,) metres, of an axis-aligned box around the shape."""
+        reach = np.abs(self.axes)
+        if self.kind is Kind.SPHERE:
+            half = np.sqrt((self.axes**2).sum(axis=1))
+        elif self.kind is Kind.CAPSULE:
+            half = reach[:, 2] * self.shape[0] + np.sqrt((self.axes**2).sum(axis=1))
+        else:
+            half = reach.sum(axis=1)
+        return self.centre - half, self.centre + half
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneObject:
+    """Primitives that belong together; one region of the region map.
+
+    Attributes:
+      category: PASCAL class id, 0 for background structures.
+      primitives: the parts.
+    """
+
+    category: int
+    primitives: tuple[Primitive, ...]
+
+    def moved(
+        self, translation: Sequence[float], yaw: float = 0.0, scale: float = 1.0
+    ) -> "SceneObject":
+        """The object scaled, turned by `yaw` radians about the vertical, then shifted."""
+        rotation, shift = rotation_z(yaw), np.asarray(translation, float)
+        parts = tuple(part.moved(rotation, shift, scale) for part in self.primitives)
+        return dataclasses.replace(self, primitives=parts)
+
+    def mirrored(self) -> "SceneObject":
+        """The object reflected in the plane x = 0."""
+        return dataclasses.replace(
+            self, primitives=tuple(part.mirrored() for part in self.primitives)
+        )
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner, each (3,) metres, of an axis-aligned box around the object."""
+        corners = [part.extent() for part in self.primitives]
+        return (
+            np.min([low for low, _ in corners], axis=0),
+            np.max([high for _, high in corners], axis=0),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Light:
+    """A lamp or a sun.
+
+    Attributes:
+      position: (3,) metres for a lamp, the direction towards the light for a sun.
+      colour: (3,) linear RGB; for a lamp, the irradiance at a distance of 2 m.
+      is_sun: parallel light without fall-off.
+      casts_shadow: whether objects block it.
+    """
+
+    position: np.ndarray
+    colour: np.ndarray
+    is_sun: bool = False
+    casts_shadow: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Sky:
+    """Colours (3,) in 0..255 at the horizon and overhead, and the share of clouds (0..1)."""
+
+    horizon: np.ndarray
+    zenith: np.ndarray
+    cloudiness: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """Everything a camera can see.
+
+    Attributes:
+      objects: foreground objects and background structures; region map ids follow this order.
+      lights: lamps and suns.
+      ambient: (2, 3) linear RGB light from below and from above.
+      sky: what a ray that hits nothing sees.
+      eye: (3,) a good place for a camera.
+      target: (3,) a good point to look at.
+    """
+
+    objects: tuple[SceneObject, ...]
+    lights: tuple[Light, ...]
+    ambient: np.ndarray
+    sky: Sky
+    eye: np.ndarray
+    target: np.ndarray
+
+    def mirrored(self) -> "Scene":
+        """The scene reflected in the plane x = 0; `Camera.mirrored` sees it flipped."""
+        return dataclasses.replace(
+            self,
+            objects=tuple(thing.mirrored() for thing in self.objects),
+            lights=tuple(
+                dataclasses.replace(light, position=light.position * _MIRROR)
+                for light in self.lights
+            ),
+            eye=self.eye * _MIRROR,
+            target=self.target * _MIRROR,
+        )
+
+
+def rotation_z(angle: float) -> np.ndarray:
+    """(3, 3) rotation by `angle` radians about the vertical, from x towards y."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def rotation_x(angle: float) -> np.ndarray:
+    """(3, 3) rotation by `angle` radians about x, from y towards z."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+def rotation_y(angle: float) -> np.ndarray:
+    """(3, 3) rotation by `angle` radians about y, from z towards x."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def frame_along(direction: Sequence[float]) -> np.ndarray:
+    """(3, 3) rotation whose third column is `direction` (any length but 0) made unit."""
+    z = np.asarray(direction, float)
+    z = z / np.sqrt((z * z).sum())
+    helper = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.7 else np.array([0.0, 1.0, 0.0])
+    y = _cross(z, helper)
+    y /= np.sqrt((y * y).sum())
+    return np.stack([_cross(y, z), y, z], axis=1)
+
+
+def ellipsoid(
+    centre: Sequence[float],
+    radii: Sequence[float],
+    texture: Texture,
+    rotation: np.ndarray | None = None,
+    part: int = 0,
+) -> Primitive:
+    """Ellipsoid with `radii` (3,) metres along its own axes."""
+    return Primitive(Kind.SPHERE, _vector(centre), _axes(radii, rotation), texture, part=part)
+
+
+def box(
+    centre: Sequence[float],
+    half: Sequence[float],
+    texture: Texture,
+    rotation: np.ndarray | None = None,
+    taper: tuple[float, float] = (0.0, 0.0),
+    part: int = 0,
+) -> Primitive:
+    """Box with half sizes `half` (3,) metres; its top is narrower by the fractions `taper`."""
+    axes = _axes(half, rotation)
+    return Primitive(Kind.BOX, _vector(centre), axes, texture, shape=taper, part=part)
+
+
+def frustum(
+    bottom: Sequence[float],
+    top: Sequence[float],
+    radii: tuple[float, float],
+    texture: Texture,
+    part: int = 0,
+) -> Primitive:
+    """Cylinder or cut cone between two points, with `radii` metres at the bottom and the top."""
+    bottom, top = _vector(bottom), _vector(top)
+    half = np.sqrt(((top - bottom) ** 2).sum()) / 2
+    axes = frame_along(top - bottom) * np.array([radii[0], radii[0], half])
+    shape = (radii[1] / radii[0], 0.0)
+    return Primitive(Kind.FRUSTUM, (bottom + top) / 2, axes, texture, shape=shape, part=part)
+
+
+def capsule(
+    start: Sequence[float], end: Sequence[float], radius: float, texture: Texture, part: int = 0
+) -> Primitive:
+    """All points within `radius` metres of the segment from `start` to `end`."""
+    start, end = _vector(start), _vector(end)
+    length = np.sqrt(((end - start) ** 2).sum())
+    axes = frame_along(end - start) * radius
+    shape = (length / 2 / radius, 0.0)
+    return Primitive(Kind.CAPSULE, (start + end) / 2, axes, texture, shape=shape, part=part)
+
+
+def plane(point: Sequence[float], normal: Sequence[float], texture: Texture) -> Primitive:
+    """Infinite plane through `point`, visible from the side that `normal` points to."""
+    return Primitive(Kind.PLANE, _vector(point), frame_along(normal), texture)
+
+
+def extent(objects: Iterable[SceneObject]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner, each (3,) metres, of a box around several objects."""
+    return SceneObject(0, tuple(part for thing in objects for part in thing.primitives)).extent()
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The vector product of two (3,), many times as fast as np.cross."""
+    return np.array([
+        a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0],
+    ])  # fmt: skip
+
+
+def _vector(values: Sequence[float]) -> np.ndarray:
+    return np.asarray(values, float)
+
+
+def _axes(scale: Sequence[float], rotation: np.ndarray | None) -> np.ndarray:
+    return (np.eye(3) if rotation is None else rotation) * _vector(scale)

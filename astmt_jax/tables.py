@@ -58,7 +58,11 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
         "below_22.5": _percent("<22.5°", scale=1.0),
         "below_30": _percent("<30°", scale=1.0),
     },
-    "sal": {"mIoU": _percent("max mIoU"), "maxF": _percent("maxF")},
+    "sal": {
+        "mIoU": _percent("max mIoU"),
+        "maxF": _percent("maxF"),
+        "maxF_pooled": _percent("maxF (pooled, β²=0.3)"),
+    },
     "depth": {
         "rmse": Metric("RMSE", "↓", " m"),
         "log_rmse": Metric("log RMSE", "↓"),

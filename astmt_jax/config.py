@@ -1,0 +1,227 @@
+"""The experiment's settings: a ConfigDict from configs/ becomes frozen, checked records, once."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from astmt_jax.augment import Augmentation
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_choice
+from astmt_jax.optimizer import OptimizerConfig
+from astmt_jax.pipeline import NORMALIZATIONS
+
+UPDATES = ("per_task", "joint")
+METHODS = ("astmt", "mtl", "single")
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetConfig:
+    """Which data, and where it lives.
+
+    Attributes:
+      name: a name of `datasets.registry`.
+      data_dir: folder of prepared datasets.
+      options: fields of the dataset's own options record.
+    """
+
+    name: str
+    data_dir: str = "data"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The training loop.
+
+    Attributes:
+      image_size: side of the square images that the network sees, in pixels.
+      batch_size: images a batch, over all devices.
+      epochs: passes over the training split.
+      update: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one step a
+        batch on the sum of all losses).
+      normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      log_every_steps: between lines of progress and points of the curves.
+      checkpoint_every_steps: between checkpoints; the last step is always saved.
+      num_threads: of the input pipeline; None is one a core.
+    """
+
+    image_size: int
+    batch_size: int
+    epochs: int
+    update: str = "per_task"
+    normalize: str = "imagenet"
+    log_every_steps: int = 50
+    checkpoint_every_steps: int = 1000
+    num_threads: int | None = None
+
+    def __post_init__(self):
+        check_choice("train.update", self.update, UPDATES)
+        check_choice("train.normalize", self.normalize, NORMALIZATIONS)
+        for name in (
+            "image_size",
+            "batch_size",
+            "epochs",
+            "log_every_steps",
+            "checkpoint_every_steps",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides an experiment's outcome.
+
+    Attributes:
+      seed: of initial weights, order of the data and augmentation.
+      tasks: names, in the order in which they are trained; the dataset must have them.
+    """
+
+    seed: int
+    dataset: DatasetConfig
+    tasks: tuple[str, ...]
+    model: ModelConfig
+    discriminator: DiscriminatorConfig
+    optimizer: OptimizerConfig
+    augmentation: Augmentation
+    train: TrainConfig
+
+    def __post_init__(self):
+        if not self.tasks:
+            raise ValueError("tasks is empty, but must name at least one task.")
+        repeated = sorted({name for name in self.tasks if self.tasks.count(name) > 1})
+        if repeated:
+            raise ValueError(f"tasks names {', '.join(repeated)} more than once.")
+        if self.train.image_size % self.model.output_stride:
+            raise ValueError(
+                f"train.image_size is {self.train.image_size}, but must be a multiple of "
+                f"model.output_stride, {self.model.output_stride}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dict of plain values, as stored beside checkpoints."""
+        return dataclasses.asdict(self)
+
+
+def from_config_dict(config: ConfigDict | Mapping[str, Any]) -> Config:
+    """Checks a ConfigDict (or the dict that `Config.to_dict` gave) and freezes it.
+
+    Raises:
+      ValueError: naming the field that is unknown, missing, of a wrong type or out of range.
+    """
+    values = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    return build_record(Config, values, "config")
+
+
+def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
+    """Makes a dataclass from a dict, converting nested ones, too.
+
+    Raises:
+      ValueError: naming the key, with `where` before it, that is unknown, missing or mistyped.
+    """
+    fields = {field.name: field for field in dataclasses.fields(record) if field.init}
+    for name in values:
+        if name not in fields:
+            close = difflib.get_close_matches(name, fields, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
+            raise ValueError(f"{where}.{name} is not a field; {hint}")
+    required = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}.")
+    return record(
+        **{
+            name: _convert(fields[name].type, value, f"{where}.{name}")
+            for name, value in values.items()
+        }
+    )
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """`value` as `kind` (a record, a scalar type, a tuple or a union with None)."""
+    if dataclasses.is_dataclass(kind):
+        return build_record(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        if value is None:
+            return None
+        kind = next(argument for argument in arguments if argument is not type(None))
+        return _convert(kind, value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    numeric_bool = isinstance(value, bool) and kind is not bool
+    if isinstance(kind, type) and isinstance(value, kind) and not numeric_bool:
+        return value
+    name = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
+    raise ValueError(f"{where} is {value!r}, but must be of type {name}.")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "config") -> list[str]:
+    """Fields in which two `Config.to_dict()` differ, as 'config.train.epochs: 3 -> 4'."""
+    found = []
+    for name in sorted({*old, *new}):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{where}.{name}")
+        elif (list(a) if isinstance(a, tuple) else a) != (list(b) if isinstance(b, tuple) else b):
+            found.append(f"{where}.{name}: {a!r} -> {b!r}")
+    return found
+
+
+def parse_variant(argument: str, **defaults: str) -> dict[str, str]:
+    """Reads what follows the colon of `--config=FILE.py:key=value,key=value`.
+
+    A value may contain '+' to name several things, such as tasks=edge+normals.
+
+    Raises:
+      ValueError: an unknown key, or no '=' in an entry.
+    """
+    chosen = dict(defaults)
+    for entry in filter(None, argument.split(",")):
+        key, separator, value = entry.partition("=")
+        if not separator or key not in defaults:
+            known = ", ".join(f"{key}={value}" for key, value in defaults.items())
+            raise ValueError(
+                f"{entry!r} after the config file's colon is not understood; known, with their "
+                f"defaults: {known}."
+            )
+        chosen[key] = value
+    return chosen
+
+
+def method_settings(method: str) -> tuple[dict[str, Any], float]:
+    """What a method of the paper's comparison means for the model.
+
+    Args:
+      method: 'astmt' (per-task modulation and adversarial training), 'mtl' (plain multi-task
+        learning: everything but the prediction layers is shared) or 'single' (the same plain
+        network for one task).
+
+    Returns:
+      Fields of `ModelConfig`, and the discriminator's weight.
+
+    Raises:
+      ValueError: an unknown method.
+    """
+    check_choice("method", method, METHODS)
+    if method == "astmt":
+        return {}, DiscriminatorConfig.weight
+    return {
+        "encoder_norm": "shared",
+        "encoder_se": "shared",
+        "adapters": False,
+        "decoder_norm": "shared",
+        "decoder_se": False,
+    }, 0.0

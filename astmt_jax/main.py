@@ -1,0 +1,50 @@
+"""Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
+
+import pathlib
+import sys
+
+from absl import app, flags
+from clu import metric_writers
+from ml_collections import config_flags
+
+from astmt_jax import train
+from astmt_jax.checkpoint import claim_workdir
+from astmt_jax.config import from_config_dict
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run (default: runs/ and the configuration's name)."
+)
+MODE = flags.DEFINE_enum(
+    "mode", "train", ["train", "eval"], "'eval' scores the newest checkpoint and does not train."
+)
+
+
+def default_workdir(config_file: str) -> pathlib.Path:
+    """runs/NAME for configs/NAME.py, and runs/NAME-VARIANT for configs/NAME.py:VARIANT."""
+    path, _, variant = config_file.partition(":")
+    name = pathlib.Path(path).stem
+    return pathlib.Path("runs") / (f"{name}-{variant}" if variant else name)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
+    workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
+    try:
+        experiment = train.Experiment(from_config_dict(CONFIG.value))
+        claim_workdir(workdir, experiment.config)
+        if MODE.value == "train":
+            train.train(experiment, workdir)
+        else:
+            state = train.restore(experiment, workdir)
+            train.finish(experiment, state, workdir, metric_writers.SummaryWriter(str(workdir)))
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)

@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import functools
 import multiprocessing
+import sys
+import types
 from collections.abc import Callable, Iterable, Iterator
 
 import cv2
@@ -76,8 +78,25 @@ def ordered_map(
         yield map(function, indices)
         return
     context = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
-    with context.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1)) as pool:
+    with _without_main_script():
+        pool = context.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
+    with pool:
         yield pool.imap(function, indices, chunksize=8)
+
+
+@contextlib.contextmanager
+def _without_main_script() -> Iterator[None]:
+    """Hides the main script from processes that start now.
+
+    They need nothing of it, and would otherwise import it: TensorFlow and JAX with it, and an
+    unguarded script would start itself again.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _png(values: np.ndarray) -> bytes:

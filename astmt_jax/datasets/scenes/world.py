@@ -7,7 +7,7 @@ allowed and shear is not.
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -73,17 +73,6 @@ class Primitive:
     shape: tuple[float, float] = (0.0, 0.0)
     part: int = 0
 
-    def moved(self, rotation: np.ndarray, translation: np.ndarray, scale: float) -> "Primitive":
-        """The primitive under point -> scale * rotation @ point + translation."""
-        return Primitive(
-            kind=self.kind,
-            centre=scale * (rotation @ self.centre) + translation,
-            axes=scale * (rotation @ self.axes),
-            texture=self.texture,
-            shape=self.shape,
-            part=self.part,
-        )
-
     def mirrored(self) -> "Primitive":
         """The primitive reflected in the plane x = 0, texture included."""
         return dataclasses.replace(
@@ -131,9 +120,17 @@ class SceneObject:
         self, translation: Sequence[float], yaw: float = 0.0, scale: float = 1.0
     ) -> "SceneObject":
         """The object scaled, turned by `yaw` radians about the vertical, then shifted."""
-        rotation, shift = rotation_z(yaw), np.asarray(translation, float)
-        parts = tuple(part.moved(rotation, shift, scale) for part in self.primitives)
-        return dataclasses.replace(self, primitives=parts)
+        rotation = rotation_z(yaw)
+        centres = scale * np.stack([part.centre for part in self.primitives]) @ rotation.T
+        centres = centres + np.asarray(translation, float)
+        axes = scale * (rotation @ np.stack([part.axes for part in self.primitives]))
+        return SceneObject(
+            self.category,
+            tuple(
+                Primitive(part.kind, centre, turned, part.texture, part.shape, part.part)
+                for part, centre, turned in zip(self.primitives, centres, axes, strict=True)
+            ),
+        )
 
     def mirrored(self) -> "SceneObject":
         """The object reflected in the plane x = 0."""
@@ -291,11 +288,6 @@ def capsule(
 def plane(point: Sequence[float], normal: Sequence[float], texture: Texture) -> Primitive:
     """Infinite plane through `point`, visible from the side that `normal` points to."""
     return Primitive(Kind.PLANE, _vector(point), frame_along(normal), texture)
-
-
-def extent(objects: Iterable[SceneObject]) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper corner, each (3,) metres, of a box around several objects."""
-    return SceneObject(0, tuple(part for thing in objects for part in thing.primitives)).extent()
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -39,11 +39,13 @@ def pairs_within(
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     squared = dy**2 + dx**2
     order = np.argsort(squared, kind="stable")[: np.count_nonzero(squared <= radius**2)]
-    predicted_ids = np.full(np.add(truth.shape, 2 * reach), -1, np.int32)
-    predicted_ids[y + reach, x + reach] = np.arange(len(y))
+    width = truth.shape[1] + 2 * reach
+    predicted_ids = np.full((truth.shape[0] + 2 * reach) * width, -1, np.int32)
+    predicted_ids[(y + reach) * width + x + reach] = np.arange(len(y))
     true_y, true_x = np.nonzero(truth)
-    # Row i: the predicted pixel at the i-th nearest offset of each true pixel.
-    found = np.stack([predicted_ids[true_y + reach + dy[i], true_x + reach + dx[i]] for i in order])
+    true_at = (true_y + reach) * width + true_x + reach
+    # Row i: the predicted pixel at the i-th nearest offset from each true pixel.
+    found = np.stack([np.take(predicted_ids, true_at + dy[i] * width + dx[i]) for i in order])
     offset, true = np.nonzero(found >= 0)
     return Pairs(found[offset, true], true, squared[order][offset]), len(true_y)
 
@@ -63,8 +65,8 @@ def matching_sizes(member: np.ndarray, pairs: Pairs, true_count: int) -> np.ndar
     reachable = np.bincount(pairs.predicted, minlength=member.shape[1]) > 0
     predicted = (np.cumsum(reachable) - 1)[pairs.predicted]
     matching = RepairedMatching(
-        _group(pairs.true, predicted, np.count_nonzero(reachable)),
-        _group(predicted, pairs.true, true_count),
+        _Neighbours.of(predicted, pairs.true, np.count_nonzero(reachable)),
+        _Neighbours.of(pairs.true, predicted, true_count),
     )
     strictest_first = member[::-1, reachable].astype(np.int8)
     empty_first = np.pad(strictest_first, ((1, 0), (0, 0)))
@@ -75,11 +77,20 @@ def matching_sizes(member: np.ndarray, pairs: Pairs, true_count: int) -> np.ndar
     return np.array(sizes[::-1], np.int64)
 
 
-def _group(values: np.ndarray, keys: np.ndarray, count: int) -> list[list[int]]:
-    """Lists the values of each key 0..count-1, in the order given."""
-    ordered = values[np.argsort(keys, kind="stable")].tolist()
-    ends = np.cumsum(np.bincount(keys, minlength=count)).tolist()
-    return [ordered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+class _Neighbours(NamedTuple):
+    """Neighbours of pixel i: ids[ends[i] : ends[i + 1]].
+
+    Flat, as thousands of small lists would set off Python's garbage collector again and again.
+    """
+
+    ids: list[int]
+    ends: list[int]
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, neighbours: np.ndarray, count: int) -> "_Neighbours":
+        """From pairs (pixel 0..count-1, neighbour), whose order is kept."""
+        ids = neighbours[np.argsort(pixels, kind="stable")].tolist()
+        return cls(ids, [0, *np.cumsum(np.bincount(pixels, minlength=count)).tolist()])
 
 
 class RepairedMatching:
@@ -95,19 +106,20 @@ class RepairedMatching:
       size: number of matched pairs.
     """
 
-    def __init__(self, true_near: list[list[int]], predicted_near: list[list[int]]):
+    def __init__(self, true_near: _Neighbours, predicted_near: _Neighbours):
         """Starts without predicted pixels.
 
         Args:
           true_near: for each predicted pixel, the true pixels that it may match.
           predicted_near: for each true pixel, the predicted pixels that it may match.
         """
+        predicted_count, true_count = len(true_near.ends) - 1, len(predicted_near.ends) - 1
         self.size = 0
         self._true_near = true_near
         self._predicted_near = predicted_near
-        self._true_partner = [_ABSENT] * len(true_near)  # of each predicted pixel
-        self._predicted_partner = [_FREE] * len(predicted_near)  # of each true pixel
-        self._closed = [False] * len(predicted_near)
+        self._true_partner = [_ABSENT] * predicted_count  # of each predicted pixel
+        self._predicted_partner = [_FREE] * true_count  # of each true pixel
+        self._closed = [False] * true_count
 
     def update(self, removed: Iterable[int], added: Iterable[int]) -> None:
         """Takes predicted pixels out of the map, puts others in, and makes the matching maximum."""
@@ -133,42 +145,44 @@ class RepairedMatching:
 
         Where there is none, all that was seen is closed.
         """
+        closed, partner_of, (ids, ends) = self._closed, self._predicted_partner, self._true_near
         seen_from = {}  # true pixel -> predicted pixel
         queue = [start]
         for predicted in queue:
-            for true in self._true_near[predicted]:
-                if self._closed[true] or true in seen_from:
+            for true in ids[ends[predicted] : ends[predicted + 1]]:
+                if closed[true] or true in seen_from:
                     continue
                 seen_from[true] = predicted
-                partner = self._predicted_partner[true]
+                partner = partner_of[true]
                 if partner == _FREE:
                     self._augment_to_true(true, seen_from)
                     return
                 queue.append(partner)
         for true in seen_from:
-            self._closed[true] = True
+            closed[true] = True
 
     def _match_true(self, start: int) -> None:
         """Breadth-first search for a free predicted pixel from a free true one that was closed.
 
         Where there is none, all that was seen is open again: it leads to a free true pixel.
         """
+        closed, partner_of, (ids, ends) = self._closed, self._true_partner, self._predicted_near
         seen_from = {}  # predicted pixel -> true pixel
         queue = [start]
         for true in queue:
-            for predicted in self._predicted_near[true]:
-                partner = self._true_partner[predicted]
+            for predicted in ids[ends[true] : ends[true + 1]]:
+                partner = partner_of[predicted]
                 if partner == _ABSENT or predicted in seen_from:
                     continue
                 if partner == _FREE:
                     seen_from[predicted] = true
                     self._augment_to_predicted(predicted, seen_from)
                     return
-                if self._closed[partner]:
+                if closed[partner]:
                     seen_from[predicted] = true
                     queue.append(partner)
         for true in queue:
-            self._closed[true] = False
+            closed[true] = False
 
     def _augment_to_true(self, true: int, seen_from: dict[int, int]) -> None:
         while true != _FREE:

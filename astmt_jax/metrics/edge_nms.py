@@ -20,6 +20,9 @@ def suppress_non_maxima(edges: np.ndarray) -> np.ndarray:
     edge, exceeds 1.01 times its strength. The normal comes from second derivatives of the map
     smoothed by a triangle filter of radius 4. The outermost 5 pixels are faded out linearly.
 
+    As in the reference implementation, a map without any mixed second derivative, such as an
+    exactly horizontal ridge, has its normal taken as horizontal and is not thinned by this.
+
     Args:
       edges: (H, W) float32, edge strength in 0..1; both sides at least 5 pixels.
 
@@ -79,12 +82,12 @@ def _bilinear(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x0, y0 = np.floor(x), np.floor(y)
     right, below = x - x0, y - y0
     left, above = 1 - right, 1 - below
-    pixels, corner = image.ravel(), y0.astype(np.intp) * w + x0.astype(np.intp)
+    corner = y0.astype(np.intp) * w + x0.astype(np.intp)
     return (
-        pixels[corner] * left * above
-        + pixels[corner + 1] * right * above
-        + pixels[corner + w] * left * below
-        + pixels[corner + w + 1] * right * below
+        np.take(image, corner) * left * above
+        + np.take(image, corner + 1) * right * above
+        + np.take(image, corner + w) * left * below
+        + np.take(image, corner + w + 1) * right * below
     )
 
 

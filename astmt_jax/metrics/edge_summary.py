@@ -69,13 +69,16 @@ def average_precision(counts: np.ndarray) -> float:
     """Mean precision over recall 0, 0.01, ..., 1, linearly interpolated.
 
     Recalls outside the range that the thresholds reach count as precision 0; where several
-    thresholds have the same recall the first (lowest) counts; the sum is divided by 100.
+    thresholds have the same recall the first (lowest) counts; the sum is divided by 100. A single
+    recall at all thresholds spans no range: 0.
 
     Args:
       counts: (K, 4), summed over images, ascending thresholds.
     """
     precision, recall, _ = dataset_curve(counts)
     recall, first = np.unique(recall, return_index=True)
+    if len(recall) < 2:
+        return 0.0
     at = np.linspace(0, 1, 101)
     return float(np.interp(at, recall, precision[first], left=0, right=0).sum() / 100)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 # (dy, dx) of the neighbours x1..x8 of Guo and Hall: east, then counter-clockwise.
 _NEIGHBOURS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
+_BLOCK = 8192  # pixels at a time, so that intermediate results stay in the cache
 
 
 def thin(mask: np.ndarray) -> np.ndarray:
@@ -38,11 +39,13 @@ def thin_levels(levels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray,
       member: (K, N) bool, which of the thinned maps contain them.
     """
     y, x = np.nonzero(levels)
-    planes = _thin_planes(_bit_planes(levels[y, x], count), _neighbour_ids(y, x, levels.shape))
+    neighbours = _neighbour_ids(y, x, levels.shape)
+    words = _bit_planes(levels[y, x], count)
+    planes = np.stack([_thin_planes(word, neighbours) for word in words])
     left = planes.any(axis=0)
-    words = np.ascontiguousarray(planes[:, left].T, dtype="<u8").view(np.uint8)
-    member = np.unpackbits(words, axis=1, count=count, bitorder="little").T.astype(bool)
-    return y[left], x[left], member
+    octets = np.ascontiguousarray(planes[:, left].T, dtype="<u8").view(np.uint8)
+    bits = np.unpackbits(octets, axis=1, count=count, bitorder="little")
+    return y[left], x[left], bits.T.astype(bool, order="C")
 
 
 def _bit_planes(levels: np.ndarray, count: int) -> np.ndarray:
@@ -53,26 +56,28 @@ def _bit_planes(levels: np.ndarray, count: int) -> np.ndarray:
 
 
 def _thin_planes(planes: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """Thins bit planes (W, N) uint64 whose pixels have the given `_neighbour_ids`."""
-    words, count = planes.shape
-    planes = np.concatenate([planes, np.zeros((words, 1), np.uint64)], axis=1)  # background
-    active = previous = np.arange(count)
+    """Thins 64 maps to convergence: (N,) uint64, of pixels with the given `_neighbour_ids`."""
+    planes = np.append(planes, np.uint64(0))  # background
+    active = previous = np.flatnonzero(planes)
     for second in itertools.cycle((False, True)):
-        removable = _removable([planes[:, ids] for ids in neighbours[:, active]], second)
-        removed = planes[:, active] & removable
-        planes[:, active] ^= removed
-        changed = active[removed.any(axis=0)]
+        removed = np.empty(len(active), np.uint64)
+        for start in range(0, len(active), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            around = np.take(planes, np.take(neighbours, active[block], axis=1))
+            removed[block] = planes[active[block]] & _removable(around, second)
+        planes[active] ^= removed
+        changed = active[removed != 0]
         if not len(changed) and not len(previous):
-            break
+            return planes[:-1]
         # The next sub-iteration last looked at its pixels two steps ago.
-        dirty = np.zeros(count + 1, bool)
-        dirty[neighbours[:, np.concatenate([previous, changed])]] = True
-        active = np.flatnonzero(dirty[:-1])
+        dirty = np.zeros(len(planes), bool)
+        dirty[np.take(neighbours, np.concatenate([previous, changed]), axis=1)] = True
+        dirty[-1] = False
+        active = np.flatnonzero(dirty)
         previous = changed
-    return planes[:, :-1]
 
 
-def _removable(neighbours: list[np.ndarray], second: bool) -> np.ndarray:
+def _removable(neighbours: np.ndarray, second: bool) -> np.ndarray:
     """Bits of the pixels that one sub-iteration of the algorithm removes, given x1..x8."""
     x1, x2, x3, x4, x5, x6, x7, x8 = neighbours
     crossings = (~x1 & (x2 | x3), ~x3 & (x4 | x5), ~x5 & (x6 | x7), ~x7 & (x8 | x1))
@@ -99,7 +104,9 @@ def _all(a: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def _neighbour_ids(y: np.ndarray, x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(8, N) index of each pixel's neighbours in the list (y, x); N for those not in it."""
-    ids = np.full((shape[0] + 2, shape[1] + 2), len(y))
-    ids[y + 1, x + 1] = np.arange(len(y))
-    return np.stack([ids[y + 1 + dy, x + 1 + dx] for dy, dx in _NEIGHBOURS])
+    """(8, N) int32 index of each pixel's neighbours in the list (y, x); N for those not in it."""
+    width = shape[1] + 2
+    ids = np.full((shape[0] + 2) * width, len(y), np.int32)
+    at = (y + 1) * width + x + 1
+    ids[at] = np.arange(len(y))
+    return np.stack([np.take(ids, at + dy * width + dx) for dy, dx in _NEIGHBOURS])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from absl import logging
 from rich import progress
 
 from astmt_jax.datasets.scenes import generate
@@ -19,19 +20,26 @@ class Scenes(tfds.core.GeneratorBasedBuilder):
     """Rooms and outdoor grounds with exact ground truth for all seven tasks.
 
     Args:
+      config: size and seed.
       num_workers: processes that render during preparation; the data do not depend on it.
-      **kwargs: those of every TFDS builder; `config` is a ScenesConfig.
+      **kwargs: those of every TFDS builder.
     """
 
     name = "scenes"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version of the generator."}  # noqa: RUF012 (TFDS's form)
-    BUILDER_CONFIGS = [ScenesConfig()]  # noqa: RUF012
 
-    def __init__(self, *, num_workers: int = 1, file_format="array_record", **kwargs):
+    def __init__(
+        self,
+        *,
+        config: ScenesConfig | None = None,
+        num_workers: int = 1,
+        file_format: str = "array_record",
+        **kwargs,
+    ):
         check_integer("num_workers", num_workers, 1)
         self._num_workers = num_workers
-        super().__init__(file_format=file_format, **kwargs)
+        super().__init__(config=config or ScenesConfig(), file_format=file_format, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
@@ -103,8 +111,8 @@ def prepare(
     """
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
     folder = str(pathlib.Path(data_dir).expanduser())
-    builder = Scenes(config=config, data_dir=folder, num_workers=workers)
-    with _without_tfds_bars():
+    with _quiet_tfds():
+        builder = Scenes(config=config, data_dir=folder, num_workers=workers)
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
         )
@@ -147,10 +155,13 @@ def _progress_bar() -> progress.Progress:
 
 
 @contextlib.contextmanager
-def _without_tfds_bars() -> Iterator[None]:
-    """Our own bar shows the progress; TFDS's would overwrite it."""
+def _quiet_tfds() -> Iterator[None]:
+    """Hides TFDS's progress bars, which overwrite ours, and its warning that a config is custom."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
     tfds.disable_progress_bar()
     try:
         yield
     finally:
         tfds.enable_progress_bar()
+        logging.set_verbosity(verbosity)

@@ -14,6 +14,7 @@ from astmt_jax.datasets.scenes import primitives, world
 
 _CHUNK = 16384  # rays solved at once: bounds memory for large images
 _NEAR = 1e-4
+_SLACK = 0.03  # metres by which balls are enlarged: more than single precision loses
 _BALLED = tuple(kind for kind in world.Kind if kind is not world.Kind.PLANE)
 
 
@@ -215,30 +216,37 @@ def _candidates(geometry: Geometry, origin, direction) -> tuple[np.ndarray, np.n
     return np.concatenate(rays), np.concatenate(parts)
 
 
-@dataclasses.dataclass(frozen=True)
 class _Bundle:
-    """Rays, with the products that tests against balls need."""
+    """Rays prepared for many tests against balls.
 
-    rays: np.ndarray  # (6, N): origin, direction
-    products: np.ndarray  # (3, N): origin.origin, origin.direction, direction.direction
+    With c a ball's centre, o an origin and d a unit direction, the two numbers that decide,
+    |c - o|^2 - r^2 and (c - o) . d, are linear in (c, 1, |c|^2 - r^2): each is a matrix product.
+    """
+
+    def __init__(self, distance: np.ndarray, advance: np.ndarray):
+        self._distance = distance  # (5, N): -2 o, |o|^2, 1
+        self._advance = advance  # (4, N): d, -o . d
 
     @classmethod
     def of(cls, origin: np.ndarray, direction: np.ndarray) -> "_Bundle":
-        pairs = ((origin, origin), (origin, direction), (direction, direction))
-        products = [a[0] * b[0] + a[1] * b[1] + a[2] * b[2] for a, b in pairs]
-        return cls(np.concatenate([origin, direction]), np.stack(products))
+        unit = direction / np.sqrt(_dot(direction, direction))
+        square, one = _dot(origin, origin), np.ones_like(origin[0])
+        return cls(np.vstack([-2 * origin, square, one]), np.vstack([unit, -_dot(origin, unit)]))
 
     def take(self, index: np.ndarray) -> "_Bundle":
-        return _Bundle(self.rays.take(index, axis=1), self.products.take(index, axis=1))
+        return _Bundle(self._distance.take(index, axis=1), self._advance.take(index, axis=1))
 
     def meets(self, centre: np.ndarray, radius: np.ndarray) -> np.ndarray:
         """Whether the rays pass through balls (3, P), (P,), slightly enlarged: (P, N) bool."""
-        apart = centre.T @ (-2 * self.rays[:3])
-        apart += ((centre**2).sum(axis=0) - (radius * 1.001) ** 2)[:, None]
-        apart += self.products[0]
-        along = centre.T @ self.rays[3:]
-        along -= self.products[1]
+        ball = np.vstack(
+            [centre, np.ones_like(radius), _dot(centre, centre) - (radius + _SLACK) ** 2]
+        )
+        apart = ball.T @ self._distance
+        along = ball[:4].T @ self._advance
         ahead = (along > 0) | (apart < 0)
-        apart *= self.products[2]
         along *= along
         return ahead & (apart <= along)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -491,6 +491,15 @@ def test_bad_predictions_are_refused(prediction, message):
 
 
 @pytest.mark.parametrize(
+    ("name", "truth"),
+    [("pascal", zeros[..., None]), ("bsds", zeros), ("bsds", [zeros, zeros[0]])],
+)
+def test_truths_of_another_shape_are_refused(name, truth):
+    with pytest.raises(ValueError, match=r"each truth of edges must have shape \(H, W\), has \("):
+        evaluate_image(zeros, truth, PROTOCOLS[name])
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"thresholds": (0.2, 0.1)}, "ascend"),

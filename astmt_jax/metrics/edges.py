@@ -28,7 +28,7 @@ def region_boundaries(truth: Truth) -> list[np.ndarray]:
     Published NYUD numbers feed the edge PNG (0 and 255) through this as if it were a region map:
     a line one pixel wide becomes the outline of that line.
     """
-    labels = np.asarray(truth)
+    labels = _as_map(truth)
     padded = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
     neighbours = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
     return [thin(np.any([labels != neighbour for neighbour in neighbours], axis=0))]
@@ -36,12 +36,19 @@ def region_boundaries(truth: Truth) -> list[np.ndarray]:
 
 def edge_map(truth: Truth) -> list[np.ndarray]:
     """True edges from an edge map, (H, W): the pixels that are not 0, thinned."""
-    return [thin(np.asarray(truth) != 0)]
+    return [thin(_as_map(truth) != 0)]
 
 
 def annotators_edges(truth: Truth) -> list[np.ndarray]:
     """True edges from several people's edge maps, (H, W) each: pixels that are not 0, as given."""
-    return [np.asarray(edges) != 0 for edges in truth]
+    return [_as_map(edges) != 0 for edges in truth]
+
+
+def _as_map(truth: np.ndarray) -> np.ndarray:
+    truth = np.asarray(truth)
+    if truth.ndim != 2:
+        raise ValueError(f"each truth of edges must have shape (H, W), has {truth.shape}")
+    return truth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +138,7 @@ def evaluate_image(prediction: np.ndarray, truth: Truth, protocol: Protocol) -> 
       (K, 4) int64: matched true pixels, true pixels, matched predicted pixels, predicted pixels.
 
     Raises:
-      ValueError: a prediction of another type, range or shape.
+      ValueError: a prediction of another type, range or shape, or a truth of another shape.
     """
     true_maps = protocol.true_edges(truth)
     prediction = to_uint8(prediction)

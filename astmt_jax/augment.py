@@ -36,6 +36,10 @@ NEEDS_FOREGROUND = frozenset({"human_parts"})
 """Labels whose maps say nothing when they are background everywhere."""
 
 
+KNOWN_SHARE = np.float32(0.5)
+"""A moved pixel is known if pixels that carry this much of its interpolation weight are."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Motion:
     """How one image is moved: first mirrored, then rotated and zoomed about its centre.
@@ -105,7 +109,11 @@ class Warp:
     """Samples maps of one shape where a motion and a resize to size x size put the output pixels.
 
     Where the image shrinks to half or less, bilinear interpolation would skip pixels: `linear`
-    then first averages over blocks of whole pixels (per axis, as many as fit into an output pixel).
+    then first averages over blocks of pixels (per axis, as many as fit into an output pixel).
+
+    Attributes:
+      motion: what moves the image.
+      inside: uint8 (size, size), 1 where an output pixel comes from inside the frame, 0 elsewhere.
     """
 
     def __init__(self, shape: tuple[int, int], size: int, motion: Motion):
@@ -124,7 +132,7 @@ class Warp:
         )
         self._pixel_grid = self._grid(shape)
         self._block_grid = self._pixel_grid if self._blocks == shape else self._grid(self._blocks)
-        self._inside = self.nearest(np.ones((*shape, 1), np.uint8))
+        self.inside = self.nearest(np.ones(shape, np.uint8))
 
     def _grid(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Sampling positions as indices (pixel centres at integers) into a map of this shape."""
@@ -138,38 +146,29 @@ class Warp:
         return axes[1], axes[0]
 
     def nearest(self, label: np.ndarray, outside: int = 0) -> np.ndarray:
-        """Samples the nearest pixel: (H, W, 1) to (size, size, 1), of the same dtype."""
-        moved = cv2.remap(
+        """Samples the nearest pixel of a uint8 map (H, W[, 1]); returns uint8 (size, size)."""
+        return cv2.remap(
             label,
             *self._pixel_grid,
             cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=outside,
         )
-        return moved[:, :, None]
 
     def linear(self, values: np.ndarray) -> np.ndarray:
-        """Samples bilinearly: float32 (H, W, 1 or 3) to (size, size, ...); outside is 0.
+        """Samples bilinearly: float32 (H, W[, 1]) to (size, size), (H, W, 3) to (size, size, 3).
 
-        Inside the frame, positions beyond the outermost pixel centres take the outermost pixels.
+        Positions beyond the outermost pixel centres take the values of the outermost pixels.
         """
         if self._blocks != self._shape:
             values = cv2.resize(values, self._blocks[::-1], interpolation=cv2.INTER_AREA)
-        moved = cv2.remap(
+        return cv2.remap(
             values, *self._block_grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        moved = cv2.copyTo(moved, self._inside)
-        return moved if moved.ndim == 3 else moved[:, :, None]
 
-
-def _average_known(
-    values: np.ndarray, known: np.ndarray, warp: Warp
-) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolates between known pixels: values (H, W, c) and known bool (H, W, 1), warped."""
-    weight = warp.linear(known.astype(np.float32))
-    total = warp.linear(np.where(known, values, np.float32(0)))
-    known = weight >= 0.5
-    return total / np.where(known, weight, np.float32(1)), known
+    def weight(self, known: np.ndarray) -> np.ndarray:
+        """Share of known pixels (bool (H, W)) in what `linear` returns: float32 (size, size)."""
+        return self.linear(known.astype(np.float32)) * self.inside
 
 
 def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
@@ -178,46 +177,63 @@ def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
 
 
 def _move_linear(label: np.ndarray, warp: Warp) -> np.ndarray:
-    values, known = _average_known(label, ~_marked(label), warp)
-    return np.where(known, values, np.float32(IGNORE))
+    known = _not_marked(label)
+    weight = warp.weight(known)
+    total = warp.linear(cv2.copyTo(label, known.view(np.uint8)))
+    divisor = np.maximum(weight, KNOWN_SHARE)
+    mean = cv2.divide(total, cv2.merge([divisor] * label.shape[-1]))
+    return _keep(mean, weight >= KNOWN_SHARE, IGNORE)
 
 
 def _move_depth(label: np.ndarray, warp: Warp) -> np.ndarray:
-    values, known = _average_known(label, ~_zero(label), warp)
+    weight = warp.weight(_not_zero(label))
+    mean = warp.linear(label) / np.maximum(weight, KNOWN_SHARE)
     divisor = warp.motion.zoom if warp.motion.depth_scaling else 1.0
-    return np.where(known, values / np.float32(divisor), np.float32(0))
+    return mean * ((weight >= KNOWN_SHARE) / np.float32(divisor))
 
 
 def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
-    values, known = _average_known(label, ~_zero(label), warp)
     orientation = np.eye(3)
     orientation[:2, :2] = warp.motion.orientation
-    values = cv2.transform(values, orientation)
-    norm = np.sqrt(np.einsum("ijk,ijk->ij", values, values))[:, :, None]
-    known &= norm > 1e-6  # opposite vectors cancel out
-    return np.where(known, values / np.where(known, norm, np.float32(1)), np.float32(0))
+    total = cv2.transform(warp.linear(label), orientation)
+    norm = np.sqrt(_squared_norm(total))
+    # Opposite vectors cancel out; what remains of them has no direction.
+    known = (warp.weight(_not_zero(label)) >= KNOWN_SHARE) & (norm > 1e-6)
+    factor = known / np.maximum(norm, np.float32(1e-6))
+    return cv2.multiply(total, cv2.merge([factor] * 3))
 
 
-def _zero(label: np.ndarray) -> np.ndarray:
-    return ~label.any(axis=-1, keepdims=True)
+def _squared_norm(vectors: np.ndarray) -> np.ndarray:
+    """Float32 (H, W, 3) to (H, W)."""
+    return cv2.transform(cv2.multiply(vectors, vectors), np.ones((1, 3)))
 
 
-def _marked(label: np.ndarray) -> np.ndarray:
-    return label[:, :, :1] == IGNORE
+def _not_zero(label: np.ndarray) -> np.ndarray:
+    """Bool (H, W): where a map (H, W, 1 or 3) has a value other than 0."""
+    return (label[:, :, 0] if label.shape[-1] == 1 else _squared_norm(label)) != 0
+
+
+def _not_marked(label: np.ndarray) -> np.ndarray:
+    """Bool (H, W): where a map (H, W, c) is not marked as ignored."""
+    return label[:, :, 0] != IGNORE
+
+
+def _keep(label: np.ndarray, known: np.ndarray, otherwise: int) -> np.ndarray:
+    return cv2.copyTo(label, known.view(np.uint8), np.full_like(label, otherwise))
 
 
 class Geometry(NamedTuple):
-    """How a label moves, and where (bool (H, W, 1)) it is unknown before it is marked so."""
+    """How a label moves, and where (bool (H, W)) it is known."""
 
     move: Callable[[np.ndarray, Warp], np.ndarray]
-    unknown: Callable[[np.ndarray], np.ndarray]
+    known: Callable[[np.ndarray], np.ndarray]
 
 
 GEOMETRIES = {
-    "label": Geometry(_move_label, _marked),
-    "linear": Geometry(_move_linear, _marked),
-    "depth": Geometry(_move_depth, _zero),
-    "normals": Geometry(_move_normals, _zero),
+    "label": Geometry(_move_label, _not_marked),
+    "linear": Geometry(_move_linear, _not_marked),
+    "depth": Geometry(_move_depth, _not_zero),
+    "normals": Geometry(_move_normals, _not_zero),
 }
 
 
@@ -225,7 +241,8 @@ def move(example: Example, geometries: Mapping[str, str], size: int, motion: Mot
     """Moves an image and its labels, and resizes them to size x size ignoring the aspect ratio.
 
     Args:
-      example: `image` uint8 (H, W, 3) and a map (H, W, c) for each label of `geometries`.
+      example: `image` uint8 (H, W, 3) and a map (H, W, c) for each label of `geometries`: uint8
+        with c = 1 for class and binary maps, float32 with c = 1 or 3 for values.
       geometries: label name to key of `GEOMETRIES`; other entries of the example are left out.
       size: side of the square output in pixels.
       motion: what to do.
@@ -235,11 +252,11 @@ def move(example: Example, geometries: Mapping[str, str], size: int, motion: Mot
       dtype they came in.
     """
     warp = Warp(example["image"].shape[:2], size, motion)
-    moved = {
-        name: GEOMETRIES[geometry].move(example[name], warp)
-        for name, geometry in geometries.items()
-    }
-    return {"image": warp.linear(example["image"].astype(np.float32)), **moved}
+    image = warp.linear(example["image"].astype(np.float32))
+    moved = {"image": cv2.copyTo(image, warp.inside)}
+    for name, geometry in geometries.items():
+        moved[name] = np.atleast_3d(GEOMETRIES[geometry].move(example[name], warp))
+    return moved
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
@@ -255,8 +272,8 @@ def mark_ignored(labels: Example, geometries: Mapping[str, str]) -> Example:
     """
     marked = {}
     for name, geometry in geometries.items():
-        unknown = GEOMETRIES[geometry].unknown(labels[name])
+        known = GEOMETRIES[geometry].known(labels[name])
         if name in NEEDS_FOREGROUND and not labels[name].any():
-            unknown = np.ones_like(unknown)
-        marked[name] = np.where(unknown, labels[name].dtype.type(IGNORE), labels[name])
+            known = np.zeros_like(known)
+        marked[name] = np.atleast_3d(_keep(labels[name], known, IGNORE))
     return marked

@@ -120,4 +120,6 @@ def _score(
     truths: Mapping[str, np.ndarray],
 ) -> None:
     for task in tasks:
-        metrics[task.name].add(predictions[task.name], truths[task.truth])
+        truth = truths[task.truth]
+        plane = truth[..., 0] if truth.shape[-1] == 1 else truth
+        metrics[task.name].add(predictions[task.name], plane)

@@ -3,8 +3,7 @@
 import pathlib
 import sys
 
-from absl import app, flags
-from clu import metric_writers
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from astmt_jax import train
@@ -30,18 +29,22 @@ def default_workdir(config_file: str) -> pathlib.Path:
 
 
 def main(argv: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
     try:
         experiment = train.Experiment(from_config_dict(CONFIG.value))
         claim_workdir(workdir, experiment.config)
+        splits = experiment.open_splits()
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"Error: {error}")
+    try:
         if MODE.value == "train":
-            train.train(experiment, workdir)
+            train.train(experiment, splits, workdir)
         else:
-            state = train.restore(experiment, workdir)
-            train.finish(experiment, state, workdir, metric_writers.SummaryWriter(str(workdir)))
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+            train.evaluate_checkpoint(experiment, splits, workdir)
+    except (FileNotFoundError, FloatingPointError) as error:
         sys.exit(f"Error: {error}")
 
 

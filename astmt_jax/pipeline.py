@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import cv2
 import jax
 import numpy as np
 import tensorflow as tf
@@ -199,13 +200,13 @@ def _training_example(
     geometries = {task.name: task.geometry for task in tasks}
     keys = ("image", *geometries)
     parse = source.parser(keys)
-    scaling = _scaling(normalize)
+    normalization = _normalization(normalize)
 
     def prepare(epoch: np.ndarray, index: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
         motion = augmentation.draw(_random(seed, "augmentation", epoch, index))
         moved = augment.move(dict(zip(keys, maps, strict=True)), geometries, image_size, motion)
         labels = augment.mark_ignored(moved, geometries)
-        return [_normalized(moved["image"], scaling), *labels.values()]
+        return [cv2.transform(moved["image"], normalization), *labels.values()]
 
     def process(epoch: tf.Tensor, index: tf.Tensor, record: tf.Tensor) -> Batch:
         example = parse(record)
@@ -227,12 +228,13 @@ def _evaluation_example(
     geometries = {task.name: task.geometry for task in tasks}
     truth_keys = sorted({*geometries, *(task.truth for task in tasks)})
     parse = source.parser(("image", "name", *truth_keys))
-    scaling = _scaling(normalize)
+    normalization = _normalization(normalize)
 
     def prepare(image: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
         truth = dict(zip(truth_keys, maps, strict=True))
         truth |= augment.mark_ignored(truth, geometries)
-        return [_normalized(augment.resize_image(image, image_size), scaling), *truth.values()]
+        resized = augment.resize_image(image, image_size)
+        return [cv2.transform(resized, normalization), *truth.values()]
 
     def process(index: tf.Tensor, record: tf.Tensor) -> dict[str, Any]:
         del index
@@ -279,17 +281,12 @@ def _share(batch_size: int, process_index: int, process_count: int) -> slice:
     return slice(process_index * rows, (process_index + 1) * rows)
 
 
-def _scaling(normalize: str) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 factor and offset (3,) of the normalisation."""
-    if normalize not in NORMALIZATIONS:
-        raise ValueError(f"normalize is {normalize!r}; it must be one of {sorted(NORMALIZATIONS)}")
-    mean, deviation = NORMALIZATIONS[normalize]
-    return (1 / deviation).astype(np.float32), (-mean / deviation).astype(np.float32)
-
-
-def _normalized(image: np.ndarray, scaling: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    factor, offset = scaling
-    return image * factor + offset
+def _normalization(name: str) -> np.ndarray:
+    """Float64 (3, 4): the affine map of RGB that the configuration's `normalize` names."""
+    if name not in NORMALIZATIONS:
+        raise ValueError(f"normalize is {name!r}; it must be one of {sorted(NORMALIZATIONS)}")
+    mean, deviation = NORMALIZATIONS[name]
+    return np.column_stack([np.diag(1 / deviation), -mean / deviation])
 
 
 STREAMS = {"order": 1, "augmentation": 2}

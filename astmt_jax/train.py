@@ -1,5 +1,6 @@
 """The training loop: data, step, log, checkpoint; then evaluation, table and picture."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -25,6 +26,21 @@ PANELS_FILE = "panels.png"
 PANEL_ROWS = 4
 
 
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The data of an experiment.
+
+    Attributes:
+      training: what it learns from.
+      evaluation: what it is scored on.
+      steps_per_epoch: full batches in `training`.
+    """
+
+    training: Source
+    evaluation: Source
+    steps_per_epoch: int
+
+
 class Experiment:
     """One configuration, made concrete: dataset, network, training step and devices.
 
@@ -48,17 +64,26 @@ class Experiment:
         self.replicated = NamedSharding(mesh, PartitionSpec())
         self.predict = evaluate.predictor(self.network)
 
-    def open(self, split: str) -> Source:
-        """Opens a split of the dataset, preparing it where it can be."""
-        dataset = self.config.dataset
-        return self.dataset.open(pathlib.Path(dataset.data_dir), dataset.options, split)
+    def open_splits(self) -> "Splits":
+        """Opens the dataset's splits, preparing it where that needs no download.
 
-    def training_source(self) -> Source:
-        """The training split; a network for one task sees only images labelled for it."""
-        source = self.open(self.dataset.train_split)
+        A network for one task trains on images labelled for it only.
+
+        Raises:
+          ValueError: the dataset does not fit the configuration.
+          FileNotFoundError: the dataset has to be prepared first, naming the command.
+        """
+        config = self.config
+        data_dir = pathlib.Path(config.dataset.data_dir)
+        training, evaluation = (
+            self.dataset.open(data_dir, config.dataset.options, split)
+            for split in (self.dataset.train_split, self.dataset.eval_split)
+        )
         if len(self.network.tasks) == 1:
-            source = labelled(source, self.network.tasks[0], self.config.train.num_threads)
-        return source
+            training = labelled(training, self.network.tasks[0], config.train.num_threads)
+        return Splits(
+            training, evaluation, pipeline.steps_per_epoch(training, config.train.batch_size)
+        )
 
     def train_step(self, steps_per_epoch: int) -> TrainStep:
         """The update of this experiment, with its schedules."""
@@ -75,14 +100,14 @@ class Experiment:
         """State before training, on all devices."""
         return jax.device_put(step.init(jax.random.key(self.config.seed)), self.replicated)
 
-    def evaluate(self, state: TrainState, num_rows: int = 0) -> evaluate.Evaluation:
-        """Scores `state` on the evaluation split."""
+    def evaluate(self, state: TrainState, source: Source, num_rows: int) -> evaluate.Evaluation:
+        """Scores `state` on `source`, keeping `num_rows` examples for a picture."""
         train = self.config.train
         return evaluate.evaluate(
             self.network,
             state.params,
             state.stats,
-            self.open(self.dataset.eval_split),
+            source,
             batch_size=train.batch_size,
             image_size=train.image_size,
             normalize=train.normalize,
@@ -93,11 +118,14 @@ class Experiment:
         )
 
 
-def train(experiment: Experiment, workdir: pathlib.Path) -> dict[str, dict[str, float]]:
+def train(
+    experiment: Experiment, splits: Splits, workdir: pathlib.Path
+) -> dict[str, dict[str, float]]:
     """Trains until the last epoch, going on from the newest checkpoint, and evaluates.
 
     Args:
       experiment: what to train.
+      splits: on what.
       workdir: its folder; holds config.json, checkpoints, TensorBoard's event files and, at the
         end, results.json and panels.png.
 
@@ -108,10 +136,8 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> dict[str, dict[str, 
       FloatingPointError: a loss stopped being finite.
     """
     config, console = experiment.config, Console()
-    source = experiment.training_source()
-    per_epoch = pipeline.steps_per_epoch(source, config.train.batch_size)
-    num_steps = per_epoch * config.train.epochs
-    step = experiment.train_step(per_epoch)
+    num_steps = splits.steps_per_epoch * config.train.epochs
+    step = experiment.train_step(splits.steps_per_epoch)
     state = experiment.init(step)
     checkpoints = Checkpoints(workdir)
     first_step = checkpoints.latest_step() or 0
@@ -121,13 +147,15 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> dict[str, dict[str, 
     writer = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
     writer.write_hparams(_flat(config.to_dict()))
     console.print(
-        f"Training {', '.join(experiment.network.names)} on {source.name}: {source.length} images, "
+        f"Training {', '.join(experiment.network.names)} on {splits.training.name}: "
+        f"{splits.training.length} images, "
         f"{num_steps - first_step} steps, {parameter_count(state.params):,} parameters, "
         f"{jax.device_count()} {jax.devices()[0].platform} device(s)."
     )
+    source = splits.training
     state = _loop(experiment, step, state, source, first_step, num_steps, checkpoints, writer)
     checkpoints.close()
-    results = finish(experiment, state, workdir, writer)
+    results = finish(experiment, splits.evaluation, state, workdir, writer)
     writer.close()
     return results
 
@@ -181,13 +209,14 @@ def _loop(
 
 def finish(
     experiment: Experiment,
+    source: Source,
     state: TrainState,
     workdir: pathlib.Path,
     writer: metric_writers.MetricWriter,
 ) -> dict[str, dict[str, float]]:
     """Evaluates, prints the table, and writes results.json and panels.png."""
     console = Console()
-    evaluation = experiment.evaluate(state, PANEL_ROWS)
+    evaluation = experiment.evaluate(state, source, PANEL_ROWS)
     number = int(state.step)
     document = {
         "dataset": experiment.config.dataset.name,
@@ -211,16 +240,19 @@ def finish(
     return evaluation.results
 
 
-def restore(experiment: Experiment, workdir: pathlib.Path) -> TrainState:
-    """The newest checkpoint in `workdir`.
+def evaluate_checkpoint(
+    experiment: Experiment, splits: Splits, workdir: pathlib.Path
+) -> dict[str, dict[str, float]]:
+    """Scores the newest checkpoint in `workdir` and writes what `train` writes at its end.
 
     Raises:
-      FileNotFoundError: there is none.
+      FileNotFoundError: there is no checkpoint.
     """
     checkpoints = Checkpoints(workdir)
-    state = checkpoints.restore(experiment.init(experiment.train_step(1)))
+    state = checkpoints.restore(experiment.init(experiment.train_step(splits.steps_per_epoch)))
     checkpoints.close()
-    return state
+    writer = metric_writers.SummaryWriter(str(workdir))
+    return finish(experiment, splits.evaluation, state, workdir, writer)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

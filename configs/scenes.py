@@ -34,7 +34,7 @@ def get_config(variant: str = "") -> ConfigDict:
                 "backbone": chosen["backbone"],
                 "width_multiplier": 0.25,
                 "output_stride": 16,
-                "decoder_width": 64,
+                "decoder_width": 32,
                 "dtype": "float32",
                 **modulation,
             },

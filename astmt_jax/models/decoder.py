@@ -28,11 +28,10 @@ class ModulatedConv(nnx.Module):
         adapter: bool = True,
         se_reduction: int = SE_REDUCTION,
         config: ModelConfig,
-        rngs: nnx.Rngs,
     ):
         dtype = config.compute_dtype
         self.conv = layers.Conv(
-            in_channels, out_channels, kernel_size, dilation=dilation, dtype=dtype, rngs=rngs
+            in_channels, out_channels, kernel_size, dilation=dilation, dtype=dtype
         )
         self.adapter = (
             layers.Adapter(in_channels, out_channels, dtype=dtype)
@@ -41,7 +40,7 @@ class ModulatedConv(nnx.Module):
         )
         self.norm = layers.BatchNorm(out_channels, config.decoder_norm)
         self.se = (
-            layers.SqueezeExcite(out_channels, se_reduction, per_task=True, dtype=dtype, rngs=rngs)
+            layers.SqueezeExcite(out_channels, se_reduction, per_task=True, dtype=dtype)
             if config.decoder_se
             else None
         )
@@ -58,17 +57,17 @@ class ModulatedConv(nnx.Module):
 class AtrousPyramid(nnx.Module):
     """Atrous spatial pyramid pooling: one 1x1, three dilated 3x3 branches and the global mean."""
 
-    def __init__(self, in_channels: int, config: ModelConfig, rngs: nnx.Rngs):
+    def __init__(self, in_channels: int, config: ModelConfig):
         width = config.decoder_width
         self.branches = nnx.List(
-            [ModulatedConv(in_channels, width, 1, config=config, rngs=rngs)]
+            [ModulatedConv(in_channels, width, 1, config=config)]
             + [
-                ModulatedConv(in_channels, width, 3, dilation=rate, config=config, rngs=rngs)
+                ModulatedConv(in_channels, width, 3, dilation=rate, config=config)
                 for rate in ATROUS_RATES[config.output_stride]
             ]
         )
-        self.pooled = ModulatedConv(in_channels, width, 1, adapter=False, config=config, rngs=rngs)
-        self.project = ModulatedConv(5 * width, width, 1, config=config, rngs=rngs)
+        self.pooled = ModulatedConv(in_channels, width, 1, adapter=False, config=config)
+        self.project = ModulatedConv(5 * width, width, 1, config=config)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, h, w, in_channels) -> (B, h, w, width)."""
@@ -81,20 +80,15 @@ class AtrousPyramid(nnx.Module):
 class DeepLabDecoder(nnx.Module):
     """Pyramid on the high-level features, refined with the low-level ones at stride 4."""
 
-    def __init__(self, low_channels: int, high_channels: int, config: ModelConfig, rngs: nnx.Rngs):
+    def __init__(self, low_channels: int, high_channels: int, config: ModelConfig):
         width = config.decoder_width
         low_width = low_level_width(width)
-        self.pyramid = AtrousPyramid(high_channels, config, rngs)
+        self.pyramid = AtrousPyramid(high_channels, config)
         self.reduce_low = ModulatedConv(
-            low_channels,
-            low_width,
-            1,
-            se_reduction=SE_REDUCTION_LOW_LEVEL,
-            config=config,
-            rngs=rngs,
+            low_channels, low_width, 1, se_reduction=SE_REDUCTION_LOW_LEVEL, config=config
         )
-        self.fuse = ModulatedConv(width + low_width, width, 3, config=config, rngs=rngs)
-        self.refine = ModulatedConv(width, width, 3, config=config, rngs=rngs)
+        self.fuse = ModulatedConv(width + low_width, width, 3, config=config)
+        self.refine = ModulatedConv(width, width, 3, config=config)
 
     def __call__(self, low: jax.Array, high: jax.Array, *, train: bool) -> jax.Array:
         """Low (B, H, W, .) and high-level features -> the shared features (B, H, W, width)."""

@@ -11,17 +11,13 @@ from astmt_jax.models.config import DiscriminatorConfig
 class Discriminator(nnx.Module):
     """Fully convolutional classifier: which task did the gradient at this position come from?"""
 
-    def __init__(
-        self, channels: int, num_tasks: int, config: DiscriminatorConfig, rngs: nnx.Rngs, dtype
-    ):
+    def __init__(self, channels: int, num_tasks: int, config: DiscriminatorConfig, dtype):
         self.hidden = (
-            layers.Conv(channels, channels, config.kernel, dtype=dtype, rngs=rngs)
+            layers.Conv(channels, channels, config.kernel, dtype=dtype)
             if config.depth == 2
             else None
         )
-        self.classify = layers.Conv(
-            channels, num_tasks, config.kernel, use_bias=True, dtype=dtype, rngs=rngs
-        )
+        self.classify = layers.Conv(channels, num_tasks, config.kernel, use_bias=True, dtype=dtype)
 
     def __call__(self, gradients: jax.Array) -> jax.Array:
         """Unit-length gradients (B, h, w, channels) -> logits (B, h, w, num_tasks)."""

@@ -4,6 +4,9 @@ Every module is written for one task. A variable that each task owns is a `TaskP
 `TaskStat`; `network.py` stacks those over tasks and broadcasts everything else.
 """
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +30,41 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.1  # weight of the new batch, PyTorch's convention
 
 
+def gaussian(kind: type[nnx.Param], shape: tuple[int, ...], stddev: float) -> nnx.Param:
+    """A variable that `draw_initial` fills with N(0, stddev).
+
+    Modules only declare the deviation: drawing every variable by itself would take XLA tens of
+    seconds to compile, drawing all at once takes it one.
+    """
+    return kind(jnp.zeros(shape), stddev=stddev)
+
+
+def draw_initial(variables: Sequence[nnx.Variable], copies: Sequence[int | None], key: jax.Array):
+    """Initial values of `variables`, independent for each of their copies.
+
+    Args:
+      variables: with the values that they have without noise.
+      copies: how many of each to stack on a new leading axis; None for no such axis.
+      key: typed PRNG key.
+
+    Returns:
+      A list of arrays.
+    """
+    shapes = [
+        variable.shape if count is None else (count, *variable.shape)
+        for variable, count in zip(variables, copies, strict=True)
+    ]
+    deviations = [variable.get_metadata().get("stddev", 0.0) for variable in variables]
+    sizes = [
+        math.prod(shape) if stddev else 0 for shape, stddev in zip(shapes, deviations, strict=True)
+    ]
+    noise = jnp.split(jax.random.normal(key, sum(sizes)), np.cumsum(sizes)[:-1])
+    return [
+        stddev * part.reshape(shape) if stddev else jnp.broadcast_to(variable[...], shape)
+        for variable, shape, stddev, part in zip(variables, shapes, deviations, noise, strict=True)
+    ]
+
+
 class Conv(nnx.Module):
     """2-D convolution with symmetric padding, `dilation * (kernel_size // 2)`, NHWC and HWIO.
 
@@ -43,10 +81,9 @@ class Conv(nnx.Module):
         dilation: int = 1,
         use_bias: bool = False,
         dtype=jnp.float32,
-        rngs: nnx.Rngs,
     ):
         shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self.kernel = nnx.Param(0.01 * jax.random.normal(rngs.params(), shape))
+        self.kernel = gaussian(nnx.Param, shape, stddev=0.01)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.stride = stride
         self.dilation = dilation
@@ -59,19 +96,34 @@ class Conv(nnx.Module):
 
 
 def convolve(x: jax.Array, kernel: jax.Array, conv: Conv) -> jax.Array:
-    """Convolves with `conv`'s stride and dilation; a 1x1 kernel is a matrix product."""
-    size = kernel.shape[0]
-    if size == 1:
+    """Convolves with `conv`'s stride and dilation; a 1x1 kernel is a matrix product.
+
+    Taps that see nothing but padding are left out first: on small images those of the pyramid's
+    dilated convolutions reach beyond the border from everywhere.
+    """
+    rows, columns = (
+        _reaching_taps(taps, conv.dilation, length)
+        for taps, length in zip(kernel.shape[:2], x.shape[1:3], strict=True)
+    )
+    kernel = kernel[rows, columns]
+    if kernel.shape[:2] == (1, 1):
         return pointwise(x[:, :: conv.stride, :: conv.stride], kernel[0, 0])
-    padding = conv.dilation * (size // 2)
+    padding = [conv.dilation * (taps // 2) for taps in kernel.shape[:2]]
     return lax.conv_general_dilated(
         x,
         kernel,
         window_strides=(conv.stride, conv.stride),
-        padding=((padding, padding), (padding, padding)),
+        padding=[(p, p) for p in padding],
         rhs_dilation=(conv.dilation, conv.dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+
+
+def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
+    """The taps of a centred kernel that overlap an axis of `length` at some position."""
+    centre = taps // 2
+    reach = min(centre, (length - 1) // dilation)
+    return slice(centre - reach, centre + reach + 1)
 
 
 def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -149,16 +201,12 @@ class SqueezeExcite(nnx.Module):
     Linear weights start Kaiming-normal (fan-in), biases 0.
     """
 
-    def __init__(
-        self, channels: int, reduction: int, *, per_task: bool, dtype=jnp.float32, rngs: nnx.Rngs
-    ):
+    def __init__(self, channels: int, reduction: int, *, per_task: bool, dtype=jnp.float32):
         param = TaskParam if per_task else nnx.Param
-        key = rngs.task if per_task else rngs.params
         hidden = channels // reduction
-        kaiming = jax.nn.initializers.he_normal()
-        self.reduce_kernel = param(kaiming(key(), (channels, hidden)))
+        self.reduce_kernel = gaussian(param, (channels, hidden), stddev=(2 / channels) ** 0.5)
         self.reduce_bias = param(jnp.zeros(hidden))
-        self.expand_kernel = param(kaiming(key(), (hidden, channels)))
+        self.expand_kernel = gaussian(param, (hidden, channels), stddev=(2 / hidden) ** 0.5)
         self.expand_bias = param(jnp.zeros(channels))
         self.dtype = dtype
 

@@ -8,6 +8,7 @@ layers behind the trunk.
 """
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -71,11 +72,9 @@ def one_task(variables: Params | Stats, index: int | jax.Array) -> Params | Stat
 class Trunk(nnx.Module):
     """Encoder and decoder: images to the features that the prediction layer reads."""
 
-    def __init__(self, config: ModelConfig, rngs: nnx.Rngs):
-        self.encoder = ResNet(config, rngs)
-        self.decoder = DeepLabDecoder(
-            self.encoder.low_channels, self.encoder.high_channels, config, rngs
-        )
+    def __init__(self, config: ModelConfig):
+        self.encoder = ResNet(config)
+        self.decoder = DeepLabDecoder(self.encoder.low_channels, self.encoder.high_channels, config)
 
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         low, high = self.encoder(images, train=train)
@@ -100,63 +99,59 @@ class Network:
         self.config = config
         self.tasks = tasks
         self.names = tuple(task.name for task in tasks)
-        self._trunk_graph = nnx.graphdef(nnx.eval_shape(lambda: self._new_trunk(nnx.Rngs(params=0, task=1))))
+        self._trunk_graph = nnx.graphdef(nnx.eval_shape(self._new_trunk))
         self._head_graphs = {
-            task.name: nnx.graphdef(nnx.eval_shape(lambda t=task: self._new_head(t, nnx.Rngs(0))))
-            for task in tasks
+            task.name: nnx.graphdef(nnx.eval_shape(partial(self._new_head, task))) for task in tasks
         }
         self._discriminator_config = None
         if discriminator is not None and discriminator.weight > 0 and len(tasks) > 1:
             self._discriminator_config = discriminator
-            self._discriminator_graph = nnx.graphdef(
-                nnx.eval_shape(lambda: self._new_discriminator(nnx.Rngs(0)))
-            )
+            self._discriminator_graph = nnx.graphdef(nnx.eval_shape(self._new_discriminator))
 
     @property
     def has_discriminator(self) -> bool:
         """Whether gradients of several tasks are told apart; one task has nothing to tell."""
         return self._discriminator_config is not None
 
-    def _new_trunk(self, rngs: nnx.Rngs) -> Trunk:
-        return Trunk(self.config, rngs)
+    def _new_trunk(self) -> Trunk:
+        return Trunk(self.config)
 
-    def _new_head(self, task: Task, rngs: nnx.Rngs) -> layers.Conv:
+    def _new_head(self, task: Task) -> layers.Conv:
         return layers.Conv(
             self.config.decoder_width,
             task.channels,
             1,
             use_bias=True,
             dtype=self.config.compute_dtype,
-            rngs=rngs,
         )
 
-    def _new_discriminator(self, rngs: nnx.Rngs) -> Discriminator:
+    def _new_discriminator(self) -> Discriminator:
         # The gradients it reads are float32 at least, whatever the network computes in.
         dtype = jnp.promote_types(self.config.compute_dtype, jnp.float32)
         return Discriminator(
-            self.config.decoder_width, len(self.tasks), self._discriminator_config, rngs, dtype
+            self.config.decoder_width, len(self.tasks), self._discriminator_config, dtype
         )
 
     def init(self, key: jax.Array) -> tuple[Params, Stats]:
         """Initial variables in float32; `key` is a typed PRNG key."""
-        shared_key, task_key, heads_key, discriminator_key = jax.random.split(key, 4)
-
-        def trunk_variables(key):
-            trunk = self._new_trunk(nnx.Rngs(params=shared_key, task=key))
-            return tuple(nnx.to_pure_dict(s) for s in nnx.split(trunk, *VARIABLE_TYPES)[1:])
-
-        task, task_stats, frozen, shared, shared_stats = jax.vmap(
-            trunk_variables, out_axes=(0, 0, None, None, None)
-        )(jax.random.split(task_key, len(self.tasks)))
-        head_keys = jax.random.split(heads_key, len(self.tasks))
-        heads = {
-            task_.name: nnx.to_pure_dict(nnx.state(self._new_head(task_, nnx.Rngs(head_key))))
-            for task_, head_key in zip(self.tasks, head_keys, strict=True)
-        }
-        discriminator = {}
-        if self.has_discriminator:
-            module = self._new_discriminator(nnx.Rngs(discriminator_key))
-            discriminator = nnx.to_pure_dict(nnx.state(module))
+        task, task_stats, frozen, shared, shared_stats = nnx.split(
+            self._new_trunk(), *VARIABLE_TYPES
+        )[1:]
+        heads = {record.name: nnx.state(self._new_head(record)) for record in self.tasks}
+        discriminator = nnx.state(self._new_discriminator()) if self.has_discriminator else {}
+        single = (shared, shared_stats, frozen, heads, discriminator)
+        is_variable = lambda x: isinstance(x, nnx.Variable)  # noqa: E731
+        variables, structure = jax.tree.flatten((single, (task, task_stats)), is_leaf=is_variable)
+        num_single = len(jax.tree.leaves(single, is_leaf=is_variable))
+        copies = [
+            None if index < num_single else len(self.tasks) for index in range(len(variables))
+        ]
+        values = layers.draw_initial(variables, copies, key)
+        (shared, shared_stats, frozen, heads, discriminator), (task, task_stats) = jax.tree.map(
+            nnx.to_pure_dict,
+            structure.unflatten(values),
+            is_leaf=lambda x: isinstance(x, nnx.State),
+        )
         return (
             Params(shared=shared, task=task, heads=heads, discriminator=discriminator),
             Stats(shared=shared_stats, task=task_stats, frozen=frozen),

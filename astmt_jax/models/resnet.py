@@ -21,10 +21,9 @@ class Projection(nnx.Module):
         *,
         stride: int,
         config: ModelConfig,
-        rngs: nnx.Rngs,
     ):
         self.conv = layers.Conv(
-            in_channels, out_channels, 1, stride=stride, dtype=config.compute_dtype, rngs=rngs
+            in_channels, out_channels, 1, stride=stride, dtype=config.compute_dtype
         )
         self.norm = layers.BatchNorm(out_channels, config.encoder_norm)
 
@@ -49,29 +48,22 @@ class Bottleneck(nnx.Module):
         dilation: int,
         project: bool,
         config: ModelConfig,
-        rngs: nnx.Rngs,
     ):
         out_channels = planes * EXPANSION
         dtype = config.compute_dtype
         norm = config.encoder_norm
-        self.conv1 = layers.Conv(in_channels, planes, 1, stride=stride, dtype=dtype, rngs=rngs)
+        self.conv1 = layers.Conv(in_channels, planes, 1, stride=stride, dtype=dtype)
         self.norm1 = layers.BatchNorm(planes, norm)
-        self.conv2 = layers.Conv(planes, planes, 3, dilation=dilation, dtype=dtype, rngs=rngs)
+        self.conv2 = layers.Conv(planes, planes, 3, dilation=dilation, dtype=dtype)
         self.adapter = layers.Adapter(planes, planes, dtype=dtype) if config.adapters else None
         self.norm2 = layers.BatchNorm(planes, norm)
-        self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype, rngs=rngs)
+        self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype)
         self.norm3 = layers.BatchNorm(out_channels, norm)
         self.se = layers.SqueezeExcite(
-            out_channels,
-            SE_REDUCTION,
-            per_task=config.encoder_se == "per_task",
-            dtype=dtype,
-            rngs=rngs,
+            out_channels, SE_REDUCTION, per_task=config.encoder_se == "per_task", dtype=dtype
         )
         self.shortcut = (
-            Projection(in_channels, out_channels, stride=stride, config=config, rngs=rngs)
-            if project
-            else None
+            Projection(in_channels, out_channels, stride=stride, config=config) if project else None
         )
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -95,10 +87,10 @@ class ResNet(nnx.Module):
       high_channels: channels of the high-level features (output of the last stage).
     """
 
-    def __init__(self, config: ModelConfig, rngs: nnx.Rngs):
+    def __init__(self, config: ModelConfig):
         width = config.stem_width
         stem_norm = "frozen" if config.encoder_norm == "frozen" else "shared"
-        self.stem_conv = layers.Conv(3, width, 7, stride=2, dtype=config.compute_dtype, rngs=rngs)
+        self.stem_conv = layers.Conv(3, width, 7, stride=2, dtype=config.compute_dtype)
         self.stem_norm = layers.BatchNorm(width, stem_norm)
         self.stages = nnx.List([])
         channels = width
@@ -118,7 +110,6 @@ class ResNet(nnx.Module):
                         dilation=dilation,
                         project=first,
                         config=config,
-                        rngs=rngs,
                     )
                 )
                 channels = planes * EXPANSION

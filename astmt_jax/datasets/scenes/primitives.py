@@ -74,10 +74,9 @@ def _box_heights(p, q):
 
 
 def _box_entry(o, d, p, q):
-    speed = _box_planes(d, p, q)
+    speed = _box_planes(d, p, q) + 0.0  # -0 becomes 0: a ray along a side has t = inf within it
     t = (_box_heights(p, q) - _box_planes(o, p, q)) / speed
     enter = np.where(speed < 0, t, -np.inf).max(axis=0)
-    # a ray along a side: t is inf within the side and -inf outside it
     leave = np.fmin.reduce(np.where(speed < 0, np.inf, t))
     return np.where(enter <= leave, enter, np.inf)
 

@@ -3,9 +3,11 @@
 TensorFlow reads and decodes, in parallel, on the host only.
 """
 
+import atexit
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any
 
 import cv2
@@ -160,13 +162,29 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
     return source.select(kept)
 
 
-def iterate(dataset: tf.data.Dataset, threads: int) -> Iterator[Any]:
+_running: weakref.WeakSet[Generator] = weakref.WeakSet()
+
+
+def iterate(dataset: tf.data.Dataset, threads: int) -> Generator[Any, None, None]:
     """Iterates in a fixed order over a dataset's elements as NumPy, computed by so many threads."""
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
-    return dataset.with_options(options).as_numpy_iterator()
+
+    def elements() -> Generator[Any, None, None]:
+        yield from dataset.with_options(options).as_numpy_iterator()
+
+    generator = elements()
+    _running.add(generator)
+    return generator
+
+
+@atexit.register
+def _stop() -> None:
+    """Ends the threads of unfinished iterators: they run Python code, so it could not shut down."""
+    for generator in list(_running):
+        generator.close()
 
 
 def count_threads(num_threads: int | None) -> int:

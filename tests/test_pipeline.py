@@ -1,6 +1,8 @@
 """The input pipeline on a tiny dataset with maps of every kind and images of different sizes."""
 
 import itertools
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -292,6 +294,26 @@ def test_prefetch_runs_ahead_by_no_more_than_it_should():
     placed = pipeline.prefetch(batches(), NamedSharding(mesh, PartitionSpec("data")), lookahead=2)
     assert next(placed) == 0
     assert taken == [0, 1, 2]
+
+
+UNFINISHED = """
+import numpy as np, tensorflow as tf
+from astmt_jax.source import iterate
+def slow(number):
+    return np.float32(sum(range(20000)))
+dataset = tf.data.Dataset.range(10**9).map(
+    lambda number: tf.numpy_function(slow, [number], tf.float32), num_parallel_calls=2
+)
+numbers = iterate(dataset.prefetch(2), threads=2)
+next(numbers)
+raise SystemExit(7)
+"""
+
+
+def test_a_program_may_end_before_its_data():
+    # Without an end to TensorFlow's threads, two out of three such programs hang.
+    ended = subprocess.run([sys.executable, "-c", UNFINISHED], timeout=100, check=False)
+    assert ended.returncode == 7
 
 
 @pytest.mark.parametrize(

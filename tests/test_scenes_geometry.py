@@ -77,7 +77,7 @@ def test_normals_are_gradients_of_the_definition(kind, p, q):
     found = primitives.entry(kind, origin, direction, shape)
     hit = np.isfinite(found)
     point = origin[:, hit] + found[hit] * direction[:, hit]
-    normal = primitives.normal(kind, point, shape[:, hit])
+    normal = primitives.normal(kind, point, direction[:, hit], shape[:, hit])
     normal /= np.linalg.norm(normal, axis=0)
 
     gradient = np.empty_like(point)
@@ -153,7 +153,10 @@ def test_culling_loses_nothing(index):
     hit = (primitive >= 0) & np.isfinite(exact)
     assert (primitive[hit] == which[hit]).mean() > 0.998  # rounding decides at silhouettes
     same = hit & (primitive == which)
-    np.testing.assert_allclose(distance[same], exact[same], rtol=2e-4)
+    error = np.abs(distance[same] / exact[same] - 1)
+    assert np.median(error) < 1e-6
+    assert np.quantile(error, 0.99) < 1e-4  # rays that graze lose digits
+    assert error.max() < 2e-3
 
 
 @pytest.mark.parametrize("index", [0, 4])

@@ -61,7 +61,7 @@ def _free_shift(
 ) -> np.ndarray | None:
     """A shift to a free place, where a prominent group fills most of the view; None if all fail."""
     prominent = len(placed) < _PROMINENT
-    share = rng.uniform(0.6, 0.95) if prominent else rng.uniform(0.3, 0.65)
+    share = rng.uniform(0.8, 1.2) if prominent else rng.uniform(0.4, 0.8)
     spread = 0.85 if placed else 0.35
     width, depth, height = group.high - group.low
     size = max(height, 0.8 * np.hypot(width, depth))

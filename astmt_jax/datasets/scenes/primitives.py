@@ -29,18 +29,19 @@ def entry(kind: Kind, origin: np.ndarray, direction: np.ndarray, shape: np.ndarr
         return _ENTRY[kind](origin, direction, *shape)
 
 
-def normal(kind: Kind, point: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Outward normals, not of unit length, at points on the surface of a unit shape.
+def normal(kind: Kind, point: np.ndarray, direction: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Outward normals, not of unit length, where rays enter a unit shape.
 
     Args:
       kind: the shape.
-      point: (3, N).
+      point: (3, N), the entry points.
+      direction: (3, N), of the rays; at the rim of two faces it decides for the one that faces it.
       shape: (2, N), the numbers (p, q) described at `Kind`.
 
     Returns:
       (3, N), of the arguments' dtype.
     """
-    return _NORMAL[kind](point, *shape)
+    return _NORMAL[kind](point, direction, *shape)
 
 
 def _first_root(a, b, c):
@@ -113,12 +114,13 @@ def _plane_entry(o, d, p, q):
     return np.where(d[2] < 0, -o[2] / d[2], np.inf)
 
 
-def _sphere_normal(x, p, q):
+def _sphere_normal(x, d, p, q):
     return x
 
 
-def _box_normal(x, p, q):
-    side = (_box_heights(p, q) - _box_planes(x, p, q)).argmin(axis=0)
+def _box_normal(x, d, p, q):
+    gap = np.abs(_box_heights(p, q) - _box_planes(x, p, q))
+    side = np.where(_box_planes(d, p, q) < 0, gap, np.inf).argmin(axis=0)
     tilt = np.where(side < 2, p / 2, q / 2)
     sign = 1 - 2 * (side % 2)
     zero = np.zeros_like(p)
@@ -131,20 +133,21 @@ def _box_normal(x, p, q):
     )
 
 
-def _frustum_normal(x, p, q):
+def _frustum_normal(x, d, p, q):
     slope, middle = (1 - p) / 2, (1 + p) / 2
     across = np.sqrt(x[0] ** 2 + x[1] ** 2)
-    on_cap = 1 - np.abs(x[2]) < np.abs(middle - slope * x[2] - across)
     side = np.stack([x[0], x[1], slope * across])
     cap = np.stack([np.zeros_like(across), np.zeros_like(across), np.sign(x[2])])
+    nearer = np.abs(1 - np.abs(x[2])) < np.abs(middle - slope * x[2] - across)
+    on_cap = (cap[2] * d[2] < 0) & (nearer | (_dot(side, d) >= 0))
     return np.where(on_cap, cap, side)
 
 
-def _capsule_normal(x, p, q):
+def _capsule_normal(x, d, p, q):
     return np.stack([x[0], x[1], x[2] - np.clip(x[2], -p, p)])
 
 
-def _plane_normal(x, p, q):
+def _plane_normal(x, d, p, q):
     return np.stack([np.zeros_like(p), np.zeros_like(p), np.ones_like(p)])
 
 

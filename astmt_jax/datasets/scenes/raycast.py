@@ -128,16 +128,17 @@ def _transform(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return rows[:, 0] * vector[0] + rows[:, 1] * vector[1] + rows[:, 2] * vector[2]
 
 
-def surface(geometry: Geometry, primitive: np.ndarray, point: np.ndarray):
-    """What lies at hit points.
+def surface(geometry: Geometry, primitive: np.ndarray, point: np.ndarray, direction: np.ndarray):
+    """What lies where rays hit.
 
     Args:
       geometry: the primitives.
       primitive: (N,) indices.
       point: (3, N) float32, metres, on the surfaces of these primitives.
+      direction: (3, N) float32 unit vectors, of the rays.
 
     Returns:
-      normal: (3, N) outward unit normals in world axes.
+      normal: (3, N) outward unit normals in world axes, which face the rays.
       local: (3, N) the points in the primitives' frames, in metres.
     """
     rows = geometry.to_local.take(primitive, axis=2)
@@ -147,9 +148,12 @@ def surface(geometry: Geometry, primitive: np.ndarray, point: np.ndarray):
         here = np.flatnonzero(geometry.kind[primitive] == kind)
         if here.size:
             shape = geometry.shape[:, primitive[here]]
-            outward[:, here] = primitives.normal(kind, local[:, here], shape)
+            ray = _transform(rows[:, :, here], direction[:, here])
+            outward[:, here] = primitives.normal(kind, local[:, here], ray, shape)
     normal = _transform(rows.swapaxes(0, 1), outward)  # normals map by the inverse transpose
-    normal /= np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
+    normal /= np.sqrt(_dot(normal, normal))
+    normal -= np.maximum(_dot(normal, direction) + _NEAR, 0) * direction  # rounding at silhouettes
+    normal /= np.sqrt(_dot(normal, normal))
     return normal, local * geometry.lengths.take(primitive, axis=1)
 
 

@@ -109,12 +109,12 @@ def _look(scenery: _Scenery, x: np.ndarray, y: np.ndarray, size: int) -> _View:
 
     ray, part = direction[:, hit], primitive[hit]
     point = position + depth[hit] * ray
-    normal[:, hit], local = raycast.surface(geometry, part, point)
+    unit = ray / np.sqrt((ray**2).sum(axis=0))
+    normal[:, hit], local = raycast.surface(geometry, part, point, unit)
     albedo[:, hit] = scenery.palette.albedo(part, local)
-    towards_camera = -ray / np.sqrt((ray**2).sum(axis=0))
     gloss = scenery.palette.gloss[part]
     light[:, hit] = shading.shade(
-        geometry, scene, point, normal[:, hit], towards_camera, albedo[:, hit], gloss
+        geometry, scene, point, normal[:, hit], -unit, albedo[:, hit], gloss
     )
     albedo[:, sky] = shading.sky_light(scene.sky, direction[:, sky])
     light[:, sky] = shading.LINEAR[albedo[:, sky]] / camera.exposure

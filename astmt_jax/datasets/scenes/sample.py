@@ -12,12 +12,20 @@ from astmt_jax.datasets.scenes.world import Scene, SceneObject
 Maker = Callable[[np.random.Generator], SceneObject]
 
 CATEGORIES = (6, 7, 9, 10, 11, 15, 16, 17, 18, 20)  # PASCAL ids of all that scenes show
-_INDOORS: tuple[Maker, ...] = (
-    furniture.chair, furniture.table, furniture.sofa, furniture.potted_plant, furniture.television,
-)  # fmt: skip
-_OUTDOORS: tuple[Maker, ...] = (
-    outdoor_things.car, outdoor_things.bus, outdoor_things.cow, outdoor_things.sheep,
-)  # fmt: skip
+# what there is, and how often it is wanted: large things often find no room
+_INDOORS: dict[Maker, float] = {
+    furniture.chair: 0.17,
+    furniture.table: 0.22,
+    furniture.sofa: 0.29,
+    furniture.potted_plant: 0.16,
+    furniture.television: 0.16,
+}
+_OUTDOORS: dict[Maker, float] = {
+    outdoor_things.car: 0.24,
+    outdoor_things.bus: 0.34,
+    outdoor_things.cow: 0.21,
+    outdoor_things.sheep: 0.21,
+}
 _SEATS = (furniture.chair, furniture.sofa)
 _FACING = (*_SEATS, furniture.television)  # turned towards the camera, more or less
 _PEOPLE_SHARE = 0.55
@@ -70,7 +78,8 @@ def sample_camera(rng: np.random.Generator, scene: Scene) -> Camera:
 def _groups(rng: np.random.Generator, indoors: bool) -> list[Group]:
     """What to show, most prominent first, MAX_OBJECTS objects at most."""
     choice = _INDOORS if indoors else _OUTDOORS
-    makers = [choice[index] for index in rng.permutation(len(choice))[: rng.integers(2, 4)]]
+    chosen = rng.choice(len(choice), rng.integers(2, 4), replace=False, p=list(choice.values()))
+    makers = [list(choice)[index] for index in chosen]
     if rng.random() < 0.4:
         makers += [makers[0]] * int(rng.integers(1, 3))
     people_left = int(rng.choice([1, 1, 2, 3])) if rng.random() < _PEOPLE_SHARE else 0

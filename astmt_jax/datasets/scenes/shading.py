@@ -37,7 +37,7 @@ def shade(
     highlight = np.zeros_like(diffuse)
     for light in scene.lights:
         to_light, irradiance = _arriving(light, geometry, point, normal)
-        colour = light.colour[:, None].astype(np.float32) * irradiance
+        colour = _column(light.colour) * irradiance
         diffuse = diffuse + colour
         half = _unit(to_light + view)
         highlight += colour * np.maximum(_dot(half, normal), 0) ** _SHININESS
@@ -56,17 +56,18 @@ def sky_light(sky: world.Sky, direction: np.ndarray) -> np.ndarray:
     """
     direction = _unit(direction)
     height = np.sqrt(np.clip(direction[2], 0, 1))
-    horizon, zenith = (each[:, None].astype(np.float32) for each in (sky.horizon, sky.zenith))
+    horizon, zenith = _column(sky.horizon), _column(sky.zenith)
     clear = horizon + (zenith - horizon) * height
-    flat = direction / np.maximum(direction[2] + 0.15, 0.1)
-    clouds = texture.value_noise(np.stack([1.3 * flat[0], 1.3 * flat[1], flat[2] + 40.0]))
+    stretch = np.array([-1.3 if sky.is_mirrored else 1.3, 1.3, 1.0], np.float32)
+    flat = direction / np.maximum(direction[2] + 0.15, 0.1)  # a layer above the ground
+    clouds = texture.value_noise(stretch[:, None] * flat + _column(sky.clouds))
     cover = np.clip(4 * (clouds - 1 + 0.75 * sky.cloudiness), 0, 0.9)
     return np.rint(clear + (245 - clear) * cover).astype(np.uint8)
 
 
 def _arriving(light: world.Light, geometry: raycast.Geometry, point, normal):
     """Unit directions to a light (3, N), and the irradiance (N,) in units of its colour."""
-    position = light.position[:, None].astype(np.float32)
+    position = _column(light.position)
     towards = position if light.is_sun else position - point
     towards = np.broadcast_to(towards, point.shape)
     squared = _dot(towards, towards)
@@ -80,6 +81,10 @@ def _arriving(light: world.Light, geometry: raycast.Geometry, point, normal):
         dark = raycast.occluded(geometry, point[:, lit], towards[:, lit], limit)
         irradiance[lit[dark]] = 0
     return to_light, irradiance
+
+
+def _column(vector: np.ndarray) -> np.ndarray:
+    return vector[:, None].astype(np.float32)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ def room(rng: np.random.Generator) -> Surroundings:
 
 def outdoors(rng: np.random.Generator) -> Surroundings:
     """A meadow, a road or a square under the sky, perhaps with walls, houses and trees behind."""
-    far = rng.uniform(14, 24)
+    far = rng.uniform(17, 26)
     objects = [SceneObject(0, (plane((0, 0, 0), (0, 0, 1), _ground_texture(rng)),))]
     style = rng.integers(3)
     if style == 0:
@@ -119,6 +119,7 @@ def _sky(rng: np.random.Generator) -> Sky:
         horizon=paint.hsv(rng, (200, 225), (0.08, 0.25), (0.88, 1.0)),
         zenith=paint.hsv(rng, (205, 225), (0.45, 0.75), (0.65, 0.9)),
         cloudiness=rng.uniform(0, 0.9),
+        clouds=rng.uniform(0, 50, 3),
     )
 
 

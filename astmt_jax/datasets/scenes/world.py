@@ -166,11 +166,21 @@ class Light:
 
 @dataclasses.dataclass(frozen=True)
 class Sky:
-    """Colours (3,) in 0..255 at the horizon and overhead, and the share of clouds (0..1)."""
+    """What rays see that hit nothing.
+
+    Attributes:
+      horizon: (3,) sRGB colour in 0..255 at the horizon.
+      zenith: (3,) sRGB colour overhead.
+      cloudiness: share of clouds, 0 to 1.
+      clouds: (3,) offset of the cloud noise, in its cells.
+      is_mirrored: whether the clouds are reflected in the plane x = 0.
+    """
 
     horizon: np.ndarray
     zenith: np.ndarray
     cloudiness: float
+    clouds: np.ndarray
+    is_mirrored: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +212,7 @@ class Scene:
                 dataclasses.replace(light, position=light.position * _MIRROR)
                 for light in self.lights
             ),
+            sky=dataclasses.replace(self.sky, is_mirrored=not self.sky.is_mirrored),
             eye=self.eye * _MIRROR,
             target=self.target * _MIRROR,
         )

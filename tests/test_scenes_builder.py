@@ -1,0 +1,197 @@
+"""The TFDS builder of `scenes`: configuration, determinism, storage and statistics."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from array_record.python import array_record_module
+
+from astmt_jax.datasets.scenes import CATEGORIES, render
+from astmt_jax.datasets.scenes import builder as scenes
+from astmt_jax.datasets.scenes.config import ScenesConfig
+from astmt_jax.datasets.scenes.generate import DEPTH_STEP, NORMAL_STEP, Recipe
+
+ROOT = pathlib.Path(scenes.__file__).parents[3]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.fspath(ROOT)}  # for scripts outside the repository
+SMALL = {"image_size": 64, "num_train": 5, "num_val": 2, "seed": 3}
+
+
+def raw_records(builder, split: str) -> list[bytes]:
+    """The stored records in the order of the file."""
+    (path,) = builder.info.splits[split].filepaths
+    return array_record_module.ArrayRecordReader(os.fspath(path)).read_all()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """The small dataset, prepared by one process."""
+    folder = tmp_path_factory.mktemp("one_worker")
+    return scenes.prepare(ScenesConfig(**SMALL), folder, num_workers=1)
+
+
+def test_stored_examples_decode_to_what_is_rendered(prepared):
+    for split, count in (("train", 5), ("val", 2)):
+        records = raw_records(prepared, split)
+        assert len(records) == count == prepared.info.splits[split].num_examples
+        recipe = Recipe(seed=3, split=split, image_size=64)
+        for index, record in enumerate(records):
+            example = tf.function(scenes.decode)(prepared.info.features.deserialize_example(record))
+            rendered = render(*recipe.draw(index), 64)
+            assert example.pop("name") == f"{split}_{index:06d}".encode()
+            assert set(example) == set(rendered)
+            for key, value in example.items():
+                assert value.dtype == rendered[key].dtype, key
+                if key in ("normals", "depth"):
+                    step = NORMAL_STEP if key == "normals" else DEPTH_STEP
+                    np.testing.assert_allclose(value, rendered[key], atol=0.51 * step, rtol=1e-6)
+                    np.testing.assert_array_equal(value == 0, rendered[key] == 0)
+                elif key == "albedo":
+                    np.testing.assert_allclose(value, rendered[key], atol=1e-7)
+                else:
+                    np.testing.assert_array_equal(value, rendered[key], key)
+
+
+def test_any_number_of_workers_gives_the_same_bytes(prepared, tmp_path):
+    other = scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=2)
+    for split in ("train", "val"):
+        assert raw_records(prepared, split) == raw_records(other, split)
+
+
+def test_examples_depend_on_seed_split_and_index_only():
+    def image(seed, split, index):
+        return Recipe(seed, split, 64).encoded(index)["image"]
+
+    base = image(0, "train", 1)
+    assert image(0, "train", 1) == base
+    others = [image(1, "train", 1), image(0, "val", 1), image(0, "train", 0)]
+    assert base not in others
+    assert len(set(others)) == 3
+
+
+def test_preparing_again_changes_nothing(prepared, monkeypatch):
+    def fail(*args):
+        raise AssertionError("rendered again")
+
+    monkeypatch.setattr(Recipe, "encoded", fail)
+    again = scenes.prepare(ScenesConfig(**SMALL), prepared.data_dir.split("/scenes/")[0], 1)
+    assert raw_records(again, "val") == raw_records(prepared, "val")
+
+
+def test_interrupted_preparation_leaves_nothing(prepared, tmp_path, monkeypatch):
+    encoded = Recipe.encoded
+
+    def interrupted(self, index):
+        if index == 3:
+            raise KeyboardInterrupt
+        return encoded(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recipe, "encoded", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=1)
+    assert not list(tmp_path.rglob("*.array_record*"))
+    assert not list(tmp_path.rglob("dataset_info.json"))
+    again = scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=1)
+    assert raw_records(again, "train") == raw_records(prepared, "train")
+
+
+def test_killed_preparation_does_not_look_complete(prepared, tmp_path):
+    """As above, without a chance to clean up."""
+    script = f"""
+import os
+from astmt_jax.datasets.scenes import builder, config, generate
+encoded = generate.Recipe.encoded
+generate.Recipe.encoded = lambda self, index: os._exit(9) if index == 3 else encoded(self, index)
+builder.prepare(config.ScenesConfig(**{SMALL}), {os.fspath(tmp_path)!r}, num_workers=1)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, check=False)
+    assert killed.returncode == 9
+    again = scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=1)
+    assert raw_records(again, "train") == raw_records(prepared, "train")
+
+
+def test_workers_do_not_run_the_main_script(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "print('started')\n"
+        "from astmt_jax.datasets.scenes import generate\n"
+        "with generate.ordered_map(abs, range(-4, 0), 2) as found:\n"
+        "    print(list(found))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n") == ["started", "[4, 3, 2, 1]", ""]
+
+
+def test_preparation_needs_no_network(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("tried to open a socket")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    config = ScenesConfig(image_size=64, num_train=1, num_val=1)
+    assert scenes.prepare(config, tmp_path, num_workers=1).info.splits["train"].num_examples == 1
+
+
+def test_each_configuration_has_its_own_folder():
+    fields = ({}, {"image_size": 128}, {"num_train": 7}, {"num_val": 7}, {"seed": 7})
+    names = [ScenesConfig(**field).name for field in fields]
+    assert names[0] == "96px_2000train_300val_seed0"
+    assert len(set(names)) == len(names)
+
+
+def test_default_configuration_can_be_named_or_left_out(tmp_path):
+    explicit = scenes.Scenes(config=ScenesConfig(), data_dir=tmp_path)
+    assert scenes.Scenes(data_dir=tmp_path).data_dir == explicit.data_dir
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "range_"),
+    [
+        ("image_size", 63, "from 64 to 512"),
+        ("image_size", 513, "from 64 to 512"),
+        ("image_size", 96.0, "from 64 to 512"),
+        ("num_train", 0, "at least 1"),
+        ("num_val", True, "at least 1"),
+        ("seed", -1, "at least 0"),
+        ("seed", "0", "at least 0"),
+    ],
+)
+def test_impossible_configurations_are_refused(field, value, range_):
+    expected = f"^scenes: {field} is {value!r}, but must be a whole number {range_}.$"
+    with pytest.raises(ValueError, match=expected):
+        ScenesConfig(**{field: value})
+
+
+def test_impossible_numbers_of_workers_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^scenes: num_workers is 0, but must be"):
+        scenes.prepare(ScenesConfig(), tmp_path, num_workers=0)
+
+
+def test_classes_and_people_are_frequent():
+    recipe = Recipe(seed=0, split="val", image_size=64)
+    examples = [render(*recipe.draw(index), 64) for index in range(100)]
+    shown = np.array(
+        [[(example["semseg"] == c).mean() > 0.01 for c in CATEGORIES] for example in examples]
+    )
+    assert (shown.mean(axis=0) > 0.08).all()
+    people = np.mean([(example["semseg"] == 15).any() for example in examples])
+    assert 0.35 < people < 0.65
+    with_parts = [set(np.unique(example["human_parts"])) for example in examples]
+    for part in range(1, 7):
+        assert np.mean([part in parts for parts in with_parts]) > 0.25
+    salient = np.array([example["sal"].mean() for example in examples])
+    assert (salient > 0).mean() > 0.95
+    assert 0.05 < salient.mean() < 0.35
+    depth = np.concatenate([example["depth"][example["depth"] > 0] for example in examples])
+    assert np.quantile(depth, 0.05) < 2
+    assert np.quantile(depth, 0.95) > 8
+    brightness = [example["image"].mean() for example in examples]
+    assert np.quantile(brightness, 0.05) > 70
+    assert np.quantile(brightness, 0.95) < 200

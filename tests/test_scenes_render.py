@@ -187,10 +187,11 @@ def test_normals_are_those_of_the_depth_map(examples):
         )
         off = degrees_between(example["normals"], estimate)
         bend = spread(example["normals"], 1)
-        flat, bent = measured & (bend < 1e-4), measured & (bend < 0.2)
+        flat, bent = measured & (bend < 1e-4), measured & (bend < 0.1)
         assert flat.sum() > 1500
         assert off[flat].max() < 0.2
-        assert off[bent].max() < 3
+        assert np.quantile(off[bent], 0.99) < 1
+        assert off[bent].max() < 4  # differences across limbs that are a few pixels wide
 
 
 def test_labels_are_consistent(examples):

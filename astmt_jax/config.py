@@ -201,21 +201,27 @@ def parse_variant(argument: str, **defaults: str) -> dict[str, str]:
     return chosen
 
 
-def method_settings(method: str) -> tuple[dict[str, Any], float]:
+def method_settings(method: str, tasks: tuple[str, ...]) -> tuple[dict[str, Any], float]:
     """What a method of the paper's comparison means for the model.
 
     Args:
       method: 'astmt' (per-task modulation and adversarial training), 'mtl' (plain multi-task
         learning: everything but the prediction layers is shared) or 'single' (the same plain
         network for one task).
+      tasks: names of the tasks.
 
     Returns:
       Fields of `ModelConfig`, and the discriminator's weight.
 
     Raises:
-      ValueError: an unknown method.
+      ValueError: an unknown method, or several tasks for a single-task network.
     """
     check_choice("method", method, METHODS)
+    if method == "single" and len(tasks) != 1:
+        raise ValueError(
+            f"method=single trains one task, but tasks names {', '.join(tasks)}: "
+            f"add one, such as method=single,tasks={tasks[0]}."
+        )
     if method == "astmt":
         return {}, DiscriminatorConfig.weight
     return {

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from astmt_jax import pipeline
 from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.progress import CONSOLE
 from astmt_jax.source import Source
 from astmt_jax.tasks import Task
 
@@ -84,7 +85,8 @@ def evaluate(
     )
     rows, index = [], 0
     total = -(-source.length // batch_size)
-    for batch in track(batches, description=f"evaluating {source.name}", total=total):
+    description = f"Evaluating {source.name}"
+    for batch in track(batches, description, total=total, console=CONSOLE):
         images = pipeline.to_global(batch.images, sharding)
         outputs = jax.device_get(predict(params, stats, images))
         for position, (name, original, truths) in enumerate(

@@ -35,8 +35,8 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
     try:
         experiment = train.Experiment(from_config_dict(CONFIG.value))
-        claim_workdir(workdir, experiment.config)
         splits = experiment.open_splits()
+        claim_workdir(workdir, experiment.config)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"Error: {error}")
     try:
@@ -48,6 +48,19 @@ def main(argv: list[str]) -> None:
         sys.exit(f"Error: {error}")
 
 
+def parse_flags(argv: list[str]) -> list[str]:
+    """Reads the command line; what it gets wrong ends the program with one sentence."""
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+        while error.__context__ is not None:  # the first of them says what went wrong
+            error = error.__context__
+        reason = " ".join(str(error.args[0] if error.args else error).split())
+        if isinstance(error, KeyError | AttributeError):
+            reason = f"the configuration has no field {reason}"
+        sys.exit(f"Error: {reason}")
+
+
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -5,6 +5,8 @@ import time
 import numpy as np
 from rich.console import Console
 
+CONSOLE = Console(emoji=False, highlight=False, soft_wrap=True)
+
 
 def format_duration(seconds: float) -> str:
     """Seconds as '1:02:03' or '2:03'."""
@@ -20,13 +22,11 @@ class Progress:
       first_step: batches that lie behind.
       num_steps: batches of the whole training.
       batch_size: images a batch.
-      console: where to print.
     """
 
-    def __init__(self, first_step: int, num_steps: int, batch_size: int, console: Console):
+    def __init__(self, first_step: int, num_steps: int, batch_size: int):
         self._num_steps = num_steps
         self._batch_size = batch_size
-        self._console = console
         self._step = first_step
         self._time = time.perf_counter()
 
@@ -39,9 +39,9 @@ class Progress:
         shown = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
         left = format_duration(seconds * (self._num_steps - step))
         width = len(str(self._num_steps))
-        self._console.print(
-            f"step {step:{width}}/{self._num_steps}  {speed:.1f} images/s  {left} left  [dim]{shown}",
-            highlight=False,
+        CONSOLE.print(
+            f"step {step:{width}}/{self._num_steps}  {speed:.1f} images/s  {left} left  "
+            f"[dim]{shown}[/dim]"
         )
         return speed
 

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 from clu import metric_writers
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from rich.console import Console
 
 from astmt_jax import evaluate, pipeline, tables, visualize
 from astmt_jax.checkpoint import Checkpoints
@@ -17,7 +16,7 @@ from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network, parameter_count
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
-from astmt_jax.progress import LossAverage, Progress
+from astmt_jax.progress import CONSOLE, LossAverage, Progress
 from astmt_jax.source import Source, labelled
 from astmt_jax.train_step import TrainState, TrainStep
 
@@ -135,7 +134,7 @@ def train(
     Raises:
       FloatingPointError: a loss stopped being finite.
     """
-    config, console = experiment.config, Console()
+    config = experiment.config
     num_steps = splits.steps_per_epoch * config.train.epochs
     step = experiment.train_step(splits.steps_per_epoch)
     state = experiment.init(step)
@@ -143,10 +142,10 @@ def train(
     first_step = checkpoints.latest_step() or 0
     if first_step:
         state = checkpoints.restore(state)
-        console.print(f"Going on from the checkpoint of step {first_step} in {workdir}.")
+        CONSOLE.print(f"Going on from the checkpoint of step {first_step} in {workdir}.")
     writer = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
     writer.write_hparams(_flat(config.to_dict()))
-    console.print(
+    CONSOLE.print(
         f"Training {', '.join(experiment.network.names)} on {splits.training.name}: "
         f"{splits.training.length} images, "
         f"{num_steps - first_step} steps, {parameter_count(state.params):,} parameters, "
@@ -185,8 +184,7 @@ def _loop(
         num_threads=config.train.num_threads,
     )
     update = {"per_task": step.per_task_update, "joint": step.joint_update}[config.train.update]
-    console = Console()
-    progress = Progress(first_step, num_steps, config.train.batch_size, console)
+    progress = Progress(first_step, num_steps, config.train.batch_size)
     losses = LossAverage(experiment.network.names)
     for number, batch in enumerate(
         pipeline.prefetch(batches, experiment.batch_sharding), first_step + 1
@@ -215,7 +213,6 @@ def finish(
     writer: metric_writers.MetricWriter,
 ) -> dict[str, dict[str, float]]:
     """Evaluates, prints the table, and writes results.json and panels.png."""
-    console = Console()
     evaluation = experiment.evaluate(state, source, PANEL_ROWS)
     number = int(state.step)
     document = {
@@ -226,8 +223,8 @@ def finish(
     }
     (workdir / RESULTS_FILE).write_text(json.dumps(document, indent=2) + "\n")
     picture = visualize.panels(evaluation.rows, experiment.network.tasks, workdir / PANELS_FILE)
-    console.print(tables.result_table(evaluation.results, experiment.network.tasks))
-    console.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
+    CONSOLE.print(tables.result_table(evaluation.results, experiment.network.tasks))
+    CONSOLE.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
     writer.write_scalars(
         number,
         {

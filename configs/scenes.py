@@ -20,11 +20,12 @@ TASKS = ("edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo")
 def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     chosen = parse_variant(variant, method="astmt", tasks="all", backbone="resnet14")
-    modulation, discriminator_weight = method_settings(chosen["method"])
+    tasks = TASKS if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
+    modulation, discriminator_weight = method_settings(chosen["method"], tasks)
     return ConfigDict(
         {
             "seed": 0,
-            "tasks": TASKS if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+")),
+            "tasks": tasks,
             "dataset": {
                 "name": "scenes",
                 "data_dir": "data",

@@ -51,14 +51,25 @@ def main(argv: list[str]) -> None:
 def parse_flags(argv: list[str]) -> list[str]:
     """Reads the command line; what it gets wrong ends the program with one sentence."""
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        CONFIG.value.lock()  # a file that could not be loaded is reported on first use
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
-        while error.__context__ is not None:  # the first of them says what went wrong
-            error = error.__context__
-        reason = " ".join(str(error.args[0] if error.args else error).split())
-        if isinstance(error, KeyError | AttributeError):
-            reason = f"the configuration has no field {reason}"
-        sys.exit(f"Error: {reason}")
+        sys.exit(f"Error: {_first_cause(error)}")
+    return rest
+
+
+def _first_cause(error: BaseException) -> str:
+    """What went wrong first, where later errors only quote it together with a traceback."""
+    if isinstance(error, flags.Error) and "Traceback" not in str(error):
+        return str(error)
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, OSError):
+        return str(error).splitlines()[-1].strip()
+    reason = " ".join(str(error.args[0] if error.args else error).split())
+    if isinstance(error, KeyError | AttributeError):
+        return f"the configuration has no field {reason}"
+    return reason
 
 
 if __name__ == "__main__":

@@ -181,6 +181,8 @@ def _loop(
         seed=config.seed,
         num_steps=num_steps,
         start_step=first_step,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
         num_threads=config.train.num_threads,
     )
     update = {"per_task": step.per_task_update, "joint": step.joint_update}[config.train.update]

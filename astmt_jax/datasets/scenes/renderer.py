@@ -9,7 +9,7 @@ from astmt_jax.datasets.scenes.camera import Camera
 
 MAX_DEPTH = 30.0  # metres; surfaces beyond have no depth, like those beyond a sensor's range
 _SKY = -1
-_CONTRAST = 32  # grey levels between neighbours from which a pixel is sampled twice more
+_CONTRAST = 36  # grey levels between neighbours from which a pixel is sampled twice more
 _OFFSET = 0.31  # pixels from the centre to these samples, in x and in y
 
 

@@ -220,8 +220,8 @@ def _house(rng, plaster: np.ndarray, half: float, height: float) -> SceneObject:
         box((0, 3, height + 0.7), (half + 0.2, 3.2, 0.7), tiles, taper=(0.25, 0.9)),
     ]
     for z in np.arange(1.6, height - 0.8, 2.4):
-        for x in np.arange(-half + 1.1, half - 0.6, 1.8):
-            parts.append(box((x, 0, z), (0.45, 0.05, 0.65), glass))
+        for x in np.arange(-half + 1.2, half - 0.7, 2.4):
+            parts.append(box((x, 0, z), (0.6, 0.05, 0.65), glass))
     return SceneObject(0, tuple(parts))
 
 

@@ -9,6 +9,8 @@ An example is a dict of NumPy arrays, `image` uint8 (H, W, 3) and labels (H, W, 
 how a label moves depends on its geometry,
 
 - `label`: class or binary map; nearest neighbour; 0 outside the frame;
+- `foreground`: a `label` that says nothing where it is background everywhere, such as the parts of
+  people in a picture without any;
 - `linear`: values per channel, `IGNORE` where unknown; bilinear; `IGNORE` outside the frame;
 - `depth`: metres, 0 where unknown; bilinear, divided by the zoom (what is enlarged is closer);
 - `normals`: unit vectors (x right, y down), 0 where unknown; bilinear, then mirrored and rotated
@@ -31,10 +33,6 @@ import numpy as np
 from astmt_jax.labels import IGNORE
 
 Example = dict[str, np.ndarray]
-
-NEEDS_FOREGROUND = frozenset({"human_parts"})
-"""Labels whose maps say nothing when they are background everywhere."""
-
 
 KNOWN_SHARE = np.float32(0.5)
 """A moved pixel is known if pixels that carry this much of its interpolation weight are."""
@@ -218,6 +216,11 @@ def _not_marked(label: np.ndarray) -> np.ndarray:
     return label[:, :, 0] != IGNORE
 
 
+def _not_marked_nor_empty(label: np.ndarray) -> np.ndarray:
+    """The same, and False everywhere if the map is background everywhere."""
+    return _not_marked(label) if label.any() else np.zeros(label.shape[:2], bool)
+
+
 def _keep(label: np.ndarray, known: np.ndarray, otherwise: int) -> np.ndarray:
     return cv2.copyTo(label, known.view(np.uint8), np.full_like(label, otherwise))
 
@@ -231,6 +234,7 @@ class Geometry(NamedTuple):
 
 GEOMETRIES = {
     "label": Geometry(_move_label, _not_marked),
+    "foreground": Geometry(_move_label, _not_marked_nor_empty),
     "linear": Geometry(_move_linear, _not_marked),
     "depth": Geometry(_move_depth, _not_zero),
     "normals": Geometry(_move_normals, _not_zero),
@@ -267,13 +271,11 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
 def mark_ignored(labels: Example, geometries: Mapping[str, str]) -> Example:
     """Gives `IGNORE` to whatever no loss and no metric may count.
 
-    These are unknown depth and normals (all channels), and the whole map of human parts where
-    nobody is in the picture. Returns new maps of the same shapes and dtypes.
+    These are unknown depth and normals (all channels), and the whole of an empty `foreground` map.
+    Returns new maps of the same shapes and dtypes.
     """
     marked = {}
     for name, geometry in geometries.items():
         known = GEOMETRIES[geometry].known(labels[name])
-        if name in NEEDS_FOREGROUND and not labels[name].any():
-            known = np.zeros_like(known)
         marked[name] = np.atleast_3d(_keep(labels[name], known, IGNORE))
     return marked

@@ -1,7 +1,8 @@
 """What distinguishes one task from another, in one record each.
 
 Everything that depends on the task (width and loss of its prediction layer, how augmentation moves
-its labels, how it is scored and drawn) is a field of `Task`; no other module asks for a task's name.
+its labels, how it is scored and drawn) is a field of `Task`: no other module asks for the name of a
+task.
 """
 
 import dataclasses
@@ -37,8 +38,7 @@ class Task:
       loss: `(logits (B, H, W, channels), labels (B, H, W, c)) -> scalar`, ignoring label 255.
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
-      geometry: how augmentation moves the label: 'label' (nearest neighbour), 'linear', 'depth'
-        (linear with a validity mask, scaled by zoom) or 'normals' (rotated with the image).
+      geometry: how augmentation moves the label, a key of `augment.GEOMETRIES`.
       metric: makes an accumulator with `add(prediction, truth)` per image and `result()`.
       headline: key of `result()` that stands for the task in tables and in the average drop.
       higher_is_better: direction of the headline metric.
@@ -129,7 +129,7 @@ def human_parts() -> Task:
         loss=losses.softmax_cross_entropy,
         loss_weight=2.0,
         predict=_class_ids,
-        geometry="label",
+        geometry="foreground",
         metric=functools.partial(
             segmentation.SegmentationMetric, len(PART_CLASSES), skip_empty=True
         ),

@@ -12,7 +12,7 @@ from astmt_jax.labels import IGNORE
 GEOMETRIES = {
     "edge": "label",
     "semseg": "label",
-    "human_parts": "label",
+    "human_parts": "foreground",
     "normals": "normals",
     "sal": "label",
     "depth": "depth",
@@ -240,7 +240,8 @@ def test_ignore_rules(random):
 def test_only_human_parts_without_a_person_are_ignored():
     empty = np.zeros((6, 6, 1), np.uint8)
     names = ("edge", "semseg", "human_parts", "sal")
-    marked = augment.mark_ignored(dict.fromkeys(names, empty), dict.fromkeys(names, "label"))
+    geometries = dict.fromkeys(names, "label") | {"human_parts": "foreground"}
+    marked = augment.mark_ignored(dict.fromkeys(names, empty), geometries)
     assert (marked.pop("human_parts") == IGNORE).all()
     assert all((label == 0).all() for label in marked.values())
 

@@ -1,0 +1,355 @@
+"""The training step: gradients of both updates, ignored tasks, the discriminator, compilation."""
+
+import dataclasses
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_network import CHANNELS, SHARED, copied, random_batch, random_state, tiny_step
+
+from astmt_jax import tasks
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.discriminator import reverse_gradient, unit_length
+from astmt_jax.models.network import Network, one_task
+from astmt_jax.optimizer import Optimizer, OptimizerConfig
+from astmt_jax.train_step import TrainStep
+
+NAMES = tuple(CHANNELS)
+
+
+@pytest.fixture(scope="module")
+def step():
+    return tiny_step()
+
+
+def assert_close(actual, expected, **tolerance):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), actual, expected)
+
+
+def assert_identical(actual, expected):
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
+def parts_of(state, name):
+    """What belongs to one task alone: parameters, prediction layer, momentum, statistics."""
+    index = NAMES.index(name)
+    view = one_task(state.params, index), one_task(state.stats, index)
+    optimizer = one_task(state.optimizer, index)
+    return {
+        "task": (view[0].task, optimizer.task),
+        "head": (state.params.heads[name], state.optimizer.heads[name]),
+        "stats": view[1].task,
+    }
+
+
+def num_equal(a, b):
+    """How many of the leaves are the same."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return sum(np.array_equal(x, y) for x, y in pairs)
+
+
+def per_task(step, state, batch):
+    return step.per_task_update(state, batch)[0]
+
+
+def joint(step, state, batch):
+    return step.joint_update(state, batch)[0]
+
+
+UPDATES = pytest.mark.parametrize("update", [per_task, joint])
+
+
+@pytest.mark.parametrize("modulation", [{}, SHARED], ids=["astmt", "shared"])
+def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
+    with jax.enable_x64(True):
+        step = tiny_step("float64", **modulation)
+        state, batch = random_state(step), random_batch(step)
+        alpha = jnp.float64(0.7)
+        together, stats, metrics = jax.jit(step.joint_gradients)(
+            state.params, state.stats, batch, alpha
+        )
+        of_task = jax.jit(step.task_gradients)
+        alone = [
+            of_task(one_task(state.params, i), one_task(state.stats, i), batch, jnp.int32(i), alpha)
+            for i in range(len(NAMES))
+        ]
+        tight = {"rtol": 1e-9, "atol": 1e-12}
+        for kind in ("shared", "discriminator", "heads"):
+            parts = [getattr(gradients, kind) for gradients, _, _ in alone]
+            total = jax.tree.map(lambda *x: sum(x), *parts)
+            assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(total))
+            assert_close(getattr(together, kind), total, **tight)
+        for i, (gradients, new_stats, task_metrics) in enumerate(alone):
+            assert_close(one_task(together, i).task, gradients.task, **tight)
+            assert_close(one_task(stats, i).task, new_stats.task, **tight)
+            assert_close(jax.tree.map(lambda x: x[i], stats.shared), new_stats.shared, **tight)  # noqa: B023
+            assert_close({key: x[i] for key, x in metrics.items()}, task_metrics, **tight)
+            for j, name in enumerate(NAMES):
+                used = any(leaf.any() for leaf in jax.tree.leaves(gradients.heads[name]))
+                assert used == (i == j), name
+
+
+@UPDATES
+def test_ignored_task_is_left_alone(step, update):
+    """Bitwise, while every other task's parameters, momentum and statistics move."""
+    state = random_state(step)
+    before = copied(state)
+    after = update(step, state, random_batch(step, ignored=["human_parts"]))
+    for name in NAMES:
+        for kind, old in parts_of(before, name).items():
+            new = parts_of(after, name)[kind]
+            if name == "human_parts":
+                assert_identical(new, old)
+            else:
+                assert num_equal(new, old) == 0, (name, kind)
+    for kind in ("shared", "discriminator"):
+        assert num_equal(getattr(after.params, kind), getattr(before.params, kind)) == 0
+    assert num_equal(after.stats.shared, before.stats.shared) == 0
+    assert int(after.step) == 1
+
+
+@UPDATES
+def test_ignored_task_has_no_influence(step, update):
+    """What is shared moves the same whatever the ignored task's own variables hold."""
+    batch = random_batch(step, ignored=["human_parts"])
+    after = update(step, random_state(step), batch)
+    state = random_state(step)
+    slot = NAMES.index("human_parts")
+    shift = lambda x: x.at[slot].add(0.5)  # noqa: E731
+    heads = state.params.heads | {
+        "human_parts": jax.tree.map(lambda x: x + 0.5, state.params.heads["human_parts"])
+    }
+    other = update(
+        step,
+        dataclasses.replace(
+            state,
+            params=dataclasses.replace(
+                state.params, task=jax.tree.map(shift, state.params.task), heads=heads
+            ),
+            stats=dataclasses.replace(state.stats, task=jax.tree.map(shift, state.stats.task)),
+        ),
+        batch,
+    )
+    tight = {"rtol": 1e-6, "atol": 1e-7}
+    assert_close(other.params.shared, after.params.shared, **tight)
+    assert_close(other.params.discriminator, after.params.discriminator, **tight)
+    assert_close(other.stats.shared, after.stats.shared, **tight)
+
+
+@UPDATES
+def test_nothing_labelled_changes_nothing(step, update):
+    state = random_state(step)
+    before = copied(state)
+    after = update(step, state, random_batch(step, ignored=NAMES))
+    assert int(after.step) == 1
+    assert_identical(dataclasses.replace(after, step=before.step), before)
+
+
+def test_per_task_compiles_once_for_all_tasks():
+    step = tiny_step()
+    state = step.init(jax.random.key(0))
+    for seed in range(2):
+        state, metrics = step.per_task_update(state, random_batch(step, seed=seed))
+        assert len(metrics["loss"]) == len(NAMES)
+    assert step.task_step._cache_size() == 1
+
+
+@UPDATES
+def test_learns_a_batch(step, update):
+    """Donated states one after the other: the weighted losses fall, the old state is gone."""
+    state, batch = step.init(jax.random.key(1)), random_batch(step)
+    first = state
+    sums = []
+    for _ in range(15):
+        method = step.per_task_update if update is per_task else step.joint_update
+        state, metrics = method(state, batch)
+        sums.append(float(sum(metrics["loss"])))
+    assert int(state.step) == 15
+    assert sums[-1] < 0.95 * sums[0]
+    assert jax.tree.leaves(first.params.shared)[0].is_deleted()
+
+
+def test_metrics(step):
+    """One value a task, with the losses' multipliers, and the discriminator's share of hits."""
+    state, batch = random_state(step), random_batch(step)
+    network = step.network
+
+    @jax.jit
+    def weighted_losses(state):
+        features, _ = network.features(state.params, state.stats, batch["image"], train=True)
+        logits = [
+            network.logits(name, state.params.heads[name], features[i], (32, 32))
+            for i, name in enumerate(NAMES)
+        ]
+        return [
+            task.loss_weight * task.loss(output, batch["labels"][task.name])
+            for task, output in zip(network.tasks, logits, strict=True)
+        ]
+
+    expected = weighted_losses(state)
+    _, metrics = step.joint_update(state, batch)
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-4)
+    accuracy = metrics["discriminator_accuracy"]
+    assert accuracy.shape == (len(NAMES),)
+    assert ((accuracy >= 0) & (accuracy <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "weight", "expected"), [(1, 0.3, False), (3, 0.0, False), (3, 0.3, True)]
+)
+def test_discriminator_is_for_several_tasks(count, weight, expected):
+    """One task, or weight 0: no discriminator, and the objective is the plain task loss."""
+    chosen = dict(list(CHANNELS.items())[:count])
+    step = tiny_step(tasks=chosen, discriminator_weight=weight)
+    state = jax.eval_shape(step.init, jax.random.key(0))
+    assert bool(state.params.discriminator) == expected
+    gradients, _, metrics = jax.eval_shape(
+        step.joint_gradients, state.params, state.stats, random_batch(step), jnp.float32(1)
+    )
+    assert ("discriminator_loss" in metrics) == expected
+    assert bool(jax.tree.leaves(gradients.discriminator)) == expected
+    assert step.discriminator_weight == (weight if expected else 0.0)
+
+
+def targets_of(step, name, labels, size):
+    """The discriminator's targets for features of `size`."""
+    heads = jax.eval_shape(step.init, jax.random.key(0)).params.heads
+    heads = jax.tree.map(lambda x: jnp.ones(x.shape), heads)
+    features = jnp.zeros((len(labels), *size, 32))
+    index = NAMES.index(name)
+    task_loss = jax.jit(lambda labels: step._task_loss(index, heads, features, {name: labels})[2])
+    return task_loss(jnp.asarray(labels))
+
+
+def test_discriminator_targets_are_the_nearest_labels(step):
+    """Position i of the features looks at label i * 4: the task, or 255 where that is ignored."""
+    labels = random_batch(step)["labels"]["semseg"]
+    expected = np.where(labels[:, ::4, ::4] == 255, 255, NAMES.index("semseg"))
+    assert 0 < (expected == 255).mean() < 1
+    np.testing.assert_array_equal(targets_of(step, "semseg", labels, (8, 8)), expected)
+
+
+def test_discriminator_targets_of_sizes_that_do_not_divide(step):
+    """Source index floor(i * 33 / 9)."""
+    rows = [0, 3, 7, 11, 14, 18, 22, 25, 29]
+    labels = np.full((1, 33, 33, 1), 255, np.float32)
+    labels[:, rows, 22] = 2
+    expected = np.full((1, 9, 9, 1), 255)
+    expected[:, :, rows.index(22)] = NAMES.index("human_parts")
+    np.testing.assert_array_equal(targets_of(step, "human_parts", labels, (9, 9)), expected)
+
+
+def test_reversed_gradient():
+    """Forward the identity, backward -alpha times what comes in, nothing for alpha itself."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 4)), jnp.float32)
+    weights = jnp.arange(12.0).reshape(3, 4)
+
+    def value(x, alpha):
+        return jnp.sum(weights * jnp.sin(reverse_gradient(x, alpha)))
+
+    np.testing.assert_array_equal(reverse_gradient(x, jnp.float32(0.3)), x)
+    by_x, by_alpha = jax.grad(value, argnums=(0, 1))(x, jnp.float32(0.3))
+    np.testing.assert_allclose(by_x, -0.3 * weights * jnp.cos(x), rtol=1e-6)
+    assert by_alpha == 0
+
+
+def test_unit_length():
+    x = np.array([[3.0, 4.0], [0.0, 0.0], [1e-6, 0.0], [-2.0, 0.0]], np.float32)
+    expected = x / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-10)
+    np.testing.assert_allclose(unit_length(jnp.asarray(x)), expected, rtol=1e-6)
+
+
+def test_derivative_of_unit_length():
+    """(I - u u^T) / length with u the direction, and 0 for a vector of length 0."""
+    x = np.array([3.0, -4.0, 12.0], np.float32)
+    u = x / 13
+    found = jax.jacobian(unit_length)(jnp.asarray(x))
+    np.testing.assert_allclose(found, (np.eye(3) - np.outer(u, u)) / 13, atol=1e-7)
+    np.testing.assert_array_equal(jax.jacobian(unit_length)(jnp.zeros(3)), np.zeros((3, 3)))
+
+
+def test_bfloat16_computes_close_to_float32_and_keeps_float32(step):
+    half = tiny_step("bfloat16")
+    state, batch = half.init(jax.random.key(0)), random_batch(half)
+    state, metrics = half.joint_update(state, batch)
+    leaves = jax.tree.leaves((state.params, state.stats, state.optimizer))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+    features, _ = jax.eval_shape(
+        lambda state: half.network.features(state.params, state.stats, batch["image"], train=False),
+        state,
+    )
+    assert features.dtype == jnp.bfloat16
+    _, exact = step.joint_update(step.init(jax.random.key(0)), batch)
+    np.testing.assert_allclose(metrics["loss"], exact["loss"], rtol=0.03)
+    assert (np.asarray(metrics["loss"]) != np.asarray(exact["loss"])).any()
+
+
+FAST_COMPILATION = "--xla_backend_optimization_level=0"
+
+SHARDED = """
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from tiny_network import copied, random_batch, random_state, tiny_step
+
+jax.config.update("jax_enable_x64", True)
+assert jax.device_count() == 8
+step = tiny_step("float64")
+batch = random_batch(step, batch=8)
+alone, alone_metrics = step.joint_update(random_state(step), batch)
+mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+state = jax.device_put(random_state(step), NamedSharding(mesh, PartitionSpec()))
+batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+together, metrics = step.joint_update(state, batch)
+for leaf in jax.tree.leaves(together):
+    assert len(leaf.sharding.device_set) == 8 and leaf.is_fully_replicated
+close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+jax.tree.map(close, copied((together, metrics)), copied((alone, alone_metrics)))
+print("equal")
+"""
+
+
+def test_eight_devices_do_what_one_does(monkeypatch, request):
+    """Losses, parameters, batch-norm statistics and momentum after a step on a split batch."""
+    monkeypatch.setenv("XLA_FLAGS", f"{FAST_COMPILATION} --xla_force_host_platform_device_count=8")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("PYTHONPATH", f"{request.config.rootpath}:{request.path.parent}")
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "equal\n", done.stderr
+
+
+def program_size(names):
+    """Operations in the joint step's program for a full-size network."""
+    records = tuple(getattr(tasks, name)() for name in names)
+    network = Network(ModelConfig(backbone="resnet26"), records, DiscriminatorConfig())
+    step = TrainStep(
+        network,
+        Optimizer(OptimizerConfig(), len(records)),
+        lambda _: jnp.float32(1e-3),
+        lambda _: jnp.float32(1.0),
+        0.01,
+    )
+    state = jax.eval_shape(step.init, jax.random.key(0))
+    channels = {task.name: task.channels if task.name == "normals" else 1 for task in records}
+    batch = {
+        "image": jax.ShapeDtypeStruct((2, 128, 128, 3), jnp.float32),
+        "labels": {
+            name: jax.ShapeDtypeStruct((2, 128, 128, count), jnp.float32)
+            for name, count in channels.items()
+        },
+    }
+    return step.joint_step.lower(state, batch).as_text().count(" = stablehlo.")
+
+
+def test_joint_program_hardly_grows_with_tasks():
+    """Compile time follows the number of operations: with 5 tasks at most 1.3 times that with 1."""
+    one = program_size(["semseg"])
+    five = program_size(["edge", "semseg", "human_parts", "normals", "sal"])
+    print(f"operations: {one} with 1 task, {five} with 5: {five / one:.2f} times as many")
+    assert five <= 1.3 * one

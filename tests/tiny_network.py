@@ -1,0 +1,99 @@
+"""A network that compiles in a second: the real one with a trunk of two convolutions.
+
+Everything that tests of the training step are about stays the real thing: prediction layers,
+discriminator, the task axis and which variables tasks own.
+"""
+
+import golden_cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from astmt_jax.models import layers
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.decoder import ModulatedConv
+from astmt_jax.models.network import Network
+from astmt_jax.optimizer import Optimizer, OptimizerConfig, poly_schedule, reversal_schedule
+from astmt_jax.train_step import TrainState, TrainStep
+
+CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
+SHARED = {"decoder_norm": "shared", "decoder_se": False, "adapters": False}
+
+
+class TinyTrunk(nnx.Module):
+    """Shared convolution and batch norm, then one convolution with all the modulation of tasks."""
+
+    def __init__(self, config: ModelConfig):
+        self.stem = layers.Conv(3, 8, 3, stride=4, dtype=config.compute_dtype)
+        self.norm = layers.BatchNorm(8, "shared")
+        self.refine = ModulatedConv(8, config.decoder_width, 3, config=config)
+
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, 3) -> (B, H/4, W/4, decoder_width)."""
+        x = jax.nn.relu(self.norm(self.stem(images), train=train))
+        return self.refine(x, train=train)
+
+
+class TinyNetwork(Network):
+    """`Network` with the tiny trunk."""
+
+    def _new_trunk(self) -> TinyTrunk:
+        return TinyTrunk(self.config)
+
+
+def tiny_step(
+    dtype: str = "float32",
+    tasks: dict[str, int] = CHANNELS,
+    discriminator_weight: float = 0.3,
+    **model,
+) -> TrainStep:
+    """Training step of a tiny network; `tasks` maps names to channels, `model` has its settings."""
+    discriminator = DiscriminatorConfig(weight=discriminator_weight, depth=1, kernel=3)
+    optimizer = OptimizerConfig(learning_rate=0.01)
+    records = tuple(
+        golden_cases.task_record(name, channels, 0.95) for name, channels in tasks.items()
+    )
+    config = ModelConfig(decoder_width=32, dtype=dtype, **model)
+    network = TinyNetwork(config, records, discriminator)
+    return TrainStep(
+        network,
+        Optimizer(optimizer, len(records)),
+        poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
+        reversal_schedule(steps_per_epoch=5, epochs=4),
+        discriminator_weight,
+    )
+
+
+def random_state(step: TrainStep, seed: int = 0) -> TrainState:
+    """Initial state with noise on everything, so that nothing is 0, 1 or equal by chance.
+
+    Variances stay positive. In the dtype that the network computes in, at least float32.
+    """
+    random = np.random.default_rng(seed)
+    dtype = jnp.promote_types(step.network.config.compute_dtype, jnp.float32)
+
+    def noisy(x):
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            return jnp.array(x)
+        return jnp.asarray(np.asarray(x) + random.uniform(0, 0.3, x.shape), dtype)
+
+    return jax.tree.map(noisy, step.init(jax.random.key(seed)))
+
+
+def random_batch(step: TrainStep, size: int = 32, batch: int = 2, ignored=(), seed: int = 0):
+    """Images and labels of the network's tasks; those of the tasks in `ignored` are all 255."""
+    channels = {task.name: task.channels for task in step.network.tasks}
+    images, labels = golden_cases.data(seed, batch, size, channels)
+    for name in ignored:
+        labels[name] = np.full_like(labels[name], 255)
+    dtype = jnp.promote_types(step.network.config.compute_dtype, jnp.float32)
+    return {
+        "image": jnp.asarray(images, dtype),
+        "labels": {name: jnp.asarray(label, dtype) for name, label in labels.items()},
+    }
+
+
+def copied(tree):
+    """NumPy copies, which outlive the donation of the arrays."""
+    return jax.tree.map(lambda x: np.array(x, copy=True), tree)

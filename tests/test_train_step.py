@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_network import CHANNELS, SHARED, copied, random_batch, random_state, tiny_step
+from tiny_network import CHANNELS, PAIR, SHARED, copied, random_batch, random_state, tiny_step
 
 from astmt_jax import tasks
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
@@ -62,10 +62,12 @@ def joint(step, state, batch):
 UPDATES = pytest.mark.parametrize("update", [per_task, joint])
 
 
-@pytest.mark.parametrize("modulation", [{}, SHARED], ids=["astmt", "shared"])
-def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
+@pytest.mark.parametrize(
+    ("modulation", "chosen"), [({}, CHANNELS), (SHARED, PAIR)], ids=["astmt", "shared"]
+)
+def test_joint_gradients_are_the_sum_of_the_tasks(modulation, chosen):
     with jax.enable_x64(True):
-        step = tiny_step("float64", **modulation)
+        step = tiny_step("float64", chosen, **modulation)
         state, batch = random_state(step), random_batch(step)
         alpha = jnp.float64(0.7)
         together, stats, metrics = jax.jit(step.joint_gradients)(
@@ -74,7 +76,7 @@ def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
         of_task = jax.jit(step.task_gradients)
         alone = [
             of_task(one_task(state.params, i), one_task(state.stats, i), batch, jnp.int32(i), alpha)
-            for i in range(len(NAMES))
+            for i in range(len(chosen))
         ]
         tight = {"rtol": 1e-9, "atol": 1e-12}
         for kind in ("shared", "discriminator", "heads"):
@@ -87,7 +89,7 @@ def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
             assert_close(one_task(stats, i).task, new_stats.task, **tight)
             assert_close(jax.tree.map(lambda x: x[i], stats.shared), new_stats.shared, **tight)  # noqa: B023
             assert_close({key: x[i] for key, x in metrics.items()}, task_metrics, **tight)
-            for j, name in enumerate(NAMES):
+            for j, name in enumerate(chosen):
                 used = any(leaf.any() for leaf in jax.tree.leaves(gradients.heads[name]))
                 assert used == (i == j), name
 
@@ -148,8 +150,7 @@ def test_nothing_labelled_changes_nothing(step, update):
     assert_identical(dataclasses.replace(after, step=before.step), before)
 
 
-def test_per_task_compiles_once_for_all_tasks():
-    step = tiny_step()
+def test_per_task_compiles_once_for_all_tasks(step):
     state = step.init(jax.random.key(0))
     for seed in range(2):
         state, metrics = step.per_task_update(state, random_batch(step, seed=seed))
@@ -294,11 +295,11 @@ SHARDED = """
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from tiny_network import copied, random_batch, random_state, tiny_step
+from tiny_network import PAIR, copied, random_batch, random_state, tiny_step
 
 jax.config.update("jax_enable_x64", True)
 assert jax.device_count() == 8
-step = tiny_step("float64")
+step = tiny_step("float64", PAIR)
 batch = random_batch(step, batch=8)
 alone, alone_metrics = step.joint_update(random_state(step), batch)
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))

@@ -18,6 +18,7 @@ from astmt_jax.optimizer import Optimizer, OptimizerConfig, poly_schedule, rever
 from astmt_jax.train_step import TrainState, TrainStep
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
+PAIR = {"semseg": 5, "normals": 3}
 SHARED = {"decoder_norm": "shared", "decoder_se": False, "adapters": False}
 
 
@@ -66,19 +67,23 @@ def tiny_step(
 
 
 def random_state(step: TrainStep, seed: int = 0) -> TrainState:
-    """Initial state with noise on everything, so that nothing is 0, 1 or equal by chance.
+    """State at step 0 with random values everywhere, so that nothing is equal by chance.
 
-    Variances stay positive. In the dtype that the network computes in, at least float32.
+    In the dtype that the network computes in, at least float32. Nothing is compiled.
     """
     random = np.random.default_rng(seed)
     dtype = jnp.promote_types(step.network.config.compute_dtype, jnp.float32)
 
-    def noisy(x):
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            return jnp.array(x)
-        return jnp.asarray(np.asarray(x) + random.uniform(0, 0.3, x.shape), dtype)
+    def draw(path, leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        positive = getattr(path[-1], "key", None) in ("scale", "var")
+        values = (
+            random.uniform(0.5, 1.5, leaf.shape) if positive else random.normal(0, 0.2, leaf.shape)
+        )
+        return jnp.asarray(values, dtype)
 
-    return jax.tree.map(noisy, step.init(jax.random.key(seed)))
+    return jax.tree.map_with_path(draw, jax.eval_shape(step.init, jax.random.key(seed)))
 
 
 def random_batch(step: TrainStep, size: int = 32, batch: int = 2, ignored=(), seed: int = 0):

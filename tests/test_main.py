@@ -1,0 +1,290 @@
+"""The command line, end to end on a tiny dataset, killed and started again, and misused."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import pytest
+from absl.testing import flagsaver
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from astmt_jax import main
+
+CONFIG = "configs/scenes.py"
+VARIANT = f"{CONFIG}:tasks=edge+depth"
+NUM_STEPS = 9  # 3 epochs of 14 images in batches of 4, the last 2 of each epoch dropped
+CHECKPOINT_EVERY = 4
+SETTINGS = {
+    "dataset.options.image_size": 64,
+    "dataset.options.num_train": 14,
+    "dataset.options.num_val": 5,
+    "model.width_multiplier": 0.0625,
+    "augmentation.rotation": 10.0,
+    "train.image_size": 64,
+    "train.batch_size": 4,
+    "train.epochs": 3,
+    "train.log_every_steps": 3,
+    "train.checkpoint_every_steps": CHECKPOINT_EVERY,
+}
+
+
+@dataclasses.dataclass
+class Runs:
+    """Folders, and what was printed into them.
+
+    Attributes:
+      folder: holds the folders of all runs.
+      output: what the uninterrupted run printed.
+      results: its results.json.
+    """
+
+    folder: pathlib.Path
+    output: str
+    results: bytes
+
+    def start(self, workdir: str, *arguments: str) -> subprocess.Popen:
+        """Starts the program in a process of its own."""
+        return start(self.folder, workdir, *arguments)
+
+
+def start(folder, workdir, *arguments):
+    command = [sys.executable, "-m", "astmt_jax.main", f"--config={VARIANT}"]
+    command += [f"--workdir={folder / workdir}", f"--config.dataset.data_dir={folder / 'data'}"]
+    command += [f"--config.{name}={value}" for name, value in SETTINGS.items()]
+    environment = os.environ | {
+        "COLUMNS": "200",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles in half the time
+    }
+    return subprocess.Popen(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=pathlib.Path(__file__).parents[1],
+    )
+
+
+def finish(process):
+    """Waits for success; returns what was printed."""
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return output
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One run from beginning to end, in the folder 'whole'."""
+    folder = tmp_path_factory.mktemp("runs")
+    output = finish(start(folder, "whole"))
+    return Runs(folder, output, (folder / "whole" / "results.json").read_bytes())
+
+
+def test_run_tells_what_it_does(runs):
+    """The dataset, the losses at the given steps, the main metrics and where the results are."""
+    assert "Training edge, depth on scenes/64px_14train_5val_seed0" in runs.output
+    assert "14 images, 9 steps" in runs.output
+    steps = [line.split("/")[0].split()[1] for line in runs.output.splitlines() if "left" in line]
+    assert steps == ["3", "6", "9"]
+    for words in ("images/s", "odsF", "RMSE", "whole/results.json", "whole/panels.png"):
+        assert words in runs.output
+    assert "Going on" not in runs.output
+
+
+def test_run_writes_results(runs):
+    document = json.loads(runs.results)
+    assert document["dataset"] == "scenes"
+    assert document["split"] == "val"
+    assert document["step"] == NUM_STEPS
+    assert list(document["results"]) == ["edge", "depth"]
+    assert 0 <= document["results"]["edge"]["odsF"] <= 1
+    assert 0 < document["results"]["depth"]["rmse"] < 100
+
+
+def test_run_writes_settings(runs):
+    stored = json.loads((runs.folder / "whole" / "config.json").read_text())
+    for name, value in SETTINGS.items():
+        place = stored
+        for part in name.split("."):
+            place = place[part]
+        assert place == value, name
+    assert stored["tasks"] == ["edge", "depth"]
+
+
+def test_run_writes_pictures(runs):
+    """Rows for images, columns for image, prediction and truth: large, and not of one colour."""
+    picture = cv2.imread(str(runs.folder / "whole" / "panels.png"))
+    assert picture.shape[0] > 4 * 64
+    assert picture.shape[1] > 5 * 64
+    assert picture.std() > 10
+
+
+def test_run_writes_curves(runs):
+    accumulator = EventAccumulator(str(runs.folder / "whole"), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    curves = {
+        tag: [event.step for event in accumulator.Tensors(tag)]
+        for tag in accumulator.Tags()["tensors"]
+    }
+    for tag in ("loss/edge", "loss/depth", "discriminator_loss/edge", "learning_rate"):
+        assert curves[tag] == [3, 6, 9], tag
+    for tag in ("eval_edge/odsF", "eval_depth/rmse", "panels"):
+        assert curves[tag] == [NUM_STEPS], tag
+
+
+def test_run_keeps_the_newest_checkpoints(runs):
+    kept = {path.name for path in (runs.folder / "whole" / "checkpoints").iterdir()}
+    assert kept == {"8", "9"}
+
+
+def test_killed_run_goes_on(runs):
+    """SIGKILL after the first checkpoint, then the same command: the same results to the byte.
+
+    This run's folder is another one, so that it also shows that two runs with one seed agree.
+    """
+    folder = runs.folder / "killed"
+    process = runs.start("killed")
+    deadline = time.monotonic() + 300
+    while not (folder / "checkpoints" / str(CHECKPOINT_EVERY)).exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / "results.json").exists()
+    newest = max(int(p.name) for p in (folder / "checkpoints").iterdir() if p.name.isdigit())
+    assert newest < NUM_STEPS
+    output = finish(runs.start("killed"))
+    assert f"Going on from the checkpoint of step {newest} in" in output
+    assert f"14 images, {NUM_STEPS - newest} steps" in output
+    assert (folder / "results.json").read_bytes() == runs.results
+
+
+def test_finished_run_is_not_trained_again(runs):
+    folder = runs.folder / "whole"
+    (folder / "results.json").unlink()
+    output = finish(runs.start("whole"))
+    assert f"Going on from the checkpoint of step {NUM_STEPS} in" in output
+    assert "images/s" not in output
+    assert (folder / "results.json").read_bytes() == runs.results
+
+
+def test_evaluation_alone(runs):
+    folder = runs.folder / "whole"
+    (folder / "results.json").unlink()
+    (folder / "panels.png").unlink()
+    output = finish(runs.start("whole", "--mode=eval"))
+    assert "Training" not in output
+    assert (folder / "results.json").read_bytes() == runs.results
+    assert (folder / "panels.png").exists()
+
+
+def test_error_is_one_line(runs):
+    """In a process of its own: exit code 1, one sentence on stderr, no traceback, no folder."""
+    process = runs.start("wrong", "--config.train.epoch=3")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert output == ""
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("Error: ")
+    assert "epoch" in errors.splitlines()[-1]
+    assert not (runs.folder / "wrong").exists()
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Runs `main` in this process with the given arguments; returns what it exits with."""
+
+    def run(*arguments, workdir=tmp_path / "run"):
+        argv = ["main", f"--workdir={workdir}", *arguments]
+        monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
+        with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
+            main.main(main.parse_flags(argv))
+        assert not workdir.exists()
+        return caught.value.code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([CONFIG, "--config.train.epoch=3"], ["epoch"]),
+        ([CONFIG, "--config.train.epochs=many"], ["config.train.epochs", "many"]),
+        ([CONFIG, "--config.train.epochs=0"], ["train.epochs is 0", "at least 1"]),
+        ([CONFIG, "--config.model.output_stride=12"], ["output_stride is 12", "8, 16"]),
+        ([f"{CONFIG}:tasks=edge+flow"], ["names flow", "scenes has: edge"]),
+        ([f"{CONFIG}:method=cross"], ["method is 'cross'", "astmt, mtl, single"]),
+        ([f"{CONFIG}:method=single"], ["single", "tasks="]),
+        ([f"{CONFIG}:mehtod=mtl"], ["'mehtod=mtl'", "method=astmt"]),
+        ([f"{CONFIG}:backbone=vgg"], ["backbone is 'vgg'", "resnet50"]),
+        (["configs/nothing.py"], ["configs/nothing.py"]),
+        ([CONFIG, "--config.dataset.name=imagenet"], ["'imagenet'", "scenes"]),
+        ([CONFIG, "--config.dataset.options.image_size=8"], ["image_size is 8", "64 to 512"]),
+        ([CONFIG, "--config.dataset.options.size=96"], ["size"]),
+        ([CONFIG, "--mode=test"], ["mode", "test", "train", "eval"]),
+    ],
+)
+def test_misuse_ends_with_one_sentence(command, arguments, words):
+    code = command(f"--config={arguments[0]}", *arguments[1:])
+    assert isinstance(code, str)  # printed on stderr, and the exit code is 1
+    assert code.startswith("Error: ")
+    assert "\n" not in code
+    for word in words:
+        assert word in code
+
+
+def sample_of(value):
+    """A legal value of a field, as on the command line, other than what is set or not."""
+    if isinstance(value, list | tuple):
+        return repr(tuple(value))
+    return "2" if value is None else str(value)
+
+
+def test_every_field_can_be_set(monkeypatch):
+    """`--config.field=value` works for every field of `Config`."""
+    monkeypatch.setattr(sys, "argv", ["main", f"--config={CONFIG}"])
+    with flagsaver.flagsaver():
+        main.parse_flags(sys.argv)
+        settings = main.from_config_dict(main.CONFIG.value).to_dict()
+    refused = []
+    for field, value in fields_of(settings):
+        argv = ["main", f"--config={CONFIG}", f"--config.{field}={sample_of(value)}"]
+        monkeypatch.setattr(sys, "argv", argv)
+        with flagsaver.flagsaver():
+            try:
+                main.parse_flags(argv)
+                found = main.from_config_dict(main.CONFIG.value)
+            except (SystemExit, ValueError) as error:
+                refused.append((field, str(error)[:80]))
+                continue
+        place = found
+        for part in field.split("."):
+            place = place[part] if isinstance(place, dict) else getattr(place, part)
+        assert place == (2 if value is None else value), field
+    assert not refused
+
+
+def fields_of(settings, prefix=""):
+    """Names with dots and values of all fields."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from fields_of(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def test_default_workdir():
+    assert main.default_workdir("configs/scenes.py") == pathlib.Path("runs/scenes")
+    found = main.default_workdir("configs/scenes.py:method=single,tasks=depth")
+    assert found == pathlib.Path("runs/scenes-method=single,tasks=depth")

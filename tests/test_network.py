@@ -1,0 +1,371 @@
+"""The network: size, initial values, what each task owns, and running all tasks at once."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_network
+from golden_cases import task_record
+from jax import lax
+from tiny_network import CHANNELS, PAIR, tiny_step
+
+from astmt_jax.models import layers
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.network import Network, Trunk, one_task, parameter_count
+
+PASCAL = {"edge": 1, "semseg": 21, "human_parts": 7, "normals": 3, "sal": 1}
+NYUD = {"edge": 1, "semseg": 41, "normals": 3, "depth": 1}
+SHARED = {
+    "encoder_norm": "shared",
+    "encoder_se": "shared",
+    "adapters": False,
+    "decoder_norm": "shared",
+    "decoder_se": False,
+}
+SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
+QUICK = {"xla_backend_optimization_level": 0}  # compiles in half the time
+
+
+def network_of(channels, discriminator=None, **model):
+    records = tuple(task_record(name, count, 0.95) for name, count in channels.items())
+    return Network(ModelConfig(**model), records, discriminator)
+
+
+def shapes_of(network):
+    """Shapes of parameters and statistics; nothing is computed."""
+    return jax.eval_shape(network.init, jax.random.key(0))
+
+
+def names_in(tree):
+    """Paths of the leaves, such as 'encoder.stages.0.0.norm1.scale'."""
+    paths = [path for path, _ in jax.tree.leaves_with_path(tree)]
+    return {".".join(str(part.key) for part in path) for path in paths}
+
+
+def test_parameter_count_of_resnet26_pascal():
+    network = network_of(PASCAL, DiscriminatorConfig(kernel=1), backbone="resnet26")
+    assert parameter_count(shapes_of(network)[0]) == 31_279_377
+
+
+def test_parameter_count_of_resnet50_nyud():
+    network = network_of(NYUD, DiscriminatorConfig(kernel=3), backbone="resnet50")
+    assert parameter_count(shapes_of(network)[0]) == 45_018_606
+
+
+def random_variables(network):
+    """Random values for everything: adapters are not 0 and no two tasks are alike."""
+    random = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        if path[-1].key in ("scale", "var"):
+            return jnp.asarray(random.uniform(0.5, 1.5, leaf.shape), leaf.dtype)
+        return jnp.asarray(0.2 * random.standard_normal(leaf.shape), leaf.dtype)
+
+    return jax.tree.map_with_path(draw, shapes_of(network))
+
+
+def images_of(size, dtype):
+    return jnp.asarray(np.random.default_rng(1).standard_normal((2, size, size, 3)), dtype)
+
+
+@pytest.fixture(scope="module")
+def all_at_once():
+    """A network of three tasks in float64, and its variables."""
+    with jax.enable_x64(True):
+        network = network_of({"semseg": 4, "normals": 3, "edge": 1}, dtype="float64", **SMALL)
+        yield network, random_variables(network)
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+def test_all_tasks_at_once_equal_single_runs(all_at_once, train):
+    """Features and the statistics that each task's own run leaves."""
+    network, (params, stats) = all_at_once
+    with jax.enable_x64(True):
+        images = images_of(32, jnp.float64)
+        run = lambda method: jax.jit(  # noqa: E731
+            lambda params, stats: method(params, stats, images, train=train), compiler_options=QUICK
+        )
+        features, new_stats = run(network.features)(params, stats)
+        alone = run(network.task_features)
+        for index in range(3):
+            expected, expected_stats = alone(one_task(params, index), one_task(stats, index))
+            tight = {"rtol": 1e-9, "atol": 1e-9 * float(jnp.abs(expected).max())}
+            np.testing.assert_allclose(features[index], expected, **tight)
+            found = jax.tree.map(lambda x: x[index], (new_stats.task, new_stats.shared))  # noqa: B023
+            close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)  # noqa: E731
+            jax.tree.map(close, found, (expected_stats.task, expected_stats.shared))
+        assert np.abs(features[0] - features[1]).max() > 0.01 * np.abs(features[0]).max()
+        unchanged = jax.tree.map(lambda a, b: bool((a == b).all()), new_stats.task, stats.task)
+        assert all(jax.tree.leaves(unchanged)) == (not train)
+        assert any(jax.tree.leaves(unchanged)) == (not train)
+
+
+def test_predict_takes_the_right_slice_and_head():
+    network = tiny_step().network
+    params, stats = random_variables(network)
+    images = images_of(32, jnp.float32)
+    logits = jax.jit(network.predict_all)(params, stats, images)
+    assert {name: value.shape for name, value in logits.items()} == {
+        name: (2, 32, 32, count) for name, count in CHANNELS.items()
+    }
+    found = jax.jit(network.predict, static_argnums=3)(params, stats, images, "normals")
+    np.testing.assert_allclose(found, logits["normals"], rtol=1e-5, atol=1e-5)
+
+
+def flops_of(channels, **model):
+    """Of one prediction of all tasks."""
+    network = network_of(channels, backbone="resnet26", **model)
+    images = jax.ShapeDtypeStruct((1, 128, 128, 3), jnp.float32)
+    lowered = jax.jit(network.predict_all).lower(*shapes_of(network), images)
+    return lowered.cost_analysis()["flops"]
+
+
+def test_plain_multi_task_runs_the_trunk_once():
+    """Five tasks cost little more than one where all is shared, and much more where it is not."""
+    one = {"semseg": 21}
+    assert flops_of(PASCAL, **SHARED) < 1.3 * flops_of(one, **SHARED)
+    assert flops_of(PASCAL) > 3 * flops_of(one)
+
+
+def test_plain_multi_task_has_equal_features():
+    """Every task sees the features of the same network with one task."""
+    several, one = (
+        tiny_step(tasks=names, **tiny_network.SHARED).network for names in (PAIR, {"semseg": 5})
+    )
+    params, stats = random_variables(several)
+    assert not params.task
+    assert not stats.task
+    images = images_of(32, jnp.float32)
+    features, expected = (
+        jax.jit(partial(network.features, train=False))(params, stats, images)[0]
+        for network in (several, one)
+    )
+    assert features.shape == (2, 2, 8, 8, 32)
+    assert features.std() > 0.01
+    np.testing.assert_array_equal(features[0], features[1])
+    np.testing.assert_allclose(features[0], expected[0], rtol=1e-5, atol=1e-5)
+
+
+ENCODER_ADAPTERS = {f"encoder.stages.{stage}.0.adapter.kernel" for stage in range(4)}
+DECODER_ADAPTERS = {
+    f"decoder.{unit}.adapter.kernel"
+    for unit in (
+        *(f"pyramid.branches.{branch}" for branch in range(4)),
+        "pyramid.project",
+        "reduce_low",
+        "fuse",
+        "refine",
+    )
+}
+DECODER_SE = {
+    f"decoder.{unit}.se.{layer}_{kind}"
+    for unit in (
+        *(f"pyramid.branches.{branch}" for branch in range(4)),
+        "pyramid.pooled",
+        "pyramid.project",
+        "reduce_low",
+        "fuse",
+        "refine",
+    )
+    for layer in ("reduce", "expand")
+    for kind in ("kernel", "bias")
+}
+
+
+def test_switches_change_only_their_own_variables():
+    """What each one moves from shared to per-task, or adds, by name, is all that changes."""
+    base_params, base_stats = shapes_of(network_of(PASCAL, **SMALL, **SHARED))
+    shared, shared_stats = names_in(base_params.shared), names_in(base_stats.shared)
+    assert not names_in(base_params.task)
+
+    def belongs(name, part, layer):
+        return name.startswith(f"{part}.") and f".{layer}" in name and "stem" not in name
+
+    def of(names, part, layer):
+        return {name for name in names if belongs(name, part, layer)}
+
+    expected = {
+        ("encoder_norm", "per_task"): of(shared, "encoder", "norm"),
+        ("encoder_se", "per_task"): of(shared, "encoder", "se."),
+        ("adapters", True): ENCODER_ADAPTERS | DECODER_ADAPTERS,
+        ("decoder_norm", "per_task"): of(shared, "decoder", "norm"),
+        ("decoder_se", True): DECODER_SE,
+    }
+    # 4 bottlenecks have 3 norms and a shortcut's; the decoder has 9.
+    sizes = [len(names) for names in expected.values()]
+    assert sizes == [4 * 4 * 2, 4 * 4, 4 + 8, 9 * 2, 9 * 4]
+    for (switch, value), owned in expected.items():
+        params, stats = shapes_of(network_of(PASCAL, **SMALL, **SHARED | {switch: value}))
+        assert names_in(params.task) == owned, switch
+        assert all(leaf.shape[0] == len(PASCAL) for leaf in jax.tree.leaves(params.task))
+        assert names_in(params.shared) == shared - owned, switch
+        part = switch.split("_")[0]
+        moved = of(shared_stats, part, "norm") if switch.endswith("norm") else set()
+        assert names_in(stats.task) == moved, switch
+        assert names_in(stats.shared) == shared_stats - moved, switch
+        assert not names_in(stats.frozen)
+
+
+def test_frozen_norm_is_not_trained():
+    """Scales and biases of the encoder, the stem's too, are no parameters; statistics still are."""
+    base_params, base_stats = shapes_of(network_of(PASCAL, **SMALL, **SHARED))
+    network = network_of(PASCAL, **SMALL, **SHARED | {"encoder_norm": "frozen"})
+    params, stats = shapes_of(network)
+    frozen = {name for name in names_in(base_params.shared) if "encoder." in name if "norm" in name}
+    assert len(frozen) == (1 + 4 * 4) * 2
+    assert names_in(stats.frozen) == frozen
+    assert names_in(params.shared) == names_in(base_params.shared) - frozen
+    assert names_in(stats.shared) == names_in(base_stats.shared)
+    assert not names_in(params.task)
+
+
+@pytest.fixture(scope="module")
+def initial():
+    """Initial variables of two tasks by name, numpy arrays."""
+    network = network_of(
+        {"semseg": 21, "normals": 3}, DiscriminatorConfig(), **SMALL | {"width_multiplier": 0.25}
+    )
+    params, stats = jax.jit(network.init, compiler_options=QUICK)(jax.random.key(0))
+    trees = {
+        "shared": params.shared,
+        "task": params.task,
+        "heads": params.heads,
+        "discriminator": params.discriminator,
+        "stats": stats.task,
+        "shared_stats": stats.shared,
+    }
+    return {
+        kind: {
+            ".".join(str(part.key) for part in path): np.asarray(leaf)
+            for path, leaf in jax.tree.leaves_with_path(tree)
+        }
+        for kind, tree in trees.items()
+    }
+
+
+def assert_standard_normal(parts):
+    """Mean 0 and deviation 1, within 5 standard errors."""
+    values = np.concatenate([np.ravel(part) for part in parts])
+    assert values.size > 1000
+    assert abs(values.mean()) < 5 / values.size**0.5
+    assert abs(values.std() - 1) < 5 / (2 * values.size) ** 0.5
+
+
+def test_initial_convolutions(initial):
+    """N(0, 0.01), independent of each other."""
+    kernels = [value for name, value in initial["shared"].items() if value.ndim == 4]
+    assert len(kernels) == 1 + 4 * 4 + 9
+    for part in (kernels, kernels[:1], kernels[-1:]):
+        assert_standard_normal([kernel / 0.01 for kernel in part])
+    for kind in ("heads", "discriminator"):
+        kernels = [value for value in initial[kind].values() if value.ndim == 4]
+        assert_standard_normal([np.concatenate([k.ravel() for k in kernels]) / 0.01] * 2)
+        assert all((value == 0).all() for value in initial[kind].values() if value.ndim == 1)
+
+
+def test_initial_squeeze_and_excitation(initial):
+    """Kaiming-normal by the fan-in, different for each task; biases 0."""
+    kernels = {n: v for n, v in initial["task"].items() if ".se." in n and n.endswith("kernel")}
+    assert len(kernels) == 2 * (4 + 9)
+    assert_standard_normal([value * (value.shape[1] / 2) ** 0.5 for value in kernels.values()])
+    for name, value in kernels.items():
+        assert (value[0] != value[1]).all(), name
+    biases = [v for n, v in initial["task"].items() if ".se." in n and n.endswith("bias")]
+    assert len(biases) == len(kernels)
+    assert all((value == 0).all() for value in biases)
+
+
+def test_initial_adapters_and_norms(initial):
+    """Adapters add nothing at first; norms start as in PyTorch, the statistics, too."""
+    adapters = [value for name, value in initial["task"].items() if "adapter" in name]
+    assert len(adapters) == 4 + 8
+    assert all((value == 0).all() for value in adapters)
+    start = {"scale": 1, "bias": 0, "mean": 0, "var": 1}
+    norms = {
+        name: value
+        for kind in ("shared", "task", "stats", "shared_stats")
+        for name, value in initial[kind].items()
+        if "norm" in name
+    }
+    assert len(norms) == 4 * (1 + 4 * 4 + 9)
+    for name, value in norms.items():
+        assert (value == start[name.rsplit(".", 1)[1]]).all(), name
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize(("size", "quarter"), [((64, 96), (16, 24)), ((48, 80), (12, 20))])
+def test_output_sizes(output_stride, size, quarter):
+    """Low-level features at stride 4, high-level ones at the output stride, logits at stride 1."""
+    config = ModelConfig(output_stride=output_stride, **SMALL)
+    images = jnp.zeros((2, *size, 3))
+    low, high = jax.eval_shape(lambda: Trunk(config).encoder(images, train=False))
+    assert low.shape == (2, *quarter, 16)
+    assert high.shape == (2, size[0] // output_stride, size[1] // output_stride, 128)
+    network = network_of({"semseg": 21}, output_stride=output_stride, **SMALL)
+    logits = jax.eval_shape(network.predict_all, *shapes_of(network), images)
+    assert logits["semseg"].shape == (2, *size, 21)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "dilation", "stride"),
+    [
+        ((1, 1), 3, 6, 1),
+        ((2, 9), 3, 6, 1),
+        ((4, 4), 3, 4, 1),
+        ((5, 5), 3, 4, 1),
+        ((7, 12), 3, 6, 1),
+        ((6, 13), 3, 12, 1),
+        ((3, 8), 7, 1, 2),
+        ((5, 4), 5, 3, 2),
+        ((4, 5), 1, 1, 2),
+    ],
+)
+def test_taps_that_see_only_padding_change_nothing(size, kernel, dilation, stride):
+    """Values and gradients of the whole dilated convolution, padded as PyTorch does."""
+    random = np.random.default_rng(0)
+    conv = layers.Conv(2, 3, kernel, stride=stride, dilation=dilation)
+    x = jnp.asarray(random.standard_normal((2, *size, 2)), jnp.float32)
+    weights = jnp.asarray(random.standard_normal((kernel, kernel, 2, 3)), jnp.float32)
+
+    def whole(x, weights):
+        padding = dilation * (kernel // 2)
+        return lax.conv_general_dilated(
+            x,
+            weights,
+            (stride, stride),
+            [(padding, padding)] * 2,
+            rhs_dilation=(dilation, dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    def evaluate(function):
+        def run(x, weights):
+            y, pull_back = jax.vjp(function, x, weights)
+            return y, pull_back(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+        return jax.jit(run)(x, weights)
+
+    found = evaluate(lambda x, weights: layers.convolve(x, weights, conv))
+    expected = evaluate(whole)
+    assert found[0].shape == (2, -(-size[0] // stride), -(-size[1] // stride), 3)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)  # noqa: E731
+    jax.tree.map(close, found, expected)
+
+
+def test_batch_norm_is_pytorchs():
+    """Normalises with the biased variance, records the unbiased one with momentum 0.1."""
+    random = np.random.default_rng(0)
+    x = random.normal(3, 2, (4, 5, 6, 2)).astype(np.float32)
+    norm = layers.BatchNorm(2, "shared")
+    norm.scale[...], norm.bias[...] = jnp.array([2.0, 0.5]), jnp.array([-1.0, 1.0])
+    norm.mean[...], norm.var[...] = jnp.array([1.0, 2.0]), jnp.array([3.0, 4.0])
+    running = (x - [1, 2]) / np.sqrt(np.array([3, 4]) + 1e-5) * [2, 0.5] + [-1, 1]
+    np.testing.assert_allclose(norm(jnp.asarray(x), train=False), running, rtol=1e-4, atol=1e-5)
+    pixels = x.reshape(-1, 2)
+    batch = (x - pixels.mean(0)) / np.sqrt(pixels.var(0) + 1e-5) * [2, 0.5] + [-1, 1]
+    np.testing.assert_allclose(norm(jnp.asarray(x), train=True), batch, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(norm.mean[...], 0.9 * np.array([1, 2]) + 0.1 * pixels.mean(0), 1e-5)
+    expected = 0.9 * np.array([3, 4]) + 0.1 * pixels.var(0, ddof=1)
+    np.testing.assert_allclose(norm.var[...], expected, rtol=1e-5)

@@ -37,7 +37,9 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     _require_shape(labels, (*logits.shape[:-1], 1))
     valid = valid_pixels(labels)
     class_ids = jnp.where(valid, labels[..., 0], 0).astype(jnp.int32)
-    losses = optax.softmax_cross_entropy_with_integer_labels(_promote(logits), class_ids)
+    # One-hot rather than picking by index, whose derivative is a scatter: slow on TPUs.
+    targets = jax.nn.one_hot(class_ids, logits.shape[-1], dtype=logits.dtype)
+    losses = optax.softmax_cross_entropy(_promote(logits), targets)
     return _masked_mean(losses, valid)
 
 

@@ -101,13 +101,15 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
     )
 
 
-def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> Task:
+def semseg(
+    class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all", loss_weight: float = 1.0
+) -> Task:
     """Semantic segmentation. `classes='present'` averages over classes in the ground truth only."""
     return Task(
         name="semseg",
         channels=len(class_names),
         loss=losses.softmax_cross_entropy,
-        loss_weight=1.0,
+        loss_weight=loss_weight,
         predict=_class_ids,
         geometry="label",
         metric=functools.partial(
@@ -121,13 +123,13 @@ def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> 
     )
 
 
-def human_parts() -> Task:
+def human_parts(loss_weight: float = 2.0) -> Task:
     """Background and six body parts; images without a person count neither in loss nor metric."""
     return Task(
         name="human_parts",
         channels=len(PART_CLASSES),
         loss=losses.softmax_cross_entropy,
-        loss_weight=2.0,
+        loss_weight=loss_weight,
         predict=_class_ids,
         geometry="foreground",
         metric=functools.partial(
@@ -175,13 +177,13 @@ def sal() -> Task:
     )
 
 
-def depth() -> Task:
+def depth(loss_weight: float = 1.0) -> Task:
     """Depth in metres along the optical axis."""
     return Task(
         name="depth",
         channels=1,
         loss=losses.depth_l1,
-        loss_weight=1.0,
+        loss_weight=loss_weight,
         predict=_metres,
         geometry="depth",
         metric=regression.DepthMetric,

@@ -53,7 +53,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train": {
                 "image_size": 96,
                 "batch_size": 8,
-                "epochs": 6,
+                "epochs": 2,
                 "update": "joint",
                 "normalize": "imagenet",
                 "log_every_steps": 25,

@@ -32,7 +32,8 @@ class Evaluation:
 def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
     """Jitted function from variables and images (B, S, S, 3) to every task's prediction.
 
-    Predictions are what the task records' `predict` gives, at the images' resolution (B, S, S[, c]).
+    Predictions are what the task records' `predict` gives, at the images' resolution:
+    (B, S, S) or (B, S, S, c).
     """
 
     @jax.jit

@@ -38,7 +38,8 @@ class ModelConfig:
       encoder_norm: batch norm of the encoder's blocks: 'per_task', 'shared', or 'frozen' (shared,
         scale and bias never trained). The stem's is shared in any case, and frozen with 'frozen'.
       encoder_se: squeeze-and-excitation of the encoder's blocks: 'per_task' or 'shared'.
-      adapters: per-task 1x1 convolutions in parallel with the encoder's 3x3 and the decoder's convs.
+      adapters: per-task 1x1 convolutions in parallel with the encoder's 3x3 ones and all of the
+        decoder's.
       decoder_norm: batch norm of the decoder: 'per_task' or 'shared'.
       decoder_se: whether the decoder has (per-task) squeeze-and-excitation.
       dtype: of activations and matrix products; parameters and statistics stay float32.

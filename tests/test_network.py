@@ -9,7 +9,7 @@ import pytest
 import tiny_network
 from golden_cases import task_record
 from jax import lax
-from tiny_network import CHANNELS, PAIR, tiny_step
+from tiny_network import CHANNELS, PAIR, QUICK, tiny_step
 
 from astmt_jax.models import layers
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
@@ -25,7 +25,6 @@ SHARED = {
     "decoder_se": False,
 }
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
-QUICK = {"xla_backend_optimization_level": 0}  # compiles in half the time
 
 
 def network_of(channels, discriminator=None, **model):
@@ -116,7 +115,7 @@ def test_predict_takes_the_right_slice_and_head():
 
 def flops_of(channels, **model):
     """Of one prediction of all tasks."""
-    network = network_of(channels, backbone="resnet26", **model)
+    network = network_of(channels, backbone="resnet14", **model)
     images = jax.ShapeDtypeStruct((1, 128, 128, 3), jnp.float32)
     lowered = jax.jit(network.predict_all).lower(*shapes_of(network), images)
     return lowered.cost_analysis()["flops"]

@@ -19,6 +19,9 @@ from astmt_jax.train_step import TrainState, TrainStep
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
 PAIR = {"semseg": 5, "normals": 3}
+QUICK = {"xla_backend_optimization_level": 0}
+"""Compiler options: compiles in half the time, for programs that run only once or twice."""
+
 SHARED = {"decoder_norm": "shared", "decoder_se": False, "adapters": False}
 
 

@@ -340,9 +340,9 @@ def test_eight_devices_do_what_one_does(monkeypatch, request):
 
 
 def program_size(names):
-    """Operations in the joint step's program for a full-size network."""
+    """Operations in the joint step's program for the smallest backbone, at full width."""
     records = tuple(getattr(tasks, name)() for name in names)
-    network = Network(ModelConfig(backbone="resnet26"), records, DiscriminatorConfig())
+    network = Network(ModelConfig(backbone="resnet14"), records, DiscriminatorConfig())
     step = TrainStep(
         network,
         Optimizer(OptimizerConfig(), len(records)),

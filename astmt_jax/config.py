@@ -70,6 +70,10 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
+        if self.num_threads is not None and self.num_threads < 1:
+            raise ValueError(
+                f"train.num_threads is {self.num_threads}, but must be at least 1, or None."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Config:
     train: TrainConfig
 
     def __post_init__(self):
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, but must be at least 0.")
         if not self.tasks:
             raise ValueError("tasks is empty, but must name at least one task.")
         repeated = sorted({name for name in self.tasks if self.tasks.count(name) > 1})
@@ -123,6 +129,8 @@ def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
     Raises:
       ValueError: naming the key, with `where` before it, that is unknown, missing or mistyped.
     """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} is {values!r}, but must be a section with fields of its own.")
     fields = {field.name: field for field in dataclasses.fields(record) if field.init}
     for name in values:
         if name not in fields:

@@ -1,6 +1,7 @@
 """Optimizer: one transformation, applied to groups of variables at their own learning rates."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -41,10 +42,17 @@ class OptimizerConfig:
     def __post_init__(self):
         check_choice("optimizer.name", self.name, ("sgd", "adamw"))
         check_choice("optimizer.decay_every", self.decay_every, ("epoch", "step"))
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(
-                f"optimizer.learning_rate is {self.learning_rate}, but must be positive."
+                f"optimizer.learning_rate is {self.learning_rate}, but must be a positive number."
             )
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"optimizer.momentum is {self.momentum}, but must be in [0, 1).")
+        for name in ("weight_decay", "warmup_steps", "poly_power", "discriminator_multiplier"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"optimizer.{name} is {getattr(self, name)}, but must be 0 or more."
+                )
 
 
 def poly_schedule(

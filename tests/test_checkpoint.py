@@ -75,7 +75,7 @@ def test_folder_is_claimed_once(tmp_path):
 
 def test_other_settings_are_refused(tmp_path):
     """In one sentence that names the folder and each field; the folder stays as it is."""
-    claim_workdir(tmp_path, from_config_dict(settings()))
+    claim_workdir(tmp_path, from_config_dict(settings(train__epochs=6)))
     before = (tmp_path / CONFIG_FILE).read_bytes()
     other = from_config_dict(settings(train__epochs=99, model__backbone="resnet50"))
     with pytest.raises(ValueError, match="other settings") as caught:

@@ -87,9 +87,7 @@ def fingerprint(name: str, tensor: np.ndarray) -> np.ndarray:
     """[L2 norm, sum with a probe that follows from the name]; `tensor` in PyTorch's layout."""
     probe = np.random.default_rng(zlib.crc32(f"probe:{name}".encode()))
     tensor = np.asarray(tensor, np.float64)
-    return np.array(
-        [np.linalg.norm(tensor), np.sum(tensor * probe.standard_normal(tensor.shape))]
-    )
+    return np.array([np.linalg.norm(tensor), np.sum(tensor * probe.standard_normal(tensor.shape))])
 
 
 def task_record(name: str, channels: int, edge_weight: float) -> tasks.Task:

@@ -17,12 +17,19 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
     """Makes the folder and records the settings, or checks that it holds a run with the same.
 
     Raises:
-      ValueError: the folder holds a run with other settings, naming the fields.
+      ValueError: the folder holds a run with other settings, naming the fields, or its settings
+        cannot be read.
     """
     path = workdir / CONFIG_FILE
     settings = config.to_dict()
     if path.exists():
-        changed = differences(json.loads(path.read_text()), settings)
+        try:
+            recorded = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path} is not complete ({error}): delete the folder to start over."
+            ) from error
+        changed = differences(recorded, settings)
         if changed:
             raise ValueError(
                 f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
@@ -30,7 +37,9 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
             )
         return
     workdir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=2) + "\n")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(settings, indent=2) + "\n")
+    partial.replace(path)  # all or nothing
 
 
 class Checkpoints:

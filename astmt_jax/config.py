@@ -7,14 +7,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from astmt_jax.augment import Augmentation
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_choice
 from astmt_jax.optimizer import OptimizerConfig
 from astmt_jax.pipeline import NORMALIZATIONS
 
-UPDATES = ("per_task", "joint")
+UPDATE_RULES = ("per_task", "joint")
 METHODS = ("astmt", "mtl", "single")
 
 
@@ -41,7 +41,7 @@ class TrainConfig:
       image_size: side of the square images that the network sees, in pixels.
       batch_size: images a batch, over all devices.
       epochs: passes over the training split.
-      update: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one step a
+      update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one step a
         batch on the sum of all losses).
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
       log_every_steps: between lines of progress and points of the curves.
@@ -52,14 +52,14 @@ class TrainConfig:
     image_size: int
     batch_size: int
     epochs: int
-    update: str = "per_task"
+    update_rule: str = "per_task"
     normalize: str = "imagenet"
     log_every_steps: int = 50
     checkpoint_every_steps: int = 1000
     num_threads: int | None = None
 
     def __post_init__(self):
-        check_choice("train.update", self.update, UPDATES)
+        check_choice("train.update_rule", self.update_rule, UPDATE_RULES)
         check_choice("train.normalize", self.normalize, NORMALIZATIONS)
         for name in (
             "image_size",
@@ -121,6 +121,31 @@ def from_config_dict(config: ConfigDict | Mapping[str, Any]) -> Config:
     """
     values = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
     return build_record(Config, values, "config")
+
+
+def complete(values: Mapping[str, Any]) -> ConfigDict:
+    """Checks the fields that a configuration file sets and adds all others with their defaults.
+
+    So every field of `Config` can be set on the command line, those that are None, too.
+
+    Raises:
+      ValueError: as `from_config_dict`.
+    """
+    return _with_placeholders(from_config_dict(values))
+
+
+def _with_placeholders(record: Any) -> ConfigDict:
+    config = ConfigDict()
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if dataclasses.is_dataclass(value):
+            config[field.name] = _with_placeholders(value)
+        elif value is None:
+            kind = next(k for k in typing.get_args(field.type) if k is not type(None))
+            config[field.name] = config_dict.placeholder(kind)
+        else:
+            config[field.name] = value
+    return config
 
 
 def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:

@@ -101,15 +101,13 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
     )
 
 
-def semseg(
-    class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all", loss_weight: float = 1.0
-) -> Task:
+def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> Task:
     """Semantic segmentation. `classes='present'` averages over classes in the ground truth only."""
     return Task(
         name="semseg",
         channels=len(class_names),
         loss=losses.softmax_cross_entropy,
-        loss_weight=loss_weight,
+        loss_weight=1.0,
         predict=_class_ids,
         geometry="label",
         metric=functools.partial(
@@ -123,13 +121,13 @@ def semseg(
     )
 
 
-def human_parts(loss_weight: float = 2.0) -> Task:
+def human_parts() -> Task:
     """Background and six body parts; images without a person count neither in loss nor metric."""
     return Task(
         name="human_parts",
         channels=len(PART_CLASSES),
         loss=losses.softmax_cross_entropy,
-        loss_weight=loss_weight,
+        loss_weight=2.0,
         predict=_class_ids,
         geometry="foreground",
         metric=functools.partial(

@@ -185,7 +185,9 @@ def _loop(
         process_count=jax.process_count(),
         num_threads=config.train.num_threads,
     )
-    update = {"per_task": step.per_task_update, "joint": step.joint_update}[config.train.update]
+    update = {"per_task": step.per_task_update, "joint": step.joint_update}[
+        config.train.update_rule
+    ]
     progress = Progress(first_step, num_steps, config.train.batch_size)
     losses = LossAverage(experiment.network.names)
     for number, batch in enumerate(

@@ -130,18 +130,20 @@ class TrainStep:
 
         def objective(params):
             features, new_stats = self.network.features(params, stats, batch["image"], train=True)
-            totals, metrics = zip(
-                *(
-                    self._total(
-                        params,
-                        *self._task_loss(index, params.heads, features[index], batch["labels"]),
-                        alpha,
-                    )
-                    for index in range(len(self.network.tasks))
-                ),
-                strict=True,
+            losses, feature_gradients, targets = (
+                jnp.stack(parts)
+                for parts in zip(
+                    *(
+                        self._task_loss(index, params.heads, features[index], batch["labels"])
+                        for index in range(len(self.network.tasks))
+                    ),
+                    strict=True,
+                )
             )
-            return sum(totals), (new_stats, jax.tree.map(lambda *m: jnp.stack(m), *metrics))
+            totals, metrics = jax.vmap(partial(self._total, params, alpha=alpha))(
+                losses, feature_gradients, targets
+            )
+            return jnp.sum(totals), (new_stats, metrics)
 
         gradients, (new_stats, metrics) = jax.grad(objective, has_aux=True)(params)
         return gradients, new_stats, metrics

@@ -12,7 +12,7 @@ Variants after the colon:
 
 from ml_collections import ConfigDict
 
-from astmt_jax.config import method_settings, parse_variant
+from astmt_jax.config import complete, method_settings, parse_variant
 
 TASKS = ("edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo")
 
@@ -22,7 +22,7 @@ def get_config(variant: str = "") -> ConfigDict:
     chosen = parse_variant(variant, method="astmt", tasks="all", backbone="resnet14")
     tasks = TASKS if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], tasks)
-    return ConfigDict(
+    return complete(
         {
             "seed": 0,
             "tasks": tasks,
@@ -53,8 +53,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "train": {
                 "image_size": 96,
                 "batch_size": 8,
-                "epochs": 2,
-                "update": "joint",
+                "epochs": 3,
+                "update_rule": "joint",
                 "normalize": "imagenet",
                 "log_every_steps": 25,
                 "checkpoint_every_steps": 250,

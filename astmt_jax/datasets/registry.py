@@ -44,8 +44,8 @@ DATASETS = {
     "scenes": Dataset(
         tasks=_by_name(
             tasks.edge(),
-            tasks.semseg(classes="present", loss_weight=4.0),
-            tasks.human_parts(loss_weight=6.0),
+            tasks.semseg(classes="present"),
+            tasks.human_parts(),
             tasks.normals(),
             tasks.sal(),
             tasks.depth(loss_weight=0.2),  # up to 30 m, three times the rooms of NYUD

@@ -51,4 +51,4 @@ def unit_length(gradients: jax.Array) -> jax.Array:
     squared = jnp.sum(jnp.square(gradients), axis=-1, keepdims=True)
     nonzero = squared > 0
     norm = jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, squared, 1.0)), 0.0)
-    return gradients / (norm + 1e-10)
+    return jnp.where(nonzero, gradients / (norm + 1e-10), 0.0)

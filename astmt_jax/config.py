@@ -41,8 +41,8 @@ class TrainConfig:
       image_size: side of the square images that the network sees, in pixels.
       batch_size: images a batch, over all devices.
       epochs: passes over the training split.
-      update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one step a
-        batch on the sum of all losses).
+      update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
+        step a batch on the sum of all losses).
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.

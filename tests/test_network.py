@@ -264,6 +264,22 @@ def test_initial_convolutions(initial):
         assert all((value == 0).all() for value in initial[kind].values() if value.ndim == 1)
 
 
+def test_initial_convolutions_by_fan_in():
+    """'kaiming': N(0, sqrt(2 / fan-in)), kernel by kernel."""
+    network = network_of(
+        {"semseg": 21}, **SMALL | {"width_multiplier": 0.25, "conv_init": "kaiming"}
+    )
+    params, _ = jax.jit(network.init, compiler_options=QUICK)(jax.random.key(0))
+    kernels = [np.asarray(leaf) for leaf in jax.tree.leaves(params.shared) if leaf.ndim == 4]
+    assert_standard_normal([k * (k.shape[0] * k.shape[1] * k.shape[2] / 2) ** 0.5 for k in kernels])
+    for kernel in kernels:
+        if kernel.size > 1000:
+            fan_in = np.prod(kernel.shape[:3])
+            assert_standard_normal([kernel * (fan_in / 2) ** 0.5])
+    head = np.asarray(params.heads["semseg"]["kernel"])
+    assert abs(head.std() * (head.shape[2] / 2) ** 0.5 - 1) < 5 / (2 * head.size) ** 0.5
+
+
 def test_initial_squeeze_and_excitation(initial):
     """Kaiming-normal by the fan-in, different for each task; biases 0."""
     kernels = {n: v for n, v in initial["task"].items() if ".se." in n and n.endswith("kernel")}

@@ -42,6 +42,8 @@ class ModelConfig:
         decoder's.
       decoder_norm: batch norm of the decoder: 'per_task' or 'shared'.
       decoder_se: whether the decoder has (per-task) squeeze-and-excitation.
+      conv_init: initial convolution kernels: 'gaussian' (N(0, 0.01), the paper's, whose encoder
+        starts from ImageNet) or 'kaiming' (N(0, sqrt(2 / fan-in)), to train from scratch).
       dtype: of activations and matrix products; parameters and statistics stay float32.
     """
 
@@ -54,6 +56,7 @@ class ModelConfig:
     adapters: bool = True
     decoder_norm: str = "per_task"
     decoder_se: bool = True
+    conv_init: str = "gaussian"
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -62,6 +65,7 @@ class ModelConfig:
         check_choice("model.encoder_norm", self.encoder_norm, ("per_task", "shared", "frozen"))
         check_choice("model.encoder_se", self.encoder_se, ("per_task", "shared"))
         check_choice("model.decoder_norm", self.decoder_norm, ("per_task", "shared"))
+        check_choice("model.conv_init", self.conv_init, ("gaussian", "kaiming"))
         check_choice("model.dtype", self.dtype, ("float32", "bfloat16", "float64"))
         # The narrowest stage has 64 channels after expansion by 4 and reduction by 16: 16 -> 4.
         stem = 64 * self.width_multiplier

@@ -30,22 +30,32 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.1  # weight of the new batch, PyTorch's convention
 
 
-def gaussian(kind: type[nnx.Param], shape: tuple[int, ...], stddev: float) -> nnx.Param:
-    """A variable that `draw_initial` fills with N(0, stddev).
+CONV_STDDEV = 0.01  # of initial kernels, as in the reference implementation
 
-    Modules only declare the deviation: drawing every variable by itself would take XLA tens of
+
+def gaussian(kind: type[nnx.Param], shape: tuple[int, ...], **deviation: float | int) -> nnx.Param:
+    """A variable that `draw_initial` fills with normal noise.
+
+    Its standard deviation is `stddev=`, or follows from `fan_in=`, the number of inputs of each
+    output. Modules only declare it: drawing every variable by itself would take XLA tens of
     seconds to compile, drawing all at once takes it one.
     """
-    return kind(jnp.zeros(shape), stddev=stddev)
+    return kind(jnp.zeros(shape), **deviation)
 
 
-def draw_initial(variables: Sequence[nnx.Variable], copies: Sequence[int | None], key: jax.Array):
+def draw_initial(
+    variables: Sequence[nnx.Variable],
+    copies: Sequence[int | None],
+    key: jax.Array,
+    conv_init: str,
+) -> list[jax.Array]:
     """Initial values of `variables`, independent for each of their copies.
 
     Args:
       variables: with the values that they have without noise.
       copies: how many of each to stack on a new leading axis; None for no such axis.
       key: typed PRNG key.
+      conv_init: `ModelConfig.conv_init`, for variables that declare their `fan_in`.
 
     Returns:
       A list of arrays.
@@ -54,7 +64,7 @@ def draw_initial(variables: Sequence[nnx.Variable], copies: Sequence[int | None]
         variable.shape if count is None else (count, *variable.shape)
         for variable, count in zip(variables, copies, strict=True)
     ]
-    deviations = [variable.get_metadata().get("stddev", 0.0) for variable in variables]
+    deviations = [_deviation(variable, conv_init) for variable in variables]
     sizes = [
         math.prod(shape) if stddev else 0 for shape, stddev in zip(shapes, deviations, strict=True)
     ]
@@ -65,10 +75,18 @@ def draw_initial(variables: Sequence[nnx.Variable], copies: Sequence[int | None]
     ]
 
 
+def _deviation(variable: nnx.Variable, conv_init: str) -> float:
+    """Standard deviation of a variable's initial noise; 0 for none."""
+    metadata = variable.get_metadata()
+    if "fan_in" not in metadata:
+        return metadata.get("stddev", 0.0)
+    return (2 / metadata["fan_in"]) ** 0.5 if conv_init == "kaiming" else CONV_STDDEV
+
+
 class Conv(nnx.Module):
     """2-D convolution with symmetric padding, `dilation * (kernel_size // 2)`, NHWC and HWIO.
 
-    Weights start as N(0, 0.01), as the reference implementation's; the bias as 0.
+    Weights start as `ModelConfig.conv_init` says, the bias as 0.
     """
 
     def __init__(
@@ -83,7 +101,7 @@ class Conv(nnx.Module):
         dtype=jnp.float32,
     ):
         shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self.kernel = gaussian(nnx.Param, shape, stddev=0.01)
+        self.kernel = gaussian(nnx.Param, shape, fan_in=kernel_size**2 * in_channels)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.stride = stride
         self.dilation = dilation

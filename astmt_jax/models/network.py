@@ -146,7 +146,7 @@ class Network:
         copies = [
             None if index < num_single else len(self.tasks) for index in range(len(variables))
         ]
-        values = layers.draw_initial(variables, copies, key)
+        values = layers.draw_initial(variables, copies, key, self.config.conv_init)
         (shared, shared_stats, frozen, heads, discriminator), (task, task_stats) = jax.tree.map(
             nnx.to_pure_dict,
             structure.unflatten(values),

@@ -16,6 +16,8 @@ CHECKPOINTS = "checkpoints"
 def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
     """Makes the folder and records the settings, or checks that it holds a run with the same.
 
+    Settings that change nothing in the result (`config.FREE_TO_CHANGE`) may differ.
+
     Raises:
       ValueError: the folder holds a run with other settings, naming the fields, or its settings
         cannot be read.
@@ -35,7 +37,6 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
                 f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
                 "--workdir, or delete that one to start over."
             )
-        return
     workdir.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(settings, indent=2) + "\n")

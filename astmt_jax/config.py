@@ -14,6 +14,14 @@ from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_choi
 from astmt_jax.optimizer import OptimizerConfig
 from astmt_jax.pipeline import NORMALIZATIONS
 
+FREE_TO_CHANGE = (
+    "config.dataset.data_dir",
+    "config.train.log_every_steps",
+    "config.train.checkpoint_every_steps",
+    "config.train.num_threads",
+)
+"""Fields without influence on what a run computes: it can go on with other values."""
+
 UPDATE_RULES = ("per_task", "joint")
 METHODS = ("astmt", "mtl", "single")
 
@@ -156,12 +164,9 @@ def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} is {values!r}, but must be a section with fields of its own.")
-    fields = {field.name: field for field in dataclasses.fields(record) if field.init}
+    fields = _fields(record)
     for name in values:
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
-            raise ValueError(f"{where}.{name} is not a field; {hint}")
+        _check_known(name, fields, where)
     required = [
         name
         for name, field in fields.items()
@@ -176,6 +181,33 @@ def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
             for name, value in values.items()
         }
     )
+
+
+def check_field(path: str) -> None:
+    """Checks that 'config.train.epochs', say, is a field of `Config`.
+
+    Raises:
+      ValueError: naming the section in which a field is unknown, and the field that comes closest.
+    """
+    where, *names = path.split(".")
+    record = Config
+    for name in names:
+        if not dataclasses.is_dataclass(record):
+            return  # a dataset's own options
+        fields = _fields(record)
+        _check_known(name, fields, where)
+        record, where = fields[name].type, f"{where}.{name}"
+
+
+def _fields(record: type) -> dict[str, dataclasses.Field]:
+    return {field.name: field for field in dataclasses.fields(record) if field.init}
+
+
+def _check_known(name: str, fields: Mapping[str, Any], where: str) -> None:
+    if name not in fields:
+        close = difflib.get_close_matches(name, fields, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
+        raise ValueError(f"{where}.{name} is not a field; {hint}")
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
@@ -202,15 +234,23 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "config") -> list[str]:
-    """Fields in which two `Config.to_dict()` differ, as 'config.train.epochs: 3 -> 4'."""
+    """Fields in which two `Config.to_dict()` differ, as 'config.train.epochs: 3 -> 4'.
+
+    Those that are `FREE_TO_CHANGE` are left out.
+    """
     found = []
     for name in sorted({*old, *new}):
-        a, b = old.get(name), new.get(name)
+        a, b, path = old.get(name), new.get(name), f"{where}.{name}"
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += differences(a, b, f"{where}.{name}")
-        elif (list(a) if isinstance(a, tuple) else a) != (list(b) if isinstance(b, tuple) else b):
-            found.append(f"{where}.{name}: {a!r} -> {b!r}")
+            found += differences(a, b, path)
+        elif path not in FREE_TO_CHANGE and _plain(a) != _plain(b):
+            found.append(f"{path}: {a!r} -> {b!r}")
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as JSON has them."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def parse_variant(argument: str, **defaults: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
 import pathlib
+import re
 import sys
 
 from absl import app, flags, logging
@@ -8,7 +9,7 @@ from ml_collections import config_flags
 
 from astmt_jax import train
 from astmt_jax.checkpoint import claim_workdir
-from astmt_jax.config import from_config_dict
+from astmt_jax.config import check_field, from_config_dict
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."
@@ -51,6 +52,8 @@ def main(argv: list[str]) -> None:
 def parse_flags(argv: list[str]) -> list[str]:
     """Reads the command line; what it gets wrong ends the program with one sentence."""
     try:
+        for path in re.findall(r"^--?(config\.[\w.]+)", "\n".join(argv), re.MULTILINE):
+            check_field(path)
         rest = flags.FLAGS(argv)
         CONFIG.value.lock()  # a file that could not be loaded is reported on first use
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:

@@ -62,15 +62,17 @@ def test_nothing_to_restore(step, tmp_path):
 
 
 def test_folder_is_claimed_once(tmp_path):
-    """Settings are written once; the same ones are welcome again."""
+    """The same settings are welcome again, and other ones where the result stays the same."""
     folder = tmp_path / "runs" / "new"
     config = from_config_dict(settings())
     claim_workdir(folder, config)
     stored = json.loads((folder / CONFIG_FILE).read_text())
     assert from_config_dict(stored) == config
-    written = (folder / CONFIG_FILE).stat().st_mtime_ns
     claim_workdir(folder, config)
-    assert (folder / CONFIG_FILE).stat().st_mtime_ns == written
+    assert json.loads((folder / CONFIG_FILE).read_text()) == stored
+    moved = from_config_dict(settings(dataset__data_dir="elsewhere", train__num_threads=1))
+    claim_workdir(folder, moved)
+    assert from_config_dict(json.loads((folder / CONFIG_FILE).read_text())) == moved
 
 
 def test_other_settings_are_refused(tmp_path):

@@ -219,7 +219,8 @@ def command(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([CONFIG, "--config.train.epoch=3"], ["epoch"]),
+        ([CONFIG, "--config.train.epoch=3"], ["config.train.epoch", "did you mean epochs?"]),
+        ([CONFIG, "--config.trian.epochs=3"], ["config.trian", "did you mean train?"]),
         ([CONFIG, "--config.train.epochs=many"], ["config.train.epochs", "many"]),
         ([CONFIG, "--config.train.epochs=0"], ["train.epochs is 0", "at least 1"]),
         ([CONFIG, "--config.model.output_stride=12"], ["output_stride is 12", "8, 16"]),

@@ -188,24 +188,58 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
-        mean, var = self._batch_statistics(x) if train else (self.mean[...], self.var[...])
-        scale = self.scale[...] * lax.rsqrt(var + BATCH_NORM_EPSILON)
-        y = (x.astype(scale.dtype) - mean) * scale + self.bias[...]
-        return y.astype(x.dtype)
-
-    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        axes = tuple(range(x.ndim - 1))
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        mean = jnp.mean(x, axes)
-        var = jnp.mean(jnp.square(x - mean), axes)
-        count = x.size // x.shape[-1]
-        self._record(self.mean, mean)
-        self._record(self.var, var * (count / max(count - 1, 1)))
-        return mean, var
+        x, dtype = x.astype(jnp.promote_types(x.dtype, jnp.float32)), x.dtype
+        if train:
+            y, mean, var = _standardize(x, self.scale[...], self.bias[...])
+            count = x.size // x.shape[-1]
+            self._record(self.mean, mean)
+            self._record(self.var, var * (count / max(count - 1, 1)))
+        else:
+            y = _affine(x, self.mean[...], self.var[...], self.scale[...], self.bias[...])
+        return y.astype(dtype)
 
     def _record(self, running: nnx.Variable, batch: jax.Array) -> None:
         batch = lax.stop_gradient(batch).astype(running[...].dtype)
         running[...] = (1 - BATCH_NORM_MOMENTUM) * running[...] + BATCH_NORM_MOMENTUM * batch
+
+
+@jax.custom_vjp
+def _standardize(
+    x: jax.Array, scale: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Batch norm of (..., C) by its own statistics: the result, their mean and (biased) variance.
+
+    Its derivative is written out: the closed form passes over the activations less often than what
+    automatic differentiation makes of the definition. The statistics carry no gradient.
+    """
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(x, axes)
+    var = jnp.mean(jnp.square(x - mean), axes)
+    return _affine(x, mean, var, scale, bias), mean, var
+
+
+def _affine(x, mean, var, scale, bias) -> jax.Array:
+    return (x - mean) * (scale * lax.rsqrt(var + BATCH_NORM_EPSILON)) + bias
+
+
+def _standardize_forward(x, scale, bias):
+    y, mean, var = _standardize(x, scale, bias)
+    return (y, mean, var), (x, mean, lax.rsqrt(var + BATCH_NORM_EPSILON), scale)
+
+
+def _standardize_backward(residuals, cotangents):
+    x, mean, inverse_deviation, scale = residuals
+    gradient = cotangents[0]
+    axes = tuple(range(x.ndim - 1))
+    standardized = (x - mean) * inverse_deviation
+    bias_gradient = jnp.sum(gradient, axes)
+    scale_gradient = jnp.sum(gradient * standardized, axes)
+    count = x.size // x.shape[-1]
+    common = (bias_gradient + standardized * scale_gradient) / count
+    return scale * inverse_deviation * (gradient - common), scale_gradient, bias_gradient
+
+
+_standardize.defvjp(_standardize_forward, _standardize_backward)
 
 
 class SqueezeExcite(nnx.Module):

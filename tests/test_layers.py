@@ -1,0 +1,53 @@
+"""Derivatives of the building blocks, against automatic differentiation of their definitions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from astmt_jax.models import layers
+
+
+def by_definition(x, scale, bias):
+    """Batch norm of (..., C) with the batch's statistics."""
+    axes = tuple(range(x.ndim - 1))
+    standardized = (x - x.mean(axes)) / jnp.sqrt(x.var(axes) + layers.BATCH_NORM_EPSILON)
+    return scale * standardized + bias
+
+
+def by_module(x, scale, bias):
+    """The same by `layers.BatchNorm`."""
+    norm = layers.BatchNorm(x.shape[-1], "shared")
+    norm.scale[...], norm.bias[...] = scale, bias
+    return norm(x, train=True)
+
+
+@pytest.mark.parametrize("shared_input", [False, True], ids=["own inputs", "one input"])
+def test_batch_norm_gradient(shared_input):
+    """For three tasks at once, as in the network, with an input of their own or a common one."""
+    random = np.random.default_rng(0)
+    tasks, axes = 3, (None if shared_input else 0, 0, 0)
+    with jax.enable_x64(True):
+        x = jnp.asarray(2 + 3 * random.standard_normal((tasks, 4, 5, 6, 7)))
+        inputs = (
+            x[0] if shared_input else x,
+            jnp.asarray(random.standard_normal((tasks, 7))),
+            jnp.asarray(random.standard_normal((tasks, 7))),
+        )
+        weights = jnp.asarray(random.standard_normal(x.shape))
+
+        def gradients(function):
+            loss = lambda *values: jnp.sum(weights * jax.vmap(function, axes)(*values))  # noqa: E731
+            return jax.grad(loss, (0, 1, 2))(*inputs)
+
+        for found, expected in zip(gradients(by_module), gradients(by_definition), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_batch_norm_gradient_of_bfloat16_is_bfloat16():
+    norm = layers.BatchNorm(3, "per_task")
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 4, 4, 3)), jnp.bfloat16)
+    graph, state = nnx.split(norm)
+    loss = lambda x: jnp.sum(nnx.merge(graph, state, copy=True)(x, train=True) ** 2)  # noqa: E731
+    assert jax.grad(loss)(x).dtype == jnp.bfloat16

@@ -1,4 +1,4 @@
-"""Derivatives of the building blocks, against automatic differentiation of their definitions."""
+"""Derivatives of the building blocks, against their definitions."""
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,30 @@ def test_batch_norm_gradient(shared_input):
 
         for found, expected in zip(gradients(by_module), gradients(by_definition), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("per_task", [False, True], ids=["one kernel", "own kernels"])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 8), (8, 3)])
+def test_pointwise_gradient(inputs, outputs, per_task):
+    """Against NumPy: of one kernel for three tasks, and of a kernel for each."""
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        x = random.standard_normal((3, 2, 4, 5, inputs))
+        kernel = random.standard_normal((3, inputs, outputs))
+        weights = random.standard_normal((3, 2, 4, 5, outputs))
+
+        def loss(x, kernel):
+            axes = (0, 0 if per_task else None)
+            return jnp.sum(weights * jax.vmap(layers.pointwise, axes)(x, kernel))
+
+        used = kernel if per_task else kernel[0]
+        found = jax.grad(loss, (0, 1))(jnp.asarray(x), jnp.asarray(used))
+    kernel_gradient = np.einsum("tbhwc,tbhwd->tcd", x, weights)
+    if not per_task:
+        kernel = np.stack([kernel[0]] * 3)
+        kernel_gradient = kernel_gradient.sum(axis=0)
+    np.testing.assert_allclose(found[0], np.einsum("tbhwd,tcd->tbhwc", weights, kernel), atol=1e-12)
+    np.testing.assert_allclose(found[1], kernel_gradient, atol=1e-12)
 
 
 def test_batch_norm_gradient_of_bfloat16_is_bfloat16():

@@ -144,6 +144,7 @@ def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
     return slice(centre - reach, centre + reach + 1)
 
 
+@jax.custom_vjp
 def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """1x1 convolution (..., in) x (in, out) -> (..., out).
 
@@ -151,6 +152,27 @@ def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     would become a slow grouped one; on CPUs it is faster even without.
     """
     return jnp.einsum("...c,cd->...d", x, kernel)
+
+
+def _pointwise_forward(x, kernel):
+    return pointwise(x, kernel), (x, kernel)
+
+
+def _pointwise_backward(residuals, gradient):
+    x, kernel = residuals
+    # XLA transposes the first factor of the kernel's gradient in memory: let it be the narrow one.
+    if kernel.shape[0] <= kernel.shape[1]:
+        kernel_gradient = jnp.einsum("nc,nd->cd", _rows(x), _rows(gradient))
+    else:
+        kernel_gradient = jnp.einsum("nd,nc->dc", _rows(gradient), _rows(x)).T
+    return jnp.einsum("...d,cd->...c", gradient, kernel), kernel_gradient
+
+
+def _rows(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 class Adapter(nnx.Module):

@@ -4,13 +4,13 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
 from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
-from astmt_jax.datasets.contents import Contents, Stored
+from astmt_jax.datasets.contents import Contents
 from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.maps import StoredMap
 from astmt_jax.datasets.terminal import progress_bar
@@ -90,7 +90,7 @@ class StoredDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         names = self._contents.splits[split]
-        read = functools.partial(keyed_example, self._contents.read, split)
+        read = functools.partial(self._contents.keyed, split)
         with (
             ordered_map(read, enumerate(names), self._preparation.num_workers) as examples,
             progress_bar() as bar,
@@ -103,21 +103,12 @@ class StoredDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The same as a transform of Apache Beam, which is installed with the extra [beam]."""
         import apache_beam as beam
 
-        read = functools.partial(keyed_example, self._contents.read, split)
+        read = functools.partial(self._contents.keyed, split)
         return (
             f"names_of_{split}" >> beam.Create(list(enumerate(self._contents.splits[split])))
             | f"spread_{split}" >> beam.Reshuffle()
             | f"read_{split}" >> beam.FlatMap(read)
         )
-
-
-def keyed_example(
-    read: Callable[[str, str], Stored | None], split: str, item: tuple[int, str]
-) -> list[tuple[int, dict[str, Any]]]:
-    """(position, name) to a list of one pair of key and example, or of none."""
-    index, name = item
-    stored = read(split, name)
-    return [] if stored is None else [(index, {"name": name, **stored})]
 
 
 class PascalContext(StoredDataset):

@@ -7,6 +7,7 @@ The source is never written to. The slow work is done once; the result is stored
 """
 
 import argparse
+import os
 import pathlib
 import shutil
 import sys
@@ -24,7 +25,6 @@ from astmt_jax.datasets.builder import (
 )
 from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.progress import CONSOLE
-from astmt_jax.source import count_threads
 
 
 def prepare(
@@ -59,7 +59,9 @@ def prepare(
     config = _check_config(dataset, config)
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
     source = pathlib.Path(source).expanduser()
-    workers = count_threads(num_workers)
+    workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+    if workers < 1:
+        raise ValueError(f"num_workers is {workers}, but must be at least 1.")
     options = None if beam_options is None else _beam_pipeline_options(beam_options)
     label = "-".join(filter(None, (dataset, config)))
     kind = BUILDERS[dataset]
@@ -68,7 +70,7 @@ def prepare(
         if (final / "dataset_info.json").is_file():
             return open_builder(dataset, config, data_dir)
         scratch = data_dir / f".{label}.unpacked"
-        for unfinished in final.parent.glob(f"{final.name}.incomplete*"):
+        for unfinished in final.parent.glob(f"incomplete.*_{final.name}"):
             shutil.rmtree(unfinished, ignore_errors=True)
         with archive.opened(source, kind.MARKER, scratch, kind.DESCRIBED) as folder:
             preparation = Preparation(folder, workers, options is not None)

@@ -163,6 +163,11 @@ def colorize_depth(values: np.ndarray, value_range: ValueRange | None = None) ->
     return colors
 
 
+def colorize_disparity(values: np.ndarray, value_range: ValueRange | None = None) -> np.ndarray:
+    """Disparity on the colours of depth, far dark and near bright; invalid (0 or 255) black."""
+    return colorize_depth(values, value_range)
+
+
 def colorize_albedo(values: np.ndarray, value_range: ValueRange | None = None) -> np.ndarray:
     """Reflectance (H, W, 3) in 0..1 as it is."""
     values = _vectors(values)
@@ -171,7 +176,10 @@ def colorize_albedo(values: np.ndarray, value_range: ValueRange | None = None) -
     return colors
 
 
-COLOR_BAR_UNITS: Mapping[Callable[..., np.ndarray], str] = {colorize_depth: "m"}
+COLOR_BAR_UNITS: Mapping[Callable[..., np.ndarray], str] = {
+    colorize_depth: "m",
+    colorize_disparity: "",
+}
 """Colours with a scale of values, which a picture explains by a colour bar in this unit."""
 
 # Sizes in pixels: of one map, between maps, around the picture, and what the writing needs, which
@@ -240,6 +248,7 @@ def panels(
     rows: Sequence[Mapping[str, Any]],
     tasks: Sequence["Task"],
     path: str | pathlib.Path | None = None,
+    lines: tuple[str, str] = ("prediction", "truth"),
 ) -> np.ndarray:
     """Draws one row an image: the image, then a column a task, its prediction above its truth.
 
@@ -251,6 +260,7 @@ def panels(
         mappings from task name to a map that the task's `colorize` takes.
       tasks: records of the columns, in order; `name`, `class_names` and `colorize` are used.
       path: where to write the picture as PNG; None writes nothing.
+      lines: what stands beside the upper and the lower line of maps.
 
     Returns:
       The picture, uint8 (height, width, 3).
@@ -274,7 +284,7 @@ def panels(
         name = task.name.replace("_", " ")
         canvas.text(x + CELL / 2, y - HEADING / 2, name, LARGE, ha="center")
     for row, height in zip(rows, heights, strict=True):
-        _draw_row(canvas, row, tasks, columns, y, height)
+        _draw_row(canvas, row, tasks, columns, y, height, lines)
         y += 2 * height + GAP + CAPTION
     y += GAP
     for name, legend in legends.items():
@@ -320,19 +330,21 @@ def _draw_row(
     columns: Sequence[int],
     y: int,
     height: int,
+    lines: tuple[str, str],
 ) -> None:
     """Draws the image over both lines, and every task's prediction above its truth."""
     both = 2 * height + GAP
     canvas.image(resize_for_print(row["image"], 2 * CELL + GAP, both), MARGIN, y)
     canvas.text(MARGIN, y + both + CAPTION / 2, row["name"], SMALL, color="0.4")
     lower = y + height + GAP
-    for top, label in ((y, "prediction"), (lower, "truth")):
+    for top, label in zip((y, lower), lines, strict=True):
         middle = (columns[0] - SIDE_LABEL / 2, top + height / 2)
         canvas.text(*middle, label, MEDIUM, rotation=90, ha="center")
     for task, x in zip(tasks, columns, strict=True):
         prediction, truth = row["predictions"][task.name], row["truths"][task.name]
         unit = COLOR_BAR_UNITS.get(task.colorize)
-        value_range = (depth_range(truth) or depth_range(prediction)) if unit else None
+        scaled = unit is not None
+        value_range = (depth_range(truth) or depth_range(prediction)) if scaled else None
         for top, values in ((y, prediction), (lower, truth)):
             canvas.image(resize_for_print(task.colorize(values, value_range), CELL, height), x, top)
         if value_range:

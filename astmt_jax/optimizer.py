@@ -19,7 +19,8 @@ class OptimizerConfig:
     Attributes:
       name: 'sgd' (momentum, weight decay added to the gradient; the paper's) or 'adamw'.
       learning_rate: of shared parameters at the start.
-      momentum: of SGD; first-moment decay of AdamW.
+      momentum: of SGD; b1, the decay of AdamW's first moment.
+      adam_b2: decay of AdamW's second moment; SGD has none.
       weight_decay: on every parameter.
       warmup_steps: linear increase of the learning rate over the first steps.
       poly_power: decay to (1 - progress) ** poly_power.
@@ -32,6 +33,7 @@ class OptimizerConfig:
     name: str = "sgd"
     learning_rate: float = 1e-3
     momentum: float = 0.9
+    adam_b2: float = 0.999
     weight_decay: float = 1e-4
     warmup_steps: int = 0
     poly_power: float = 0.9
@@ -46,8 +48,11 @@ class OptimizerConfig:
             raise ValueError(
                 f"optimizer.learning_rate is {self.learning_rate}, but must be a positive number."
             )
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"optimizer.momentum is {self.momentum}, but must be in [0, 1).")
+        for name in ("momentum", "adam_b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"optimizer.{name} is {getattr(self, name)}, but must be in [0, 1)."
+                )
         for name in ("weight_decay", "warmup_steps", "poly_power", "discriminator_multiplier"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(
@@ -99,7 +104,7 @@ class Optimizer:
             )
         else:
             self._direction = optax.chain(
-                optax.scale_by_adam(b1=config.momentum),
+                optax.scale_by_adam(b1=config.momentum, b2=config.adam_b2),
                 optax.add_decayed_weights(config.weight_decay),
             )
         multiplier = config.task_multiplier

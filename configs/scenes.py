@@ -44,9 +44,10 @@ def get_config(variant: str = "") -> ConfigDict:
             "discriminator": {"weight": discriminator_weight, "depth": 2, "kernel": 1},
             "optimizer": {
                 "name": "adamw",
-                "learning_rate": 4e-3,
+                "learning_rate": 3e-3,
+                "adam_b2": 0.99,
                 "weight_decay": 1e-4,
-                "warmup_steps": 50,
+                "warmup_steps": 100,
                 "decay_every": "step",
                 "task_multiplier": 1.0,
                 "discriminator_multiplier": 1.0,

@@ -145,10 +145,10 @@ def test_one_tasks_view_moves_as_its_slice():
 
 
 def test_adamw_is_optaxs():
-    config = OptimizerConfig(name="adamw", momentum=0.85, weight_decay=0.02)
+    config = OptimizerConfig(name="adamw", momentum=0.85, adam_b2=0.95, weight_decay=0.02)
     history = run(config, ((True, True),) * 3, random_params(0))
     value = random_params(0).shared
-    make = lambda rate: optax.adamw(rate, b1=0.85, weight_decay=0.02)  # noqa: E731
+    make = lambda rate: optax.adamw(rate, b1=0.85, b2=0.95, weight_decay=0.02)  # noqa: E731
     state = make(0.0).init(value)
     for number, (params, _) in enumerate(history):
         updates, state = make(RATES[number]).update(

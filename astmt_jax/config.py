@@ -295,7 +295,7 @@ def method_settings(
         learning: everything but the prediction layers is shared) or 'single' (the same plain
         network for one task).
       tasks: names of the tasks.
-      backbone: a key of `BACKBONES`; not every one can have adapters.
+      backbone: a key of `BACKBONES`; not every one has adapters or a discriminator.
 
     Returns:
       Fields of `ModelConfig`, and the discriminator's weight.
@@ -311,8 +311,9 @@ def method_settings(
             f"add one, such as method=single,tasks={tasks[0]}."
         )
     if method == "astmt":
-        adapters = BACKBONES[backbone].family.has_adapters
-        return {"adapters": adapters}, DiscriminatorConfig.weight
+        family = BACKBONES[backbone].family
+        weight = DiscriminatorConfig.weight if family.adversarial else 0.0
+        return {"adapters": family.has_adapters}, weight
     return {
         "encoder_norm": "shared",
         "encoder_se": "shared",

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from astmt_jax.config import complete, method_settings, parse_variant
+from astmt_jax.models.families import BACKBONES, MOBILENET_V2
 
 
 def paper_config(
@@ -15,12 +16,14 @@ def paper_config(
     tasks: tuple[str, ...],
     backbone: str,
     epochs: int,
+    mobilenet_epochs: int | None = None,
     discriminator_kernel: int,
     options: Mapping[str, Any] | None = None,
 ) -> ConfigDict:
-    """Settings of a ResNet experiment of the paper and of the reference implementation.
+    """Settings of an experiment of the paper and of the reference implementation.
 
-    512 x 512 images in batches of 8, one SGD step a task and batch, poly decay every epoch.
+    512 x 512 images in batches of 8 (MobileNet: 16), one SGD step a task and batch, poly decay
+    every epoch.
 
     Args:
       variant: what follows the colon of --config: `method`, `tasks` and `backbone`.
@@ -28,6 +31,7 @@ def paper_config(
       tasks: what `tasks=all` means, in the order of training.
       backbone: the default one.
       epochs: passes over the training split.
+      mobilenet_epochs: the same for a MobileNet, if it needs others.
       discriminator_kernel: size of the discriminator's convolutions.
       options: of the dataset.
 
@@ -36,7 +40,8 @@ def paper_config(
     """
     chosen = parse_variant(variant, method="astmt", tasks="all", backbone=backbone)
     names = tasks if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
-    modulation, discriminator_weight = method_settings(chosen["method"], names)
+    modulation, discriminator_weight = method_settings(chosen["method"], names, chosen["backbone"])
+    mobilenet = BACKBONES[chosen["backbone"]].family == MOBILENET_V2
     return complete(
         {
             "seed": 0,
@@ -46,6 +51,7 @@ def paper_config(
                 "backbone": chosen["backbone"],
                 "output_stride": 16,
                 "decoder_width": 64,
+                "conv_init": "kaiming_fan_out" if mobilenet else "gaussian",
                 **modulation,
             },
             "discriminator": {
@@ -60,13 +66,14 @@ def paper_config(
                 "weight_decay": 1e-4,
                 "poly_power": 0.9,
                 "decay_every": "epoch",
+                "task_multiplier": 1.0 if mobilenet else None,  # None: the number of tasks
                 "discriminator_multiplier": 10.0,
             },
             "augmentation": {"flip": True, "rotation": 20.0, "scale": (0.75, 1.25)},
             "train": {
                 "image_size": 512,
-                "batch_size": 8,
-                "epochs": epochs,
+                "batch_size": 16 if mobilenet else 8,
+                "epochs": (mobilenet and mobilenet_epochs) or epochs,
                 "update_rule": "per_task",
                 "normalize": "imagenet",
             },

@@ -175,11 +175,11 @@ def test_every_variant_builds(name):
         config = from_config_dict(module.get_config(variant))
         assert config.tasks == chosen
         assert config.model.backbone == backbone
-        assert (config.discriminator.weight > 0) == (method == "astmt")
+        family = BACKBONES[backbone].family
+        assert (config.discriminator.weight > 0) == (method == "astmt" and family.adversarial)
         owned = {config.model.encoder_norm, config.model.encoder_se, config.model.decoder_norm}
         assert owned == ({"per_task"} if method == "astmt" else {"shared"})
-        has_adapters = BACKBONES[backbone].family.has_adapters
-        assert config.model.adapters == (method == "astmt" and has_adapters)
+        assert config.model.adapters == (method == "astmt" and family.has_adapters)
         assert config.model.decoder_se == (method == "astmt")
         records = registry.select_tasks(config.dataset.name, config.tasks)
         assert tuple(record.name for record in records) == chosen

@@ -65,6 +65,25 @@ def test_settings_are_the_papers():
     assert augmentation.scale == (0.75, 1.25)
 
 
+def test_settings_of_mobilenet_are_the_references():
+    config = from_config_dict(
+        paper_config(
+            "backbone=mobilenetv2",
+            dataset="pascal_context",
+            tasks=("edge", "normals"),
+            backbone="resnet101",
+            epochs=60,
+            mobilenet_epochs=130,
+            discriminator_kernel=1,
+        )
+    )
+    assert (config.train.batch_size, config.train.epochs) == (16, 130)
+    assert config.optimizer.task_multiplier == 1
+    assert config.discriminator.weight == 0
+    assert not config.model.adapters
+    assert config.model.encoder_se == "per_task"
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -22,6 +22,7 @@ class Family:
       se_reduction: of squeeze-and-excitation (SE).
       low_se_reduction: of the SE behind the decoder's reduced low-level features.
       has_adapters: whether adapters can be had.
+      adversarial: whether the reference implementation trains it with a discriminator by default.
       grouped_decoder: whether the decoder's convolutions have as many groups as their widths
         allow, instead of one.
       pooled_se: whether the pyramid's pooled branch has SE.
@@ -36,6 +37,7 @@ class Family:
     se_reduction: int
     low_se_reduction: int
     has_adapters: bool
+    adversarial: bool
     grouped_decoder: bool
     pooled_se: bool
     low_first: bool
@@ -63,6 +65,7 @@ RESNET = Family(
     se_reduction=16,
     low_se_reduction=4,
     has_adapters=True,
+    adversarial=True,
     grouped_decoder=False,
     pooled_se=True,
     low_first=False,
@@ -76,6 +79,7 @@ MOBILENET_V2 = Family(
     se_reduction=4,
     low_se_reduction=4,
     has_adapters=False,
+    adversarial=False,
     grouped_decoder=True,
     pooled_se=False,
     low_first=True,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.weight_files import WeightsError
 
 # Our module path -> the original's; {n} are the groups of the pattern, {n+1} counts from 1.
 MODULES = (
@@ -47,27 +48,30 @@ def from_torch(
     """Arranges the original's tensors as the variables of `network`.
 
     Args:
-      tensors: PyTorch name -> array in PyTorch's layout; `num_batches_tracked` is ignored.
+      tensors: PyTorch name -> array in PyTorch's layout, as `canonical_names` takes them.
       network: the network whose architecture the tensors must match exactly.
       dtype: of the result.
 
     Raises:
-      ValueError: listing every missing, unused and wrong-shape tensor; nothing is returned then.
+      WeightsError: listing every missing, unused, duplicate and wrong-shape tensor; nothing is
+        returned then.
     """
-    unused = {name for name in tensors if not name.endswith("num_batches_tracked")}
-    problems = []
+    tensors, problems = canonical_names(tensors)
+    unused = set(tensors)
 
     def take(slot: "_Slot", shape: tuple[int, ...]) -> np.ndarray:
         if slot.name not in tensors:
             problems.append(f"missing: {slot.name}")
             return np.zeros(shape)
         unused.discard(slot.name)
-        value = slot.from_torch(np.asarray(tensors[slot.name]))
-        if value.shape != shape:
-            found = tuple(np.shape(tensors[slot.name]))
-            problems.append(f"wrong shape: {slot.name} is {found}, the network needs {shape}")
+        value = np.asarray(tensors[slot.name])
+        needed = slot.to_torch(np.broadcast_to(0.0, shape)).shape
+        if value.shape != needed:
+            problems.append(
+                f"wrong shape: {slot.name} is {value.shape}, the network needs {needed}"
+            )
             return np.zeros(shape)
-        return value
+        return slot.from_torch(value)
 
     def read(path, abstract):
         slots = list(_slots(path, network))
@@ -80,10 +84,8 @@ def from_torch(
     variables = jax.tree_util.tree_map_with_path(read, _abstract(network))
     problems += [f"unused: {name}" for name in sorted(unused)]
     if problems:
-        raise ValueError(
-            f"The checkpoint does not fit the network ({len(problems)} tensors):\n  "
-            + "\n  ".join(problems)
-        )
+        listed = "\n  ".join(problems)
+        raise WeightsError(f"{len(problems)} tensors do not fit the network:\n  {listed}")
     return variables
 
 
@@ -99,6 +101,34 @@ def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.nda
     return tensors
 
 
+VIEWS = re.compile(r"features_(low|high)\.")
+
+
+def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Each tensor under one name.
+
+    Names lose the `module.` that training on several devices puts before them. Counters of batches
+    (`num_batches_tracked`) are left out, and so are the copies under `features_low.` and
+    `features_high.`, as which the reference implementation's MobileNet saves its encoder again.
+
+    Returns:
+      The tensors, and a line for each name that several tensors claim.
+    """
+    canonical, copies, problems = {}, {}, []
+    for name, value in tensors.items():
+        short = name.removeprefix("module.")
+        if short.endswith("num_batches_tracked"):
+            continue
+        place = copies if VIEWS.match(short) else canonical
+        if short in place:
+            problems.append(f"duplicate: {short}")
+        place[short] = value
+    for name, value in copies.items():
+        if not np.array_equal(canonical.get(VIEWS.sub("features.", name)), value):
+            canonical[name] = value
+    return canonical, problems
+
+
 @dataclasses.dataclass(frozen=True)
 class _Slot:
     """Where one array, or one task's slice of it, lives in a PyTorch checkpoint."""
@@ -109,8 +139,8 @@ class _Slot:
     pointwise: bool  # a (in, out) matrix that PyTorch stores as (out, in, 1, 1)
 
     def from_torch(self, value: np.ndarray) -> np.ndarray:
-        if self.pointwise and value.ndim == 4:
-            value = value[:, :, 0, 0]
+        if self.pointwise:
+            return value[:, :, 0, 0].T
         if value.ndim == 4:
             return value.transpose(2, 3, 1, 0)
         return value.T
@@ -164,3 +194,9 @@ def _module_name(collection: str, module: list[str]) -> str:
 
 def _counted(number: str, plus_one: str | None) -> str:
     return str(int(number) + 1) if plus_one else number
+
+
+if __name__ == "__main__":
+    from astmt_jax import convert_command
+
+    convert_command.run()

@@ -21,6 +21,10 @@ when a file also holds the epoch or the optimizer's state."""
 Tensors = dict[str, np.ndarray]
 
 
+class WeightsError(ValueError):
+    """Weights that cannot be read, or do not fit where they should go; the message says why."""
+
+
 def read_tensors(path: str | pathlib.Path) -> Tensors:
     """Reads a file's tensors by name; its ending tells the format.
 
@@ -29,8 +33,8 @@ def read_tensors(path: str | pathlib.Path) -> Tensors:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ModuleNotFoundError: PyTorch is needed, but not installed.
-      ValueError: another ending, or the file's content is not what the ending says.
+      WeightsError: another ending, the content is not what the ending says, or PyTorch is needed
+        but not installed.
     """
     path = pathlib.Path(path)
     read, _ = _format(path)
@@ -43,8 +47,7 @@ def write_tensors(path: str | pathlib.Path, tensors: Mapping[str, np.ndarray]) -
     """Writes named arrays in the format that the ending tells; a file of that name is replaced.
 
     Raises:
-      ModuleNotFoundError: PyTorch is needed, but not installed.
-      ValueError: another ending.
+      WeightsError: another ending, or PyTorch is needed but not installed.
       OSError: the file cannot be written; one of that name is then as it was.
     """
     path = pathlib.Path(path)
@@ -81,10 +84,10 @@ def _read_torch(path: pathlib.Path) -> Tensors:
             content = content[key]
             break
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}, but must hold a state dict.")
+        raise WeightsError(f"{path} holds a {type(content).__name__}, but must hold a state dict.")
     others = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
     if others:
-        raise ValueError(
+        raise WeightsError(
             f"{path} is not a state dict: {', '.join(others[:5])} "
             f"{'is' if len(others) == 1 else 'are'} no tensor (weights may also lie under one of "
             f"the keys {', '.join(WRAPPERS)})."
@@ -128,7 +131,7 @@ def _read_npz(path: pathlib.Path) -> Tensors:
         f"{name}, of type {v.dtype}" for name, v in tensors.items() if v.dtype.kind in "VSUO"
     ]
     if problems:
-        raise ValueError(
+        raise WeightsError(
             f"{path} must hold arrays of numbers, each once, but has {'; '.join(problems)}."
         )
     return tensors
@@ -138,10 +141,10 @@ def _write_npz(path: pathlib.Path, tensors: Tensors) -> None:
     np.savez(path, allow_pickle=False, **tensors)
 
 
-def _unreadable(path: pathlib.Path, kind: str, error: Exception) -> ValueError:
+def _unreadable(path: pathlib.Path, kind: str, error: Exception) -> WeightsError:
     reason = " ".join(str(error).split())
     reason = reason if len(reason) <= 200 else f"{reason[:200]}..."
-    return ValueError(
+    return WeightsError(
         f"{path} cannot be read as {kind} (damaged, incomplete or of another kind: "
         f"{reason or type(error).__name__})."
     )
@@ -151,7 +154,7 @@ def _import_torch(path: pathlib.Path) -> ModuleType:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise WeightsError(
             f"{path} needs PyTorch, which is not installed: run pip install torch, or use a "
             ".safetensors or .npz file."
         ) from error
@@ -168,5 +171,5 @@ _FORMATS: Mapping[str, tuple[Callable, Callable]] = {
 
 def _format(path: pathlib.Path) -> tuple[Callable, Callable]:
     if path.suffix not in _FORMATS:
-        raise ValueError(f"{path} must end in one of: {', '.join(_FORMATS)}.")
+        raise WeightsError(f"{path} must end in one of: {', '.join(_FORMATS)}.")
     return _FORMATS[path.suffix]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats
-from astmt_jax.weight_files import WeightsError
+from astmt_jax.weight_files import WeightsError, canonical_names
 
 # Our module path -> the original's; {n} are the groups of the pattern, {n+1} counts from 1.
 MODULES = (
@@ -101,34 +101,6 @@ def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.nda
     return tensors
 
 
-VIEWS = re.compile(r"features_(low|high)\.")
-
-
-def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Each tensor under one name.
-
-    Names lose the `module.` that training on several devices puts before them. Counters of batches
-    (`num_batches_tracked`) are left out, and so are the copies under `features_low.` and
-    `features_high.`, as which the reference implementation's MobileNet saves its encoder again.
-
-    Returns:
-      The tensors, and a line for each name that several tensors claim.
-    """
-    canonical, copies, problems = {}, {}, []
-    for name, value in tensors.items():
-        short = name.removeprefix("module.")
-        if short.endswith("num_batches_tracked"):
-            continue
-        place = copies if VIEWS.match(short) else canonical
-        if short in place:
-            problems.append(f"duplicate: {short}")
-        place[short] = value
-    for name, value in copies.items():
-        if not np.array_equal(canonical.get(VIEWS.sub("features.", name)), value):
-            canonical[name] = value
-    return canonical, problems
-
-
 @dataclasses.dataclass(frozen=True)
 class _Slot:
     """Where one array, or one task's slice of it, lives in a PyTorch checkpoint."""
@@ -139,8 +111,8 @@ class _Slot:
     pointwise: bool  # a (in, out) matrix that PyTorch stores as (out, in, 1, 1)
 
     def from_torch(self, value: np.ndarray) -> np.ndarray:
-        if self.pointwise:
-            return value[:, :, 0, 0].T
+        if self.pointwise and value.ndim == 4:
+            value = value[:, :, 0, 0]
         if value.ndim == 4:
             return value.transpose(2, 3, 1, 0)
         return value.T

@@ -16,9 +16,11 @@ from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network, parameter_count
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
+from astmt_jax.pretrained import load_encoder
 from astmt_jax.progress import CONSOLE, LossAverage, Progress
 from astmt_jax.source import Source, labelled
 from astmt_jax.train_step import TrainState, TrainStep
+from astmt_jax.weight_files import WeightsError, read_tensors
 
 RESULTS_FILE = "results.json"
 PANELS_FILE = "panels.png"
@@ -96,8 +98,23 @@ class Experiment:
         )
 
     def init(self, step: TrainStep) -> TrainState:
-        """State before training, on all devices."""
-        return jax.device_put(step.init(jax.random.key(self.config.seed)), self.replicated)
+        """State before training, on all devices.
+
+        Raises:
+          WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
+          FileNotFoundError: there is no such file.
+        """
+        file = self.config.model.pretrained
+        tensors = None if file is None else read_tensors(file)
+        state = step.init(jax.random.key(self.config.seed))
+        if tensors is not None:
+            try:
+                params, stats = load_encoder(tensors, state.params, state.stats, self.network)
+            except WeightsError as error:
+                backbone = self.config.model.backbone
+                raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
+            state = dataclasses.replace(state, params=params, stats=stats)
+        return jax.device_put(state, self.replicated)
 
     def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:
         """The newest checkpoint's state, on all devices; FileNotFoundError if there is none."""
@@ -142,6 +159,7 @@ def train(
 
     Raises:
       FloatingPointError: a loss stopped being finite.
+      WeightsError: weights to start from cannot be used; nothing is written then.
     """
     config = experiment.config
     num_steps = splits.steps_per_epoch * config.train.epochs

@@ -10,7 +10,13 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from astmt_jax.augment import Augmentation
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_choice
+from astmt_jax.models.config import (
+    DiscriminatorConfig,
+    ModelConfig,
+    check_choice,
+    check_discriminator,
+)
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.optimizer import OptimizerConfig
 from astmt_jax.pipeline import NORMALIZATIONS
 
@@ -110,6 +116,7 @@ class Config:
         repeated = sorted({name for name in self.tasks if self.tasks.count(name) > 1})
         if repeated:
             raise ValueError(f"tasks names {', '.join(repeated)} more than once.")
+        check_discriminator(self.model, self.discriminator)
         if self.train.image_size % self.model.output_stride:
             raise ValueError(
                 f"train.image_size is {self.train.image_size}, but must be a multiple of "
@@ -274,7 +281,9 @@ def parse_variant(argument: str, **defaults: str) -> dict[str, str]:
     return chosen
 
 
-def method_settings(method: str, tasks: tuple[str, ...]) -> tuple[dict[str, Any], float]:
+def method_settings(
+    method: str, tasks: tuple[str, ...], backbone: str = ModelConfig.backbone
+) -> tuple[dict[str, Any], float]:
     """What a method of the paper's comparison means for the model.
 
     Args:
@@ -282,21 +291,24 @@ def method_settings(method: str, tasks: tuple[str, ...]) -> tuple[dict[str, Any]
         learning: everything but the prediction layers is shared) or 'single' (the same plain
         network for one task).
       tasks: names of the tasks.
+      backbone: a key of `BACKBONES`; not every one can have adapters.
 
     Returns:
       Fields of `ModelConfig`, and the discriminator's weight.
 
     Raises:
-      ValueError: an unknown method, or several tasks for a single-task network.
+      ValueError: an unknown method or backbone, or several tasks for a single-task network.
     """
     check_choice("method", method, METHODS)
+    check_choice("backbone", backbone, BACKBONES)
     if method == "single" and len(tasks) != 1:
         raise ValueError(
             f"method=single trains one task, but tasks names {', '.join(tasks)}: "
             f"add one, such as method=single,tasks={tasks[0]}."
         )
     if method == "astmt":
-        return {}, DiscriminatorConfig.weight
+        adapters = BACKBONES[backbone].family.has_adapters
+        return {"adapters": adapters}, DiscriminatorConfig.weight
     return {
         "encoder_norm": "shared",
         "encoder_se": "shared",

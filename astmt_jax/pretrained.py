@@ -5,7 +5,7 @@
 | the reference implementation's SE-ResNet-26/50/101 | resnet26/50/101 | everything but `fc` |
 | timm's seresnet50 | resnet50 | everything but `fc`; `se.fc1`, `se.fc2` are 1x1 convolutions |
 | torchvision's or timm's resnet50, resnet101 | the same | everything but `fc`; neutral SE |
-| the reference implementation's SE-MobileNet-v2 | mobilenet_v2 | but `features.18`, `classifier` |
+| the reference implementation's SE-MobileNet-v2 | mobilenetv2 | but `features.18`, `classifier` |
 
 Every task gets the copy of what it owns of the batch norms (their statistics, too) and of SE.
 Adapters, decoder, prediction layers and discriminator keep their own initial values; adapters start
@@ -27,9 +27,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from astmt_jax.convert import from_torch, to_torch
+from astmt_jax.convert import canonical_names, from_torch, to_torch
 from astmt_jax.models.network import Network, Params, Stats
-from astmt_jax.weight_files import Tensors, WeightsError, canonical_names
+from astmt_jax.weight_files import Tensors, WeightsError
 
 CLASSIFICATION = re.compile(r"fc\.|classifier\.|features\.18\.")
 """Names in the files of what follows the encoder's features."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from astmt_jax.labels import IGNORE
 from astmt_jax.losses import softmax_cross_entropy
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
-from astmt_jax.models.network import Network, Params, Stats, one_task
+from astmt_jax.models.network import Network, Params, Stats, one_task, slice_of_task
 from astmt_jax.optimizer import Optimizer, select
 
 
@@ -109,11 +109,11 @@ class TrainStep:
                 params, stats, batch["image"], train=True
             )
             branches = [partial(self._task_loss, i) for i in range(len(self.network.tasks))]
-            loss, gradient, targets = jax.lax.switch(
-                index, branches, params.heads, features, batch["labels"]
+            loss, gradient, targets, heads = jax.lax.switch(
+                index, branches, params.heads, stats.heads, features, batch["labels"]
             )
             total, metrics = self._total(params, loss, gradient, targets, alpha)
-            return total, (new_stats, metrics)
+            return total, (dataclasses.replace(new_stats, heads=heads), metrics)
 
         gradients, (new_stats, metrics) = jax.grad(objective, has_aux=True)(params)
         return gradients, new_stats, metrics
@@ -130,46 +130,48 @@ class TrainStep:
 
         def objective(params):
             features, new_stats = self.network.features(params, stats, batch["image"], train=True)
-            losses, feature_gradients, targets = (
-                jnp.stack(parts)
-                for parts in zip(
-                    *(
-                        self._task_loss(index, params.heads, features[index], batch["labels"])
-                        for index in range(len(self.network.tasks))
-                    ),
-                    strict=True,
+            heads, parts = stats.heads, []
+            for index in range(len(self.network.tasks)):
+                *part, heads = self._task_loss(
+                    index, params.heads, heads, slice_of_task(features, index), batch["labels"]
                 )
-            )
-            totals, metrics = jax.vmap(partial(self._total, params, alpha=alpha))(
-                losses, feature_gradients, targets
-            )
-            return jnp.sum(totals), (new_stats, metrics)
+                parts.append(part)
+            stacked = jax.tree.map(lambda *x: jnp.stack(x), *parts)
+            totals, metrics = jax.vmap(partial(self._total, params, alpha=alpha))(*stacked)
+            return jnp.sum(totals), (dataclasses.replace(new_stats, heads=heads), metrics)
 
         gradients, (new_stats, metrics) = jax.grad(objective, has_aux=True)(params)
         return gradients, new_stats, metrics
 
     def _task_loss(
-        self, index: int, heads: dict, features: jax.Array, labels: dict
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        self, index: int, heads: dict, head_stats: dict, features, labels: dict
+    ) -> tuple[jax.Array, jax.Array | None, jax.Array | None, dict]:
         """Weighted loss of task `index`, its gradient with respect to the features (B, h, w, C),
-        and the discriminator's targets (B, h, w, 1) int32: the task, or 255 where unlabelled."""
+        the discriminator's targets (B, h, w, 1) int32 (the task, or 255 where unlabelled), both
+        None without a discriminator, and all heads' statistics after the batch."""
         task = self.network.tasks[index]
-        label = labels[task.name]
+        head, stats, label = heads[task.name], head_stats[task.name], labels[task.name]
+        features, new_stats = self.network.head_features(
+            task.name, head, stats, features, train=True
+        )
+        new_stats = head_stats | {task.name: new_stats}
 
         def loss(features):
-            logits = self.network.logits(task.name, heads[task.name], features, label.shape[1:3])
+            logits = self.network.logits(task.name, head, stats, features, label.shape[1:3])
             return task.loss_weight * task.loss(logits, label)
 
+        if not self.network.has_discriminator:
+            return loss(features), None, None, new_stats
         value, gradient = jax.value_and_grad(loss)(features)
         valid = _nearest(label[..., :1], features.shape[1:3]) != IGNORE
-        return value, gradient, jnp.where(valid, index, IGNORE)
+        return value, gradient, jnp.where(valid, index, IGNORE), new_stats
 
     def _total(
         self,
         params: Params,
         loss: jax.Array,
-        gradient: jax.Array,
-        targets: jax.Array,
+        gradient: jax.Array | None,
+        targets: jax.Array | None,
         alpha: jax.Array,
     ) -> tuple[jax.Array, dict]:
         """Objective of one task, and its metrics."""
@@ -229,7 +231,7 @@ class TrainStep:
         return TrainState(
             step=state.step + 1,
             params=params,
-            stats=_merge_stats(state.stats, new_stats, active),
+            stats=_merge_stats(state.stats, new_stats, active, names),
             optimizer=optimizer,
         ), metrics
 
@@ -255,7 +257,7 @@ def _with_slice(stacked, view, index: jax.Array):
     return dataclasses.replace(view, task=task)
 
 
-def _merge_stats(old: Stats, new: Stats, active: jax.Array) -> Stats:
+def _merge_stats(old: Stats, new: Stats, active: jax.Array, names: tuple[str, ...]) -> Stats:
     """Statistics after a joint step: labelled tasks' own, and their mean for shared ones."""
     share = active / jnp.maximum(jnp.sum(active), 1)
     mean = jax.tree.map(lambda x: jnp.tensordot(share.astype(x.dtype), x, 1), new.shared)
@@ -263,4 +265,8 @@ def _merge_stats(old: Stats, new: Stats, active: jax.Array) -> Stats:
         old,
         shared=select(jnp.any(active), mean, old.shared),
         task=jax.vmap(select)(active, new.task, old.task) if old.task else {},
+        heads={
+            name: select(active[i], new.heads[name], old.heads[name])
+            for i, name in enumerate(names)
+        },
     )

@@ -5,7 +5,6 @@ holds is executed: PyTorch's are read with `weights_only=True`, NumPy's without 
 """
 
 import pathlib
-import re
 import zipfile
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -18,8 +17,6 @@ import safetensors.numpy
 WRAPPERS = ("state_dict", "model_state", "model")
 """Keys under which training programs, the reference implementation's among them, keep the weights
 when a file also holds the epoch or the optimizer's state."""
-
-MOBILENET_COPIES = re.compile(r"features_(low|high)\.")
 
 Tensors = dict[str, np.ndarray]
 
@@ -61,31 +58,6 @@ def write_tensors(path: str | pathlib.Path, tensors: Mapping[str, np.ndarray]) -
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[Tensors, list[str]]:
-    """Each tensor under one name.
-
-    Names lose the `module.` that training on several devices puts before them. Counters of batches
-    (`num_batches_tracked`) are left out, and so are the copies under `features_low.` and
-    `features_high.`, as which the reference implementation's MobileNet saves its encoder again.
-
-    Returns:
-      The tensors, and a line for each name that several tensors claim.
-    """
-    canonical, copies, problems = {}, {}, []
-    for name, value in tensors.items():
-        short = name.removeprefix("module.")
-        if short.endswith("num_batches_tracked"):
-            continue
-        place = copies if MOBILENET_COPIES.match(short) else canonical
-        if short in place:
-            problems.append(f"duplicate: {short}")
-        place[short] = value
-    for name, value in copies.items():
-        if not np.array_equal(canonical.get(MOBILENET_COPIES.sub("features.", name)), value):
-            canonical[name] = value
-    return canonical, problems
 
 
 def check_format(path: str | pathlib.Path) -> None:

@@ -7,7 +7,8 @@
 Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: all (default), or names joined by +, such as edge+normals.
-  backbone: resnet14 (default), resnet26, resnet50 or resnet101, all at a quarter of their width.
+  backbone: resnet14 (default), resnet26, resnet50, resnet101 or mobilenetv2, all at a quarter of
+    their width.
 """
 
 from ml_collections import ConfigDict
@@ -21,7 +22,7 @@ def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     chosen = parse_variant(variant, method="astmt", tasks="all", backbone="resnet14")
     tasks = TASKS if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
-    modulation, discriminator_weight = method_settings(chosen["method"], tasks)
+    modulation, discriminator_weight = method_settings(chosen["method"], tasks, chosen["backbone"])
     return complete(
         {
             "seed": 0,

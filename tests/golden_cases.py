@@ -8,22 +8,23 @@ import dataclasses
 import functools
 import json
 import pathlib
-import re
 import zlib
 
 import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax import losses, tasks
-from astmt_jax.models.config import RESNET_BLOCKS, DiscriminatorConfig, ModelConfig
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.families import BACKBONES, RESNET
 from astmt_jax.models.network import Network
 
-TASK_ORDER = {
-    "pascal": ("edge", "semseg", "human_parts", "normals", "sal"),
-    "nyud": ("edge", "semseg", "normals", "depth"),
-    "fsv": ("semseg", "albedo", "depth"),
+# Tasks of each dataset in the reference's order, with the channels of their outputs.
+DATASETS = {
+    "pascal": {"edge": 1, "semseg": 21, "human_parts": 7, "normals": 3, "sal": 1},
+    "nyud": {"edge": 1, "semseg": 41, "normals": 3, "depth": 1},
+    "fsv": {"semseg": 3, "albedo": 3, "depth": 1},
 }
-CHANNELS = {"human_parts": 7}
+EDGE_WEIGHT = {"pascal": 0.95, "nyud": 0.8}
 
 
 def parameter(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,8 +91,8 @@ def fingerprint(name: str, tensor: np.ndarray) -> np.ndarray:
     return np.array([np.linalg.norm(tensor), np.sum(tensor * probe.standard_normal(tensor.shape))])
 
 
-def task_record(name: str, channels: int, edge_weight: float) -> tasks.Task:
-    """Our record of a task with the reference's loss."""
+def task_record(name: str, channels: int, edge_weight: float | None = None) -> tasks.Task:
+    """Our record of a task with the reference's loss; only edges have an `edge_weight`."""
     make = {
         "edge": lambda: tasks.edge(positive_weight=edge_weight),
         "semseg": lambda: tasks.semseg(tuple(str(i) for i in range(channels))),
@@ -114,11 +115,11 @@ class Case:
         shapes = {name: tuple(shape) for name, shape in self.values["params"].items()}
         self.tensors = {name: parameter(name, shape) for name, shape in shapes.items()}
         dataset = self.values["dataset"]
-        edge_weight = self.values.get("edge_w", {"pascal": 0.95}.get(dataset, 0.8))
-        heads = {name: _head_channels(shapes, name) for name in TASK_ORDER[dataset]}
-        self.channels = {name: channels for name, channels in heads.items() if channels}
+        edge_weight = self.values.get("edge_w", EDGE_WEIGHT.get(dataset))
         records = tuple(
-            task_record(name, channels, edge_weight) for name, channels in self.channels.items()
+            task_record(name, channels, edge_weight)
+            for name, channels in DATASETS[dataset].items()
+            if _has_head(shapes, name)
         )
         output_stride = 8 if "_os8" in path.stem else 16
         self.network = Network(
@@ -127,34 +128,63 @@ class Case:
         self.dtype = jnp.dtype(dtype)
 
     def data(self, seed: int):
-        """Images and labels of the case in its dtype."""
-        images, labels = data(seed, self.values["batch"], self.values["size"], self.channels)
-        return images.astype(self.dtype), {k: v.astype(self.dtype) for k, v in labels.items()}
+        """Images and the labels of the case's tasks, in its dtype."""
+        values = self.values
+        channels = DATASETS[values["dataset"]]
+        images, labels = data(seed, values["batch"], values["size"], channels)
+        return images.astype(self.dtype), {
+            name: labels[name].astype(self.dtype) for name in self.network.names
+        }
 
 
-def _head_channels(shapes: dict, name: str) -> int:
-    return shapes.get(f"decoder.conv_predict.{name}.bias", (0,))[0]
+def _has_head(shapes: dict, name: str) -> bool:
+    return any(f"decoder.{layer}.{name}.bias" in shapes for layer in ("conv_predict", "predict"))
 
 
 def model_config(shapes: dict, output_stride: int, dtype: str) -> ModelConfig:
     """The architecture that the parameter names and shapes describe."""
-    names = "\n".join(shapes)
+    encoder = _mobilenet(shapes) if "features.0.conv.0.weight" in shapes else _resnet(shapes)
+    decoder = _deeplab(shapes) if "decoder.conv_process.process.0.weight" in shapes else _uber()
+    return ModelConfig(output_stride=output_stride, dtype=dtype, **encoder, **decoder)
+
+
+def _resnet(shapes: dict) -> dict:
     blocks = tuple(
-        1 + max(int(n) for n in re.findall(rf"^layer{i}\.(\d+)\.", names, re.MULTILINE))
-        for i in (1, 2, 3, 4)
+        1 + max(int(name.split(".")[1]) for name in shapes if name.startswith(f"layer{stage}."))
+        for stage in (1, 2, 3, 4)
     )
-    backbone = {v: k for k, v in RESNET_BLOCKS.items()}[blocks]
-    return ModelConfig(
-        backbone=backbone,
-        output_stride=output_stride,
-        decoder_width=shapes["decoder.conv_process.process.0.weight"][0],
-        encoder_norm="shared" if "layer1.0.bn1.weight" in shapes else "per_task",
-        encoder_se="shared" if "layer1.0.se.fc.0.weight" in shapes else "per_task",
-        adapters="layer1.0.adapt." in names,
-        decoder_norm="shared" if "decoder.conv_process.norm.weight" in shapes else "per_task",
-        decoder_se="decoder.conv_process.se." in names,
-        dtype=dtype,
-    )
+    return {
+        "backbone": next(
+            name
+            for name, backbone in BACKBONES.items()
+            if backbone.family is RESNET and backbone.blocks == blocks
+        ),
+        # The reference's batch norms are frozen where tasks share them.
+        "encoder_norm": "frozen" if "layer1.0.bn1.weight" in shapes else "per_task",
+        "encoder_se": "shared" if "layer1.0.se.fc.0.weight" in shapes else "per_task",
+        "adapters": any(name.startswith("layer1.0.adapt.") for name in shapes),
+    }
+
+
+def _mobilenet(shapes: dict) -> dict:
+    return {
+        "backbone": "mobilenetv2",
+        "encoder_norm": "shared" if "features.1.conv.bn1.weight" in shapes else "per_task",
+        "encoder_se": "shared" if "features.1.se.fc.0.weight" in shapes else "per_task",
+        "adapters": False,
+    }
+
+
+def _deeplab(shapes: dict) -> dict:
+    return {
+        "decoder_width": shapes["decoder.conv_process.process.0.weight"][0],
+        "decoder_norm": "shared" if "decoder.conv_process.norm.weight" in shapes else "per_task",
+        "decoder_se": any(name.startswith("decoder.conv_process.se.") for name in shapes),
+    }
+
+
+def _uber() -> dict:
+    return {"decoder": "uber"}
 
 
 def discriminator_config(shapes: dict) -> DiscriminatorConfig | None:
@@ -162,5 +192,6 @@ def discriminator_config(shapes: dict) -> DiscriminatorConfig | None:
     first = shapes.get("discriminator.model.0.weight")
     if first is None:
         return None
+    # The reference's layers are 0: convolution, and for depth 2 then 1: ReLU, 2: convolution.
     depth = 2 if "discriminator.model.2.weight" in shapes else 1
     return DiscriminatorConfig(depth=depth, kernel=first[-1])

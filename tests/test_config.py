@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from astmt_jax.config import METHODS, differences, from_config_dict, parse_variant
 from astmt_jax.datasets import registry
-from astmt_jax.models.config import RESNET_BLOCKS
+from astmt_jax.models.families import BACKBONES
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -70,6 +70,15 @@ REFUSED = {
         {"model__decoder_width": 40},
         ["model.decoder_width", "40", "multiple of 16"],
     ),
+    "adapters of MobileNet": (
+        {"model__backbone": "mobilenetv2", "model__adapters": True},
+        ["model.adapters", "mobilenetv2", "False"],
+    ),
+    "discriminator of different widths": (
+        {"model__decoder": "uber", "discriminator__weight": 0.01},
+        ["discriminator.weight", "0.01", "uber", "0"],
+    ),
+    "stride": ({"model__stride_in": "conv3"}, ["model.stride_in", "conv3", "conv1, conv2"]),
     "narrow decoder": ({"model__decoder_width": 16}, ["model.decoder_width", "16", "32"]),
     "discriminator's weight": ({"discriminator__weight": 1.0}, ["discriminator.weight", "1.0"]),
     "discriminator's kernel": ({"discriminator__kernel": 2}, ["discriminator.kernel", "2", "1, 3"]),
@@ -157,7 +166,7 @@ def test_every_variant_builds(name):
     known = tuple(registry.find(default.dataset.name).tasks)
     assert set(default.tasks) <= set(known)
     choices = [default.tasks, default.tasks[:2], *((task,) for task in default.tasks)]
-    for method, backbone, chosen in itertools.product(METHODS, RESNET_BLOCKS, choices):
+    for method, backbone, chosen in itertools.product(METHODS, BACKBONES, choices):
         if method == "single" and len(chosen) > 1:
             continue
         tasks = "+".join(chosen)
@@ -168,7 +177,9 @@ def test_every_variant_builds(name):
         assert (config.discriminator.weight > 0) == (method == "astmt")
         owned = {config.model.encoder_norm, config.model.encoder_se, config.model.decoder_norm}
         assert owned == ({"per_task"} if method == "astmt" else {"shared"})
-        assert config.model.adapters == config.model.decoder_se == (method == "astmt")
+        has_adapters = BACKBONES[backbone].family.has_adapters
+        assert config.model.adapters == (method == "astmt" and has_adapters)
+        assert config.model.decoder_se == (method == "astmt")
         records = registry.select_tasks(config.dataset.name, config.tasks)
         assert tuple(record.name for record in records) == chosen
 

@@ -24,6 +24,7 @@ SHARED = {
     "decoder_norm": "shared",
     "decoder_se": False,
 }
+MOBILENET = {"backbone": "mobilenetv2", "adapters": False}
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
 
 
@@ -51,6 +52,11 @@ def test_parameter_count_of_resnet26_pascal():
 def test_parameter_count_of_resnet50_nyud():
     network = network_of(NYUD, DiscriminatorConfig(kernel=3), backbone="resnet50")
     assert parameter_count(shapes_of(network)[0]) == 45_018_606
+
+
+def test_parameter_count_of_mobilenet_pascal():
+    network = network_of(PASCAL, **MOBILENET)
+    assert parameter_count(shapes_of(network)[0]) == 2_639_948
 
 
 def random_variables(network):

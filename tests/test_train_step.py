@@ -187,15 +187,14 @@ def weighted_losses(step, state, batch):
 
     @jax.jit
     def losses(state):
-        features, _ = network.features(state.params, state.stats, batch["image"], train=True)
-        return [
-            task.loss_weight
-            * task.loss(
-                network.logits(task.name, state.params.heads[task.name], features[i], (32, 32)),
-                batch["labels"][task.name],
-            )
-            for i, task in enumerate(network.tasks)
-        ]
+        params, stats = state.params, state.stats
+        features, _ = network.features(params, stats, batch["image"], train=True)
+        result = []
+        for i, task in enumerate(network.tasks):
+            head = params.heads[task.name], stats.heads[task.name]
+            logits = network.logits(task.name, *head, features[i], (32, 32))
+            result.append(task.loss_weight * task.loss(logits, batch["labels"][task.name]))
+        return result
 
     return losses(state)
 
@@ -234,7 +233,9 @@ def targets_of(step, name, labels, size):
     heads = jax.tree.map(lambda x: jnp.ones(x.shape), heads)
     features = jnp.zeros((len(labels), *size, 32))
     index = NAMES.index(name)
-    task_loss = jax.jit(lambda labels: step._task_loss(index, heads, features, {name: labels})[2])
+    task_loss = jax.jit(
+        lambda labels: step._task_loss(index, heads, {name: {}}, features, {name: labels})[2]
+    )
     return task_loss(jnp.asarray(labels))
 
 

@@ -31,7 +31,7 @@ class TinyTrunk(nnx.Module):
     def __init__(self, config: ModelConfig):
         self.stem = layers.Conv(3, 8, 3, stride=4, dtype=config.compute_dtype)
         self.norm = layers.BatchNorm(8, "shared")
-        self.refine = ModulatedConv(8, config.decoder_width, 3, config=config)
+        self.refine = ModulatedConv(8, config.decoder_width, 3, se_reduction=16, config=config)
 
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, 3) -> (B, H/4, W/4, decoder_width)."""

@@ -4,14 +4,8 @@ import dataclasses
 
 import jax.numpy as jnp
 
-RESNET_BLOCKS = {
-    "resnet14": (1, 1, 1, 1),  # not in the paper: for laptops
-    "resnet26": (2, 2, 2, 2),
-    "resnet50": (3, 4, 6, 3),
-    "resnet101": (3, 4, 23, 3),
-}
-SE_REDUCTION = 16
-SE_REDUCTION_LOW_LEVEL = 4
+from astmt_jax.models.families import BACKBONES, Family
+from astmt_jax.models.layers import INITIAL_DEVIATIONS
 
 
 def check_choice(where: str, value, choices) -> None:
@@ -21,29 +15,29 @@ def check_choice(where: str, value, choices) -> None:
         raise ValueError(f"{where} is {value!r}, but must be one of: {options}.")
 
 
-def low_level_width(decoder_width: int) -> int:
-    """Channels to which DeepLab's decoder reduces the low-level features: 48 for width 256."""
-    return 48 * decoder_width // 256
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The network's architecture and which of its parts each task owns.
 
     Attributes:
-      backbone: a key of `RESNET_BLOCKS`.
+      backbone: a key of `BACKBONES`.
       width_multiplier: scales every width of the encoder (1.0 is the paper's).
       output_stride: input resolution / resolution of the encoder's last stage; 8 or 16.
+      stride_in: which convolution of a ResNet's bottleneck has the stride: 'conv1' (1x1, the
+        reference implementation's) or 'conv2' (3x3, as ImageNet classifiers have it).
+      decoder: 'deeplab' (DeepLab-v3+) or 'uber' (a small one for each task, as in UberNet; it
+        ignores the other settings of the decoder).
       decoder_width: channels of the decoder's features; the paper's PASCAL networks use 64.
       encoder_norm: batch norm of the encoder's blocks: 'per_task', 'shared', or 'frozen' (shared,
         scale and bias never trained). The stem's is shared in any case, and frozen with 'frozen'.
       encoder_se: squeeze-and-excitation of the encoder's blocks: 'per_task' or 'shared'.
       adapters: per-task 1x1 convolutions in parallel with the encoder's 3x3 ones and all of the
-        decoder's.
+        decoder's; ResNets only.
       decoder_norm: batch norm of the decoder: 'per_task' or 'shared'.
       decoder_se: whether the decoder has (per-task) squeeze-and-excitation.
       conv_init: initial convolution kernels: 'gaussian' (N(0, 0.01), the paper's, whose encoder
-        starts from ImageNet) or 'kaiming' (N(0, sqrt(2 / fan-in)), to train from scratch).
+        starts from ImageNet), 'kaiming' (N(0, sqrt(2 / fan-in)), to train from scratch) or
+        'kaiming_fan_out' (N(0, sqrt(2 / fan-out)), usual for MobileNets).
       pretrained: file of an ImageNet classifier's weights that the encoder starts from (see
         `astmt_jax.pretrained`); None draws them as `conv_init` says.
       dtype: of activations and matrix products; parameters and statistics stay float32.
@@ -52,6 +46,8 @@ class ModelConfig:
     backbone: str = "resnet26"
     width_multiplier: float = 1.0
     output_stride: int = 16
+    stride_in: str = "conv1"
+    decoder: str = "deeplab"
     decoder_width: int = 64
     encoder_norm: str = "per_task"
     encoder_se: str = "per_task"
@@ -63,42 +59,54 @@ class ModelConfig:
     dtype: str = "float32"
 
     def __post_init__(self):
-        check_choice("model.backbone", self.backbone, RESNET_BLOCKS)
+        check_choice("model.backbone", self.backbone, BACKBONES)
         check_choice("model.output_stride", self.output_stride, (8, 16))
+        check_choice("model.stride_in", self.stride_in, ("conv1", "conv2"))
+        check_choice("model.decoder", self.decoder, ("deeplab", "uber"))
         check_choice("model.encoder_norm", self.encoder_norm, ("per_task", "shared", "frozen"))
         check_choice("model.encoder_se", self.encoder_se, ("per_task", "shared"))
         check_choice("model.decoder_norm", self.decoder_norm, ("per_task", "shared"))
-        check_choice("model.conv_init", self.conv_init, ("gaussian", "kaiming"))
+        check_choice("model.conv_init", self.conv_init, INITIAL_DEVIATIONS)
         check_choice("model.dtype", self.dtype, ("float32", "bfloat16", "float64"))
-        # The narrowest stage has 64 channels after expansion by 4 and reduction by 16: 16 -> 4.
-        stem = 64 * self.width_multiplier
-        if stem < 4 or stem != int(stem) or int(stem) % 4:
+        self._check_widths()
+        if self.adapters and not self.family.has_adapters:
             raise ValueError(
-                f"model.width_multiplier is {self.width_multiplier}, which gives the first stage "
-                f"{stem:g} channels, but that must be a positive multiple of 4 "
-                "(1.0 gives 64, 0.25 gives 16)."
+                f"model.adapters is True, but {self.backbone} has no adapters: set it to False."
             )
-        if self.decoder_width < 16 or self.decoder_width % SE_REDUCTION:
+
+    def _check_widths(self):
+        narrowest = self.family.narrowest * self.width_multiplier
+        # Squeeze-and-excitation leaves a quarter of the narrowest layer's channels.
+        if narrowest < 4 or narrowest % 4:
             raise ValueError(
-                f"model.decoder_width is {self.decoder_width}, but must be a positive multiple "
-                f"of {SE_REDUCTION} (the paper uses 64; DeepLab-v3+ uses 256)."
+                f"model.width_multiplier is {self.width_multiplier}, which gives the narrowest "
+                f"layers {narrowest:g} channels, but that must be a positive multiple of 4 "
+                f"(1.0 gives {self.family.narrowest})."
             )
-        if low_level_width(self.decoder_width) < SE_REDUCTION_LOW_LEVEL:
+        if self.decoder_width < 32 or self.decoder_width % 16:
             raise ValueError(
-                f"model.decoder_width is {self.decoder_width}, which leaves "
-                f"{low_level_width(self.decoder_width)} low-level channels, but at least "
-                f"{SE_REDUCTION_LOW_LEVEL} are needed: use 32 or more."
+                f"model.decoder_width is {self.decoder_width}, but must be a multiple of 16 and at "
+                "least 32 (the paper uses 64; DeepLab-v3+ uses 256)."
             )
 
     @property
-    def blocks(self) -> tuple[int, int, int, int]:
-        """Number of bottlenecks in each of the four stages."""
-        return RESNET_BLOCKS[self.backbone]
+    def family(self) -> Family:
+        """What the backbone's family fixes."""
+        return BACKBONES[self.backbone].family
 
     @property
-    def stem_width(self) -> int:
-        """Channels of the stem and of the first stage before expansion."""
-        return int(64 * self.width_multiplier)
+    def blocks(self) -> tuple[int, ...]:
+        """Number of residual blocks in each of the encoder's stages."""
+        return BACKBONES[self.backbone].blocks
+
+    @property
+    def stem_norm(self) -> str:
+        """Batch norm of the encoder's stem, which no task owns."""
+        return "frozen" if self.encoder_norm == "frozen" else "shared"
+
+    def scaled(self, channels: int) -> int:
+        """Width of one of the encoder's layers that has `channels` at width 1."""
+        return int(channels * self.width_multiplier)
 
     @property
     def compute_dtype(self):
@@ -127,3 +135,12 @@ class DiscriminatorConfig:
             )
         check_choice("discriminator.depth", self.depth, (1, 2))
         check_choice("discriminator.kernel", self.kernel, (1, 3))
+
+
+def check_discriminator(model: ModelConfig, discriminator: DiscriminatorConfig) -> None:
+    """Raises ValueError if the model's tasks have no features of one width to compare."""
+    if model.decoder == "uber" and discriminator.weight > 0:
+        raise ValueError(
+            f"discriminator.weight is {discriminator.weight}, but model.decoder is 'uber', whose "
+            "features differ in width from task to task: set the weight to 0."
+        )

@@ -1,22 +1,31 @@
 """DeepLab-v3+ decoder with per-task modulation, for one task (paper section 3.1)."""
 
+import math
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from astmt_jax.models import layers
-from astmt_jax.models.config import (
-    SE_REDUCTION,
-    SE_REDUCTION_LOW_LEVEL,
-    ModelConfig,
-    low_level_width,
-)
+from astmt_jax.models.config import ModelConfig
 
 ATROUS_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
 
 class ModulatedConv(nnx.Module):
-    """Convolution (+ adapter) - batch norm - ReLU (- SE)."""
+    """Convolution (+ adapter) - batch norm - activation (- SE).
+
+    Args:
+      in_channels: of the input.
+      out_channels: of the output.
+      kernel_size: of the convolution.
+      dilation: of the convolution.
+      grouped: whether the convolution is one of those that the family may group.
+      adapter: whether it may have an adapter.
+      se_reduction: of the squeeze-and-excitation (SE); None for no SE in any case.
+      config: which modulation there is.
+    """
 
     def __init__(
         self,
@@ -25,13 +34,15 @@ class ModulatedConv(nnx.Module):
         kernel_size: int,
         *,
         dilation: int = 1,
+        grouped: bool = True,
         adapter: bool = True,
-        se_reduction: int = SE_REDUCTION,
+        se_reduction: int | None,
         config: ModelConfig,
     ):
-        dtype = config.compute_dtype
+        dtype, family = config.compute_dtype, config.family
+        groups = math.gcd(in_channels, out_channels) if grouped and family.grouped_decoder else 1
         self.conv = layers.Conv(
-            in_channels, out_channels, kernel_size, dilation=dilation, dtype=dtype
+            in_channels, out_channels, kernel_size, dilation=dilation, groups=groups, dtype=dtype
         )
         self.adapter = (
             layers.Adapter(in_channels, out_channels, dtype=dtype)
@@ -40,17 +51,24 @@ class ModulatedConv(nnx.Module):
         )
         self.norm = layers.BatchNorm(out_channels, config.decoder_norm)
         self.se = (
-            layers.SqueezeExcite(out_channels, se_reduction, per_task=True, dtype=dtype)
-            if config.decoder_se
+            layers.SqueezeExcite(
+                out_channels,
+                se_reduction,
+                per_task=True,
+                activation=family.activation,
+                dtype=dtype,
+            )
+            if config.decoder_se and se_reduction is not None
             else None
         )
+        self.activation = family.activation
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, in_channels) -> (B, H, W, out_channels)."""
         y = self.conv(x)
         if self.adapter is not None:
             y = y + self.adapter(x)
-        y = jax.nn.relu(self.norm(y, train=train))
+        y = self.activation(self.norm(y, train=train))
         return y if self.se is None else self.se(y)
 
 
@@ -58,16 +76,23 @@ class AtrousPyramid(nnx.Module):
     """Atrous spatial pyramid pooling: one 1x1, three dilated 3x3 branches and the global mean."""
 
     def __init__(self, in_channels: int, config: ModelConfig):
-        width = config.decoder_width
+        width, family = config.decoder_width, config.family
+        unit = partial(ModulatedConv, config=config)
         self.branches = nnx.List(
-            [ModulatedConv(in_channels, width, 1, config=config)]
+            [unit(in_channels, width, 1, grouped=False, se_reduction=family.se_reduction)]
             + [
-                ModulatedConv(in_channels, width, 3, dilation=rate, config=config)
+                unit(in_channels, width, 3, dilation=rate, se_reduction=family.se_reduction)
                 for rate in ATROUS_RATES[config.output_stride]
             ]
         )
-        self.pooled = ModulatedConv(in_channels, width, 1, adapter=False, config=config)
-        self.project = ModulatedConv(5 * width, width, 1, config=config)
+        self.pooled = unit(
+            in_channels,
+            width,
+            1,
+            adapter=False,
+            se_reduction=family.se_reduction if family.pooled_se else None,
+        )
+        self.project = unit(5 * width, width, 1, se_reduction=family.se_reduction)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, h, w, in_channels) -> (B, h, w, width)."""
@@ -80,19 +105,36 @@ class AtrousPyramid(nnx.Module):
 class DeepLabDecoder(nnx.Module):
     """Pyramid on the high-level features, refined with the low-level ones at stride 4."""
 
-    def __init__(self, low_channels: int, high_channels: int, config: ModelConfig):
-        width = config.decoder_width
-        low_width = low_level_width(width)
-        self.pyramid = AtrousPyramid(high_channels, config)
-        self.reduce_low = ModulatedConv(
-            low_channels, low_width, 1, se_reduction=SE_REDUCTION_LOW_LEVEL, config=config
+    def __init__(self, config: ModelConfig):
+        width, family = config.decoder_width, config.family
+        low_width = 48 * width // 256
+        unit = partial(ModulatedConv, config=config)
+        self.pyramid = AtrousPyramid(config.scaled(family.high_channels), config)
+        self.reduce_low = unit(
+            config.scaled(family.low_channels), low_width, 1, se_reduction=family.low_se_reduction
         )
-        self.fuse = ModulatedConv(width + low_width, width, 3, config=config)
-        self.refine = ModulatedConv(width, width, 3, config=config)
+        self.fuse = unit(width + low_width, width, 3, se_reduction=family.se_reduction)
+        self.refine = unit(width, width, 3, se_reduction=family.se_reduction)
+        self.low_first = family.low_first
 
     def __call__(self, low: jax.Array, high: jax.Array, *, train: bool) -> jax.Array:
         """Low (B, H, W, .) and high-level features -> the shared features (B, H, W, width)."""
         low = self.reduce_low(low, train=train)
         x = layers.resize_bilinear(self.pyramid(high, train=train), low.shape[1:3])
-        x = self.fuse(jnp.concatenate([x, low], axis=-1), train=train)
+        parts = [low, x] if self.low_first else [x, low]
+        x = self.fuse(jnp.concatenate(parts, axis=-1), train=train)
         return self.refine(x, train=train)
+
+
+class PredictionLayer(layers.Conv):
+    """One task's head: a 1x1 convolution with bias on the trunk's features."""
+
+    def __init__(self, num_outputs: int, config: ModelConfig):
+        super().__init__(
+            config.decoder_width, num_outputs, 1, use_bias=True, dtype=config.compute_dtype
+        )
+
+    def features(self, features: jax.Array, *, train: bool) -> jax.Array:
+        """What it reads: the trunk's features (B, h, w, width) as they are."""
+        del train
+        return features

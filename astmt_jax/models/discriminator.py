@@ -12,18 +12,19 @@ class Discriminator(nnx.Module):
     """Fully convolutional classifier: which task did the gradient at this position come from?"""
 
     def __init__(self, channels: int, num_tasks: int, config: DiscriminatorConfig, dtype):
-        self.hidden = (
+        hidden = [
             layers.Conv(channels, channels, config.kernel, dtype=dtype)
-            if config.depth == 2
-            else None
-        )
-        self.classify = layers.Conv(channels, num_tasks, config.kernel, use_bias=True, dtype=dtype)
+            for _ in range(config.depth - 1)
+        ]
+        classify = layers.Conv(channels, num_tasks, config.kernel, use_bias=True, dtype=dtype)
+        self.convs = nnx.List([*hidden, classify])
 
     def __call__(self, gradients: jax.Array) -> jax.Array:
         """Unit-length gradients (B, h, w, channels) -> logits (B, h, w, num_tasks)."""
-        if self.hidden is not None:
-            gradients = jax.nn.relu(self.hidden(gradients))
-        return self.classify(gradients)
+        *hidden, classify = self.convs
+        for conv in hidden:
+            gradients = jax.nn.relu(conv(gradients))
+        return classify(gradients)
 
 
 @jax.custom_vjp

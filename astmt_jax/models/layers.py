@@ -5,7 +5,7 @@ Every module is written for one task. A variable that each task owns is a `TaskP
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -30,17 +30,31 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.1  # weight of the new batch, PyTorch's convention
 
 
-CONV_STDDEV = 0.01  # of initial kernels, as in the reference implementation
+# Standard deviations of initial kernels as functions of (fan-in, fan-out): of convolutions, and of
+# linear layers. The reference implementation's are 'gaussian' for ResNets and 'kaiming_fan_out' for
+# MobileNets.
+INITIAL_DEVIATIONS = {
+    "gaussian": {"conv": lambda i, o: 0.01, "linear": lambda i, o: (2 / i) ** 0.5},
+    "kaiming": {"conv": lambda i, o: (2 / i) ** 0.5, "linear": lambda i, o: (2 / i) ** 0.5},
+    "kaiming_fan_out": {"conv": lambda i, o: (2 / o) ** 0.5, "linear": lambda i, o: 0.01},
+}
 
 
-def gaussian(kind: type[nnx.Param], shape: tuple[int, ...], **deviation: float | int) -> nnx.Param:
+def gaussian(
+    kind: type[nnx.Param], shape: tuple[int, ...], *, layer: str, fans: tuple[int, int]
+) -> nnx.Param:
     """A variable that `draw_initial` fills with normal noise.
 
-    Its standard deviation is `stddev=`, or follows from `fan_in=`, the number of inputs of each
-    output. Modules only declare it: drawing every variable by itself would take XLA tens of
-    seconds to compile, drawing all at once takes it one.
+    Modules only declare it: drawing every variable by itself would take XLA tens of seconds to
+    compile, drawing all at once takes it one.
+
+    Args:
+      kind: of variable.
+      shape: of the variable.
+      layer: 'conv' or 'linear'.
+      fans: number of inputs of each output, and of outputs of each input.
     """
-    return kind(jnp.zeros(shape), **deviation)
+    return kind(jnp.zeros(shape), layer=layer, fans=fans)
 
 
 def draw_initial(
@@ -55,7 +69,7 @@ def draw_initial(
       variables: with the values that they have without noise.
       copies: how many of each to stack on a new leading axis; None for no such axis.
       key: typed PRNG key.
-      conv_init: `ModelConfig.conv_init`, for variables that declare their `fan_in`.
+      conv_init: a key of `INITIAL_DEVIATIONS`.
 
     Returns:
       A list of arrays.
@@ -78,9 +92,9 @@ def draw_initial(
 def _deviation(variable: nnx.Variable, conv_init: str) -> float:
     """Standard deviation of a variable's initial noise; 0 for none."""
     metadata = variable.get_metadata()
-    if "fan_in" not in metadata:
-        return metadata.get("stddev", 0.0)
-    return (2 / metadata["fan_in"]) ** 0.5 if conv_init == "kaiming" else CONV_STDDEV
+    if "fans" not in metadata:
+        return 0.0
+    return INITIAL_DEVIATIONS[conv_init][metadata["layer"]](*metadata["fans"])
 
 
 class Conv(nnx.Module):
@@ -97,14 +111,18 @@ class Conv(nnx.Module):
         *,
         stride: int = 1,
         dilation: int = 1,
+        groups: int = 1,
         use_bias: bool = False,
         dtype=jnp.float32,
     ):
-        shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self.kernel = gaussian(nnx.Param, shape, fan_in=kernel_size**2 * in_channels)
+        shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
+        # PyTorch's fan-out of a grouped convolution counts the outputs of all groups.
+        fans = (kernel_size**2 * shape[2], kernel_size**2 * out_channels)
+        self.kernel = gaussian(nnx.Param, shape, layer="conv", fans=fans)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
         self.stride = stride
         self.dilation = dilation
+        self.groups = groups
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -125,7 +143,7 @@ def convolve(x: jax.Array, kernel: jax.Array, conv: Conv) -> jax.Array:
     )
     kernel = kernel[rows, columns]
     if kernel.shape[:2] == (1, 1):
-        return pointwise(x[:, :: conv.stride, :: conv.stride], kernel[0, 0])
+        return pointwise(x[:, :: conv.stride, :: conv.stride], kernel[0, 0], conv.groups)
     padding = [conv.dilation * (taps // 2) for taps in kernel.shape[:2]]
     return lax.conv_general_dilated(
         x,
@@ -134,6 +152,7 @@ def convolve(x: jax.Array, kernel: jax.Array, conv: Conv) -> jax.Array:
         padding=[(p, p) for p in padding],
         rhs_dilation=(conv.dilation, conv.dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=conv.groups,
     )
 
 
@@ -144,24 +163,30 @@ def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
     return slice(centre - reach, centre + reach + 1)
 
 
-def pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """1x1 convolution (..., in) x (in, out) -> (..., out).
+def pointwise(x: jax.Array, kernel: jax.Array, groups: int = 1) -> jax.Array:
+    """1x1 convolution (..., in) x (in / groups, out) -> (..., out).
 
     As a matrix product it stays one under `vmap` over per-task kernels, where a convolution
     would become a slow grouped one; on CPUs it is faster even without.
     """
-    return jnp.einsum("...c,cd->...d", x, kernel)
+    if groups == 1:
+        return jnp.einsum("...c,cd->...d", x, kernel)
+    x = x.reshape(*x.shape[:-1], groups, -1)
+    y = jnp.einsum("...gc,cgd->...gd", x, kernel.reshape(kernel.shape[0], groups, -1))
+    return y.reshape(*y.shape[:-2], -1)
 
 
 class Adapter(nnx.Module):
     """Residual adapter: a per-task 1x1 convolution without bias that starts at 0."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, dtype=jnp.float32):
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, dtype=jnp.float32):
         self.kernel = TaskParam(jnp.zeros((in_channels, out_channels)))
+        self.stride = stride
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(B, H, W, in) -> (B, H, W, out)."""
+        """(B, H, W, in) -> (B, ceil(H / stride), ceil(W / stride), out)."""
+        x = x[:, :: self.stride, :: self.stride]
         return pointwise(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
 
 
@@ -215,28 +240,47 @@ class SqueezeExcite(nnx.Module):
       channels: of the input and of the output.
       reduction: the gate's hidden layer has `channels // reduction` units.
       per_task: whether each task owns the weights (else they are shared).
+      activation: of the hidden layer.
 
-    Linear weights start Kaiming-normal (fan-in), biases 0.
+    Biases start as 0.
     """
 
-    def __init__(self, channels: int, reduction: int, *, per_task: bool, dtype=jnp.float32):
+    def __init__(
+        self,
+        channels: int,
+        reduction: int,
+        *,
+        per_task: bool,
+        activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+        dtype=jnp.float32,
+    ):
         param = TaskParam if per_task else nnx.Param
         hidden = channels // reduction
-        self.reduce_kernel = gaussian(param, (channels, hidden), stddev=(2 / channels) ** 0.5)
+
+        def kernel(inputs, outputs):
+            return gaussian(param, (inputs, outputs), layer="linear", fans=(inputs, outputs))
+
+        self.reduce_kernel = kernel(channels, hidden)
         self.reduce_bias = param(jnp.zeros(hidden))
-        self.expand_kernel = gaussian(param, (hidden, channels), stddev=(2 / hidden) ** 0.5)
+        self.expand_kernel = kernel(hidden, channels)
         self.expand_bias = param(jnp.zeros(channels))
+        self.activation = activation
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, C)."""
         squeezed = jnp.mean(x, axis=(1, 2))
-        hidden = jax.nn.relu(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
+        hidden = self.activation(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
         gate = jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
         return x * gate[:, None, None, :]
 
     def _linear(self, x: jax.Array, kernel: nnx.Variable, bias: nnx.Variable) -> jax.Array:
         return pointwise(x, kernel[...].astype(self.dtype)) + bias[...].astype(self.dtype)
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """min(max(x, 0), 6), with derivative 0 where it is clipped."""
+    return jnp.where(x < 6, jax.nn.relu(x), jnp.asarray(6, x.dtype))
 
 
 def max_pool(x: jax.Array) -> jax.Array:

@@ -15,12 +15,17 @@ import jax.numpy as jnp
 from flax import nnx
 
 from astmt_jax.models import layers
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
-from astmt_jax.models.decoder import DeepLabDecoder
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_discriminator
+from astmt_jax.models.decoder import DeepLabDecoder, PredictionLayer
 from astmt_jax.models.discriminator import Discriminator
+from astmt_jax.models.mobilenet import MobileNetV2
 from astmt_jax.models.resnet import ResNet
+from astmt_jax.models.uber import EncoderFeatures, UberHead
 from astmt_jax.tasks import Task
 
+ENCODERS = {"resnet": ResNet, "mobilenetv2": MobileNetV2}
+# Of each decoder, what belongs to the trunk and what each task has of its own.
+DECODERS = {"deeplab": (DeepLabDecoder, PredictionLayer), "uber": (EncoderFeatures, UberHead)}
 VARIABLE_TYPES = (
     layers.TaskParam,
     layers.TaskStat,
@@ -38,7 +43,7 @@ class Params:
     Attributes:
       shared: used by every task.
       task: owned by each task; leading axis T, or none in the view of one task.
-      heads: prediction layers by task name.
+      heads: what each task has behind the trunk (prediction layers), by task name.
       discriminator: empty without a discriminator.
     """
 
@@ -56,27 +61,38 @@ class Stats:
     Attributes:
       shared: running statistics of shared batch norms.
       task: running statistics owned by each task; leading axis T, or none in one task's view.
+      heads: running statistics of the heads, by task name.
       frozen: weights that are loaded but never trained.
     """
 
     shared: dict
     task: dict
+    heads: dict[str, dict]
     frozen: dict
 
 
 def one_task(variables: Params | Stats, index: int | jax.Array) -> Params | Stats:
     """The view of one task: its slice of `task`; `index` may be traced."""
-    return dataclasses.replace(variables, task=jax.tree.map(lambda x: x[index], variables.task))
+    return dataclasses.replace(variables, task=slice_of_task(variables.task, index))
+
+
+def slice_of_task(stacked, index: int | jax.Array):
+    """One task's entry of every array in a tree of arrays with a leading task axis."""
+    return jax.tree.map(lambda x: x[index], stacked)
 
 
 class Trunk(nnx.Module):
-    """Encoder and decoder: images to the features that the prediction layer reads."""
+    """Encoder and decoder: images to the features that the heads read.
+
+    These are one array (B, H/4, W/4, decoder_width); with the 'uber' decoder, which is part of the
+    heads, they are the encoder's low- and high-level features.
+    """
 
     def __init__(self, config: ModelConfig):
-        self.encoder = ResNet(config)
-        self.decoder = DeepLabDecoder(self.encoder.low_channels, self.encoder.high_channels, config)
+        self.encoder = ENCODERS[config.family.name](config)
+        self.decoder = DECODERS[config.decoder][0](config)
 
-    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, images: jax.Array, *, train: bool):
         low, high = self.encoder(images, train=train)
         return self.decoder(low, high, train=train)
 
@@ -96,6 +112,8 @@ class Network:
         tasks: tuple[Task, ...],
         discriminator: DiscriminatorConfig | None = None,
     ):
+        if discriminator is not None:
+            check_discriminator(config, discriminator)
         self.config = config
         self.tasks = tasks
         self.names = tuple(task.name for task in tasks)
@@ -116,14 +134,8 @@ class Network:
     def _new_trunk(self) -> Trunk:
         return Trunk(self.config)
 
-    def _new_head(self, task: Task) -> layers.Conv:
-        return layers.Conv(
-            self.config.decoder_width,
-            task.channels,
-            1,
-            use_bias=True,
-            dtype=self.config.compute_dtype,
-        )
+    def _new_head(self, task: Task) -> nnx.Module:
+        return DECODERS[self.config.decoder][1](task.channels, self.config)
 
     def _new_discriminator(self) -> Discriminator:
         # The gradients it reads are float32 at least, whatever the network computes in.
@@ -137,9 +149,15 @@ class Network:
         task, task_stats, frozen, shared, shared_stats = nnx.split(
             self._new_trunk(), *VARIABLE_TYPES
         )[1:]
-        heads = {record.name: nnx.state(self._new_head(record)) for record in self.tasks}
+        split_heads = {
+            record.name: nnx.split(self._new_head(record), nnx.Param, nnx.BatchStat)[1:]
+            for record in self.tasks
+        }
+        heads, head_stats = (
+            {name: states[i] for name, states in split_heads.items()} for i in range(2)
+        )
         discriminator = nnx.state(self._new_discriminator()) if self.has_discriminator else {}
-        single = (shared, shared_stats, frozen, heads, discriminator)
+        single = (shared, shared_stats, frozen, heads, head_stats, discriminator)
         is_variable = lambda x: isinstance(x, nnx.Variable)  # noqa: E731
         variables, structure = jax.tree.flatten((single, (task, task_stats)), is_leaf=is_variable)
         num_single = len(jax.tree.leaves(single, is_leaf=is_variable))
@@ -147,19 +165,18 @@ class Network:
             None if index < num_single else len(self.tasks) for index in range(len(variables))
         ]
         values = layers.draw_initial(variables, copies, key, self.config.conv_init)
-        (shared, shared_stats, frozen, heads, discriminator), (task, task_stats) = jax.tree.map(
+        single, (task, task_stats) = jax.tree.map(
             nnx.to_pure_dict,
             structure.unflatten(values),
             is_leaf=lambda x: isinstance(x, nnx.State),
         )
+        shared, shared_stats, frozen, heads, head_stats, discriminator = single
         return (
             Params(shared=shared, task=task, heads=heads, discriminator=discriminator),
-            Stats(shared=shared_stats, task=task_stats, frozen=frozen),
+            Stats(shared=shared_stats, task=task_stats, heads=head_stats, frozen=frozen),
         )
 
-    def task_features(
-        self, params: Params, stats: Stats, images: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, Stats]:
+    def task_features(self, params: Params, stats: Stats, images: jax.Array, *, train: bool):
         """Runs the trunk for one task, given as its view (see `one_task`).
 
         Args:
@@ -169,7 +186,7 @@ class Network:
           train: use the batch's statistics and record them.
 
         Returns:
-          Features (B, H/4, W/4, decoder_width) and the statistics after this batch.
+          The trunk's features (see `Trunk`), and the statistics after this batch.
         """
         trunk = nnx.merge(
             self._trunk_graph, params.task, stats.task, stats.frozen, params.shared, stats.shared
@@ -180,32 +197,51 @@ class Network:
             stats, task=nnx.to_pure_dict(task), shared=nnx.to_pure_dict(shared)
         )
 
-    def features(
-        self, params: Params, stats: Stats, images: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, Stats]:
+    def features(self, params: Params, stats: Stats, images: jax.Array, *, train: bool):
         """Runs the trunk for all tasks at once.
 
         Returns:
-          Features (T, B, H/4, W/4, decoder_width) and what each task alone would have left as
-          statistics: `shared` has a leading task axis here, too.
+          The trunk's features (see `Trunk`) with a leading task axis, and what each task alone
+          would have left as statistics: `shared` has a leading task axis here, too.
         """
 
         def run(task_params, task_stats):
-            return self.task_features(
+            features, new = self.task_features(
                 dataclasses.replace(params, task=task_params),
                 dataclasses.replace(stats, task=task_stats),
                 images,
                 train=train,
             )
+            return features, new.task, new.shared
 
-        features, new = jax.vmap(run, axis_size=len(self.tasks))(params.task, stats.task)
-        return features, dataclasses.replace(new, frozen=stats.frozen)
+        features, task, shared = jax.vmap(run, axis_size=len(self.tasks))(params.task, stats.task)
+        return features, dataclasses.replace(stats, task=task, shared=shared)
+
+    def head_features(
+        self, name: str, head: dict, head_stats: dict, features, *, train: bool
+    ) -> tuple[jax.Array, dict]:
+        """What the head of task `name` makes of the trunk's features before its prediction layer.
+
+        Args:
+          name: of the task.
+          head: its parameters.
+          head_stats: its statistics.
+          features: the trunk's for this task.
+          train: use the batch's statistics and record them.
+
+        Returns:
+          Features (B, h, w, C), with one decoder for all tasks the trunk's own, and the head's
+          statistics after this batch.
+        """
+        module = nnx.merge(self._head_graphs[name], head, head_stats)
+        features = module.features(features, train=train)
+        return features, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def logits(
-        self, name: str, head: dict, features: jax.Array, size: tuple[int, int]
+        self, name: str, head: dict, head_stats: dict, features: jax.Array, size: tuple[int, int]
     ) -> jax.Array:
-        """Prediction layer of task `name`: features (B, h, w, C) -> logits (B, *size, channels)."""
-        prediction = nnx.merge(self._head_graphs[name], head)(features)
+        """Prediction layer of task `name`: its features (B, h, w, C) -> (B, *size, channels)."""
+        prediction = nnx.merge(self._head_graphs[name], head, head_stats)(features)
         return layers.resize_bilinear(prediction, size)
 
     def discriminate(self, discriminator: dict, gradients: jax.Array) -> jax.Array:
@@ -215,18 +251,23 @@ class Network:
     def predict(self, params: Params, stats: Stats, images: jax.Array, name: str) -> jax.Array:
         """Logits (B, H, W, channels) of one task, with running statistics."""
         index = self.names.index(name)
-        features, _ = self.task_features(
-            one_task(params, index), one_task(stats, index), images, train=False
-        )
-        return self.logits(name, params.heads[name], features, images.shape[1:3])
+        view = one_task(params, index), one_task(stats, index)
+        features, _ = self.task_features(*view, images, train=False)
+        return self._predict(name, params, stats, features, images.shape[1:3])
 
     def predict_all(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
         """Logits (B, H, W, channels) of every task by name, with running statistics."""
         features, _ = self.features(params, stats, images, train=False)
+        size = images.shape[1:3]
         return {
-            name: self.logits(name, params.heads[name], features[index], images.shape[1:3])
+            name: self._predict(name, params, stats, slice_of_task(features, index), size)
             for index, name in enumerate(self.names)
         }
+
+    def _predict(self, name: str, params: Params, stats: Stats, features, size) -> jax.Array:
+        head, head_stats = params.heads[name], stats.heads[name]
+        features, _ = self.head_features(name, head, head_stats, features, train=False)
+        return self.logits(name, head, head_stats, features, size)
 
 
 def parameter_count(variables) -> int:

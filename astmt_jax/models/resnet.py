@@ -4,8 +4,9 @@ import jax
 from flax import nnx
 
 from astmt_jax.models import layers
-from astmt_jax.models.config import SE_REDUCTION, ModelConfig
+from astmt_jax.models.config import ModelConfig
 
+STEM_CHANNELS = 64
 EXPANSION = 4
 STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1)}
 DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}
@@ -35,8 +36,8 @@ class Projection(nnx.Module):
 class Bottleneck(nnx.Module):
     """1x1 - (3x3 + adapter) - 1x1 with batch norms, SE, and a shortcut around all.
 
-    The stride sits in the first 1x1 convolution. The shortcut is a `Projection` when `project` is
-    set, else the identity.
+    The stride sits where `ModelConfig.stride_in` says. The shortcut is a `Projection` when
+    `project` is set, else the identity.
     """
 
     def __init__(
@@ -52,15 +53,25 @@ class Bottleneck(nnx.Module):
         out_channels = planes * EXPANSION
         dtype = config.compute_dtype
         norm = config.encoder_norm
-        self.conv1 = layers.Conv(in_channels, planes, 1, stride=stride, dtype=dtype)
+        strides = {"conv1": (stride, 1), "conv2": (1, stride)}[config.stride_in]
+        self.conv1 = layers.Conv(in_channels, planes, 1, stride=strides[0], dtype=dtype)
         self.norm1 = layers.BatchNorm(planes, norm)
-        self.conv2 = layers.Conv(planes, planes, 3, dilation=dilation, dtype=dtype)
-        self.adapter = layers.Adapter(planes, planes, dtype=dtype) if config.adapters else None
+        self.conv2 = layers.Conv(
+            planes, planes, 3, stride=strides[1], dilation=dilation, dtype=dtype
+        )
+        self.adapter = (
+            layers.Adapter(planes, planes, stride=strides[1], dtype=dtype)
+            if config.adapters
+            else None
+        )
         self.norm2 = layers.BatchNorm(planes, norm)
         self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype)
         self.norm3 = layers.BatchNorm(out_channels, norm)
         self.se = layers.SqueezeExcite(
-            out_channels, SE_REDUCTION, per_task=config.encoder_se == "per_task", dtype=dtype
+            out_channels,
+            config.family.se_reduction,
+            per_task=config.encoder_se == "per_task",
+            dtype=dtype,
         )
         self.shortcut = (
             Projection(in_channels, out_channels, stride=stride, config=config) if project else None
@@ -80,18 +91,12 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """Stem and four stages of bottlenecks.
-
-    Attributes:
-      low_channels: channels of the low-level features (output of the first stage, stride 4).
-      high_channels: channels of the high-level features (output of the last stage).
-    """
+    """Stem and four stages of bottlenecks; low-level features are the first stage's output."""
 
     def __init__(self, config: ModelConfig):
-        width = config.stem_width
-        stem_norm = "frozen" if config.encoder_norm == "frozen" else "shared"
+        width = config.scaled(STEM_CHANNELS)
         self.stem_conv = layers.Conv(3, width, 7, stride=2, dtype=config.compute_dtype)
-        self.stem_norm = layers.BatchNorm(width, stem_norm)
+        self.stem_norm = layers.BatchNorm(width, config.stem_norm)
         self.stages = nnx.List([])
         channels = width
         strides, dilations = STRIDES[config.output_stride], DILATIONS[config.output_stride]
@@ -114,8 +119,6 @@ class ResNet(nnx.Module):
                 )
                 channels = planes * EXPANSION
             self.stages.append(bottlenecks)
-        self.low_channels = width * EXPANSION
-        self.high_channels = channels
 
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
         """Images (B, H, W, 3) -> low-level (B, H/4, W/4, .), high-level (B, H/os, W/os, .)."""

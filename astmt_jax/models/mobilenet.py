@@ -1,0 +1,114 @@
+"""MobileNet-v2 encoder with squeeze-and-excitation, for one task."""
+
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+from astmt_jax.models import layers
+from astmt_jax.models.config import ModelConfig
+
+STEM_CHANNELS = 32
+LOW_LEVEL_STAGES = 2  # the low-level features are behind the one of 24 channels
+
+
+class Stage(NamedTuple):
+    """Residual blocks of one width; the first of them has the stride, all have the dilation."""
+
+    expansion: int
+    channels: int
+    stride: int
+    dilation: int
+
+
+def stages(output_stride: int) -> tuple[Stage, ...]:
+    """Strides that would lead beyond the output stride become dilations."""
+    dense = output_stride == 8
+    return (
+        Stage(1, 16, 1, 1),
+        Stage(6, 24, 2, 1),
+        Stage(6, 32, 2, 1),
+        Stage(6, 64, 1 if dense else 2, 2 if dense else 1),
+        Stage(6, 96, 1, 2 if dense else 1),
+        Stage(6, 160, 1, 4 if dense else 2),
+        Stage(6, 320, 1, 4 if dense else 2),
+    )
+
+
+class InvertedResidual(nnx.Module):
+    """1x1 expansion - depthwise 3x3 - linear 1x1 projection with batch norms, then SE.
+
+    Without expansion the first 1x1 is left out. Input and output are added when their shapes agree.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        stage: Stage,
+        config: ModelConfig,
+    ):
+        dtype, norm = config.compute_dtype, config.encoder_norm
+        hidden = in_channels * stage.expansion
+        expands = stage.expansion > 1
+        self.expand_conv = layers.Conv(in_channels, hidden, 1, dtype=dtype) if expands else None
+        self.expand_norm = layers.BatchNorm(hidden, norm) if expands else None
+        self.depthwise_conv = layers.Conv(
+            hidden, hidden, 3, stride=stride, dilation=stage.dilation, groups=hidden, dtype=dtype
+        )
+        self.depthwise_norm = layers.BatchNorm(hidden, norm)
+        self.project_conv = layers.Conv(hidden, out_channels, 1, dtype=dtype)
+        self.project_norm = layers.BatchNorm(out_channels, norm)
+        self.se = layers.SqueezeExcite(
+            out_channels,
+            config.family.se_reduction,
+            per_task=config.encoder_se == "per_task",
+            activation=config.family.activation,
+            dtype=dtype,
+        )
+        self.adds_input = stride == 1 and in_channels == out_channels
+        self.activation = config.family.activation
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, in_channels) -> (B, H / stride, W / stride, out_channels)."""
+        y = x
+        if self.expand_conv is not None:
+            y = self.activation(self.expand_norm(self.expand_conv(y), train=train))
+        y = self.activation(self.depthwise_norm(self.depthwise_conv(y), train=train))
+        y = self.se(self.project_norm(self.project_conv(y), train=train))
+        return x + y if self.adds_input else y
+
+
+class MobileNetV2(nnx.Module):
+    """Stem and seven stages of inverted residuals."""
+
+    def __init__(self, config: ModelConfig):
+        channels = config.scaled(STEM_CHANNELS)
+        self.stem_conv = layers.Conv(3, channels, 3, stride=2, dtype=config.compute_dtype)
+        self.stem_norm = layers.BatchNorm(channels, config.stem_norm)
+        self.blocks = nnx.List([])
+        for stage, repeats in zip(stages(config.output_stride), config.blocks, strict=True):
+            for index in range(repeats):
+                self.blocks.append(
+                    InvertedResidual(
+                        channels,
+                        config.scaled(stage.channels),
+                        stride=stage.stride if index == 0 else 1,
+                        stage=stage,
+                        config=config,
+                    )
+                )
+                channels = config.scaled(stage.channels)
+        self.low_level_blocks = sum(config.blocks[:LOW_LEVEL_STAGES])
+        self.activation = config.family.activation
+
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        """Images (B, H, W, 3) -> low-level (B, H/4, W/4, .), high-level (B, H/os, W/os, .)."""
+        x = self.activation(self.stem_norm(self.stem_conv(images), train=train))
+        outputs = []
+        for block in self.blocks:
+            x = block(x, train=train)
+            outputs.append(x)
+        return outputs[self.low_level_blocks - 1], outputs[-1]

@@ -77,7 +77,7 @@ def classifier(se, seed=0):
     return {name: np.asarray(value, np.float32) for name, value in tensors.items()}
 
 
-def features(tensors, images):
+def features(tensors, images, stride_in="conv1"):
     """Outputs of the first and the last stage, NHWC, in float64."""
     weights = {name: jnp.asarray(value, jnp.float64) for name, value in tensors.items()}
 
@@ -116,8 +116,9 @@ def features(tensors, images):
         for block in range(blocks):
             prefix = f"layer{stage + 1}.{block}"
             stride = STRIDES[stage] if block == 0 else 1
-            y = jnp.maximum(norm(conv(x, f"{prefix}.conv1", stride), f"{prefix}.bn1"), 0)
-            y = norm(conv(y, f"{prefix}.conv2", 1, DILATIONS[stage]), f"{prefix}.bn2")
+            first, second = (stride, 1) if stride_in == "conv1" else (1, stride)
+            y = jnp.maximum(norm(conv(x, f"{prefix}.conv1", first), f"{prefix}.bn1"), 0)
+            y = norm(conv(y, f"{prefix}.conv2", second, DILATIONS[stage]), f"{prefix}.bn2")
             y = norm(conv(jnp.maximum(y, 0), f"{prefix}.conv3"), f"{prefix}.bn3")
             y = y * gate(y, prefix)
             if block == 0:
@@ -147,7 +148,10 @@ def encoder_outputs(network, params, stats, images, task):
 @pytest.mark.parametrize("se", ["reference", "timm", None])
 @pytest.mark.parametrize(
     "model",
-    [{}, {"encoder_norm": "frozen", "encoder_se": "shared", "adapters": False}],
+    [
+        {"stride_in": "conv2"},
+        {"encoder_norm": "frozen", "encoder_se": "shared", "adapters": False},
+    ],
     ids=["per_task", "frozen"],
 )
 def test_encoder_computes_what_the_classifier_does(se, model):
@@ -158,7 +162,8 @@ def test_encoder_computes_what_the_classifier_does(se, model):
         network = network_of(TASKS, dtype="float64", **SMALL, **model)
         variables = load_encoder(tensors, *initial_variables(network), network)
         variables = jax.tree.map(lambda x: x.astype(jnp.float64), variables)
-        expected = jax.jit(features, compiler_options=QUICK)(tensors, images)
+        reference = partial(features, stride_in=network.config.stride_in)
+        expected = jax.jit(reference, compiler_options=QUICK)(tensors, images)
         run = jax.jit(partial(encoder_outputs, network), compiler_options=QUICK)
         for task in range(len(TASKS)):
             found = run(*variables, images, task)
@@ -188,6 +193,56 @@ def test_every_task_gets_the_copy_and_nothing_else_changes():
     assert len(untouched) > 50
     for name in untouched:
         np.testing.assert_array_equal(loaded[name], initial[name])
+
+
+def mobilenet_classifier():
+    """Random weights by the names of the reference implementation's SE-MobileNet-v2 classifier."""
+    random = np.random.default_rng(0)
+    tensors = {}
+
+    def conv_norm(conv, norm, *shape):
+        tensors[f"{conv}.weight"] = random.standard_normal(shape)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            tensors[f"{norm}.{part}"] = random.uniform(0.5, 1.5, shape[0])
+
+    conv_norm("features.0.0", "features.0.1", 32, 3, 3, 3)
+    inputs, index = 32, 0
+    for expansion, outputs, repeats in (
+        (1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1),
+    ):  # fmt: skip
+        for _ in range(repeats):
+            index += 1
+            layers = [(expansion * inputs, 1, 3, 3), (outputs, expansion * inputs, 1, 1)]
+            if expansion > 1:
+                layers.insert(0, (expansion * inputs, inputs, 1, 1))
+            for number, shape in enumerate(layers):  # each is followed by norm and activation
+                prefix = f"features.{index}.conv"
+                conv_norm(f"{prefix}.{3 * number}", f"{prefix}.{3 * number + 1}", *shape)
+            for layer, shape in ((0, (outputs // 4, outputs)), (2, (outputs, outputs // 4))):
+                name = f"features.{index}.se.fc.{layer}"
+                tensors[f"{name}.weight"] = random.standard_normal(shape)
+                tensors[f"{name}.bias"] = random.standard_normal(shape[0])
+            inputs = outputs
+    conv_norm("features.18.0", "features.18.1", 1280, 320, 1, 1)
+    tensors |= {"classifier.1.weight": np.ones((1000, 1280)), "classifier.1.bias": np.ones(1000)}
+    return {name: np.asarray(value, np.float32) for name, value in tensors.items()}
+
+
+def test_mobilenet():
+    """Every tensor of the features is used; layers land in the place of their kind."""
+    network = network_of(TASKS, backbone="mobilenetv2", adapters=False)
+    tensors = mobilenet_classifier()
+    loaded = to_torch(*load_encoder(tensors, *initial_variables(network), network), network)
+    for target, source in {
+        "features.0.conv.0.weight": "features.0.0.weight",
+        "features.0.conv.1.running_var": "features.0.1.running_var",
+        "features.1.conv.conv1.weight": "features.1.conv.0.weight",
+        "features.1.conv.bn2.semseg.bias": "features.1.conv.4.bias",
+        "features.5.conv.conv2.weight": "features.5.conv.3.weight",
+        "features.5.conv.bn3.normals.running_mean": "features.5.conv.7.running_mean",
+        "features.17.se.fc.normals.2.weight": "features.17.se.fc.2.weight",
+    }.items():
+        np.testing.assert_array_equal(loaded[target], tensors[source])
 
 
 def test_neutral_gates_can_learn():

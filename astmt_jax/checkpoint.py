@@ -2,19 +2,22 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from astmt_jax.config import Config, differences
+from astmt_jax.config import Config, differences, from_config_dict
 from astmt_jax.train_step import TrainState
 
 CONFIG_FILE = "config.json"
+IMPORT_FILE = "imported.json"
 CHECKPOINTS = "checkpoints"
 
 
-def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
-    """Makes the folder and records the settings, or checks that it holds a run with the same.
+def check_workdir(workdir: pathlib.Path, config: Config) -> None:
+    """Checks that the folder is new or holds a run with the same settings; writes nothing.
 
     Settings that change nothing in the result (`config.FREE_TO_CHANGE`) may differ.
 
@@ -22,24 +25,64 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
       ValueError: the folder holds a run with other settings, naming the fields, or its settings
         cannot be read.
     """
-    path = workdir / CONFIG_FILE
-    settings = config.to_dict()
-    if path.exists():
-        try:
-            recorded = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path} is not complete ({error}): delete the folder to start over."
-            ) from error
-        changed = differences(recorded, settings)
-        if changed:
-            raise ValueError(
-                f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
-                "--workdir, or delete that one to start over."
-            )
+    if not (workdir / CONFIG_FILE).exists():
+        return
+    changed = differences(_read_json(workdir / CONFIG_FILE), config.to_dict())
+    if changed:
+        raise ValueError(
+            f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
+            "--workdir, or delete that one to start over."
+        )
+
+
+def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
+    """Makes the folder and records the settings; raises what `check_workdir` does."""
+    check_workdir(workdir, config)
     workdir.mkdir(parents=True, exist_ok=True)
+    _write_json(workdir / CONFIG_FILE, config.to_dict())
+
+
+def recorded_config(workdir: pathlib.Path) -> Config:
+    """The settings of the run in a folder.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: its settings cannot be read.
+    """
+    if not (workdir / CONFIG_FILE).exists():
+        raise FileNotFoundError(f"There is no run in {workdir}.")
+    return from_config_dict(_read_json(workdir / CONFIG_FILE))
+
+
+def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:
+    """Records where a folder's weights came from and the fields of `Config` that they depend on.
+
+    Args:
+      workdir: the folder, which exists.
+      file: the weights that were imported.
+      settings: such as {"train.normalize": "none"}.
+    """
+    _write_json(workdir / IMPORT_FILE, {"file": str(file), "settings": dict(settings)})
+
+
+def imported_settings(workdir: pathlib.Path) -> dict[str, Any]:
+    """The fields that `record_import` recorded; empty where nothing was imported."""
+    path = workdir / IMPORT_FILE
+    return _read_json(path)["settings"] if path.exists() else {}
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is not complete ({error}): delete the folder to start over."
+        ) from error
+
+
+def _write_json(path: pathlib.Path, document: Any) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(settings, indent=2) + "\n")
+    partial.write_text(json.dumps(document, indent=2) + "\n")
     partial.replace(path)  # all or nothing
 
 
@@ -67,6 +110,8 @@ class Checkpoints:
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest checkpoint, with the shapes, dtypes and shardings of `like`.
+
+        `like` holds arrays, or only their descriptions (`jax.ShapeDtypeStruct`).
 
         Raises:
           FileNotFoundError: there is none.

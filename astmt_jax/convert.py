@@ -8,6 +8,7 @@ import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.torch_names import Slot, canonical, slots
+from astmt_jax.weight_files import WeightsError
 
 
 def from_torch(
@@ -16,16 +17,15 @@ def from_torch(
     """Arranges the original's tensors as the variables of `network`.
 
     Args:
-      tensors: PyTorch name -> array in PyTorch's layout; `num_batches_tracked` is ignored. A tensor
-        that the original's MobileNets hold twice may come under either of its names, or both.
+      tensors: PyTorch name -> array in PyTorch's layout, as `canonical_names` takes them.
       network: the network whose architecture the tensors must match exactly.
       dtype: of the result.
 
     Raises:
-      ValueError: listing every missing, unused and wrong-shape tensor, and those that come twice
-        with different values; nothing is returned then.
+      WeightsError: listing every missing, unused, duplicate and wrong-shape tensor; nothing is
+        returned then.
     """
-    tensors, problems = _without_duplicates(tensors)
+    tensors, problems = canonical_names(tensors)
     unused = set(tensors)
 
     def take(slot: Slot, shape: tuple[int, ...]) -> np.ndarray:
@@ -33,12 +33,14 @@ def from_torch(
             problems.append(f"missing: {slot.name}")
             return np.zeros(shape)
         unused.discard(slot.name)
-        value = slot.from_torch(np.asarray(tensors[slot.name]))
-        if value.shape != shape:
-            found = tuple(np.shape(tensors[slot.name]))
-            problems.append(f"wrong shape: {slot.name} is {found}, the network needs {shape}")
+        value = np.asarray(tensors[slot.name])
+        needed = slot.to_torch(np.broadcast_to(0.0, shape)).shape
+        if value.shape != needed:
+            problems.append(
+                f"wrong shape: {slot.name} is {value.shape}, the network needs {needed}"
+            )
             return np.zeros(shape)
-        return value
+        return slot.from_torch(value)
 
     def read(path, abstract):
         first, *others = slots(path, network)
@@ -51,10 +53,8 @@ def from_torch(
     variables = jax.tree_util.tree_map_with_path(read, _abstract(network))
     problems += [f"unused: {name}" for name in sorted(unused)]
     if problems:
-        raise ValueError(
-            f"The checkpoint does not fit the network ({len(problems)} tensors):\n  "
-            + "\n  ".join(problems)
-        )
+        listed = "\n  ".join(problems)
+        raise WeightsError(f"{len(problems)} tensors do not fit the network:\n  {listed}")
     return variables
 
 
@@ -70,19 +70,37 @@ def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.nda
     return tensors
 
 
-def _without_duplicates(
-    tensors: Mapping[str, np.ndarray],
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Each tensor under the one name that the network knows, and which ones contradict another."""
-    unique, problems = {}, []
+def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Each tensor under the one name by which the network knows it.
+
+    Names lose the `module.` that training on several devices puts before them. Counters of batches
+    (`num_batches_tracked`) are left out. A tensor that the original's MobileNets save twice may
+    come under either of its names, or both.
+
+    Returns:
+      The tensors, and a line for each name that several tensors claim.
+    """
+    plain, problems = {}, []
     for name, value in tensors.items():
         if name.endswith("num_batches_tracked"):
             continue
-        first = unique.setdefault(canonical(name), (name, value))
-        if not np.array_equal(first[1], value):
-            problems.append(f"not the same tensor twice: {first[0]} and {name}")
-    return {name: value for name, (_, value) in unique.items()}, problems
+        name = name.removeprefix("module.")
+        if name in plain:
+            problems.append(f"duplicate: {name}")
+        plain[name] = value
+    unique = {}
+    for name, value in plain.items():
+        first = unique.setdefault(canonical(name), value)
+        if not np.array_equal(first, value):
+            problems.append(f"duplicate: {name} is not equal to {canonical(name)}")
+    return unique, problems
 
 
 def _abstract(network: Network) -> tuple[Params, Stats]:
     return jax.eval_shape(network.init, jax.random.key(0))
+
+
+if __name__ == "__main__":
+    from astmt_jax import convert_command
+
+    convert_command.run()

@@ -1,19 +1,15 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
 import pathlib
-import re
 import sys
 
 from absl import app, flags, logging
-from ml_collections import config_flags
 
 from astmt_jax import train
-from astmt_jax.checkpoint import claim_workdir
-from astmt_jax.config import check_field, from_config_dict
+from astmt_jax.checkpoint import check_workdir
+from astmt_jax.command_line import parse_flags, settings
+from astmt_jax.weight_files import WeightsError
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."
-)
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run (default: runs/ and the configuration's name)."
 )
@@ -35,9 +31,9 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
     try:
-        experiment = train.Experiment(from_config_dict(CONFIG.value))
+        experiment = train.Experiment(settings(workdir))
+        check_workdir(workdir, experiment.config)
         splits = experiment.open_splits()
-        claim_workdir(workdir, experiment.config)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"Error: {error}")
     try:
@@ -45,34 +41,8 @@ def main(argv: list[str]) -> None:
             train.train(experiment, splits, workdir)
         else:
             train.evaluate_checkpoint(experiment, splits, workdir)
-    except (FileNotFoundError, FloatingPointError) as error:
+    except (FileNotFoundError, FloatingPointError, WeightsError) as error:
         sys.exit(f"Error: {error}")
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-    """Reads the command line; what it gets wrong ends the program with one sentence."""
-    try:
-        for path in re.findall(r"^--?(config\.[\w.]+)", "\n".join(argv), re.MULTILINE):
-            check_field(path)
-        rest = flags.FLAGS(argv)
-        CONFIG.value.lock()  # a file that could not be loaded is reported on first use
-    except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
-        sys.exit(f"Error: {_first_cause(error)}")
-    return rest
-
-
-def _first_cause(error: BaseException) -> str:
-    """What went wrong first, where later errors only quote it together with a traceback."""
-    if isinstance(error, flags.Error) and "Traceback" not in str(error):
-        return str(error)
-    while error.__context__ is not None:
-        error = error.__context__
-    if isinstance(error, OSError):
-        return str(error).splitlines()[-1].strip()
-    reason = " ".join(str(error.args[0] if error.args else error).split())
-    if isinstance(error, KeyError | AttributeError):
-        return f"the configuration has no field {reason}"
-    return reason
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ from clu import metric_writers
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from astmt_jax import evaluate, pipeline, tables, visualize
-from astmt_jax.checkpoint import Checkpoints
+from astmt_jax.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network, parameter_count
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
+from astmt_jax.pretrained import load_encoder
 from astmt_jax.progress import CONSOLE, LossAverage, Progress
 from astmt_jax.source import Source, labelled
 from astmt_jax.train_step import TrainState, TrainStep
+from astmt_jax.weight_files import WeightsError, read_tensors
 
 RESULTS_FILE = "results.json"
 PANELS_FILE = "panels.png"
@@ -98,8 +100,32 @@ class Experiment:
         )
 
     def init(self, step: TrainStep) -> TrainState:
-        """State before training, on all devices."""
-        return jax.device_put(step.init(jax.random.key(self.config.seed)), self.replicated)
+        """State before training, on all devices.
+
+        Raises:
+          WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
+          FileNotFoundError: there is no such file.
+        """
+        file = self.config.model.pretrained
+        tensors = None if file is None else read_tensors(file)
+        state = step.init(jax.random.key(self.config.seed))
+        if tensors is not None:
+            try:
+                params, stats = load_encoder(tensors, state.params, state.stats, self.network)
+            except WeightsError as error:
+                backbone = self.config.model.backbone
+                raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
+            state = dataclasses.replace(state, params=params, stats=stats)
+        return jax.device_put(state, self.replicated)
+
+    def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:
+        """The newest checkpoint's state, on all devices; FileNotFoundError if there is none."""
+        shapes = jax.eval_shape(step.init, jax.random.key(self.config.seed))
+        return checkpoints.restore(
+            jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), shapes
+            )
+        )
 
     def evaluate(self, state: TrainState, source: Source, num_rows: int) -> evaluate.Evaluation:
         """Scores `state` on `source`, keeping `num_rows` examples for a picture."""
@@ -135,16 +161,13 @@ def train(
 
     Raises:
       FloatingPointError: a loss stopped being finite.
+      WeightsError: weights to start from cannot be used; nothing is written then.
     """
     config = experiment.config
     num_steps = splits.steps_per_epoch * config.train.epochs
     step = experiment.train_step(splits.steps_per_epoch)
-    state = experiment.init(step)
-    checkpoints = Checkpoints(workdir)
-    first_step = checkpoints.latest_step() or 0
-    if first_step:
-        state = checkpoints.restore(state)
-        CONSOLE.print(f"Going on from the checkpoint of step {first_step} in {workdir}.")
+    state, checkpoints = _begin(experiment, step, workdir)
+    first_step = int(state.step)
     writer = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
     writer.write_hparams(_flat(config.to_dict()))
     CONSOLE.print(
@@ -159,6 +182,21 @@ def train(
     results = finish(experiment, splits.evaluation, state, workdir, writer)
     writer.close()
     return results
+
+
+def _begin(
+    experiment: Experiment, step: TrainStep, workdir: pathlib.Path
+) -> tuple[TrainState, Checkpoints]:
+    """The state to go on from; a folder without one is claimed once there is a state to start."""
+    checkpoints = Checkpoints(workdir) if (workdir / CONFIG_FILE).exists() else None
+    if checkpoints is not None and checkpoints.latest_step() is not None:
+        number = checkpoints.latest_step()
+        CONSOLE.print(f"Going on from the checkpoint of step {number} in {workdir}.")
+        state = experiment.restore(step, checkpoints)
+    else:
+        state = experiment.init(step)
+    claim_workdir(workdir, experiment.config)
+    return state, checkpoints or Checkpoints(workdir)
 
 
 def _loop(
@@ -249,10 +287,11 @@ def evaluate_checkpoint(
     """Scores the newest checkpoint in `workdir` and writes what `train` writes at its end.
 
     Raises:
-      FileNotFoundError: there is no checkpoint.
+      FileNotFoundError: there is no run, or no checkpoint.
     """
+    recorded_config(workdir)
     checkpoints = Checkpoints(workdir)
-    state = checkpoints.restore(experiment.init(experiment.train_step(splits.steps_per_epoch)))
+    state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
     checkpoints.close()
     writer = metric_writers.SummaryWriter(str(workdir))
     return finish(experiment, splits.evaluation, state, workdir, writer)

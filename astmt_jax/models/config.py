@@ -38,6 +38,8 @@ class ModelConfig:
       conv_init: initial convolution kernels: 'gaussian' (N(0, 0.01), the paper's, whose encoder
         starts from ImageNet), 'kaiming' (N(0, sqrt(2 / fan-in)), to train from scratch) or
         'kaiming_fan_out' (N(0, sqrt(2 / fan-out)), usual for MobileNets).
+      pretrained: file of an ImageNet classifier's weights that the encoder starts from (see
+        `astmt_jax.pretrained`); None draws them as `conv_init` says.
       dtype: of activations and matrix products; parameters and statistics stay float32.
     """
 
@@ -53,6 +55,7 @@ class ModelConfig:
     decoder_norm: str = "per_task"
     decoder_se: bool = True
     conv_init: str = "gaussian"
+    pretrained: str | None = None
     dtype: str = "float32"
 
     def __post_init__(self):

@@ -1,0 +1,63 @@
+"""The flag `--config` of every command, and errors of the command line in one sentence."""
+
+import pathlib
+import re
+import sys
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from astmt_jax.checkpoint import imported_settings
+from astmt_jax.config import Config, check_field, from_config_dict
+from astmt_jax.progress import CONSOLE
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."
+)
+
+
+def settings(workdir: pathlib.Path) -> Config:
+    """The settings of a run in `workdir`.
+
+    What imported weights depend on, such as the scaling of the input, comes with them, unless the
+    command line sets it.
+
+    Raises:
+      ValueError: as `from_config_dict`.
+    """
+    given = config_flags.get_override_values(flags.FLAGS["config"])
+    imported = {
+        path: value for path, value in imported_settings(workdir).items() if path not in given
+    }
+    config = ConfigDict(CONFIG.value)
+    config.update_from_flattened_dict(imported)
+    for path, value in imported.items():
+        CONSOLE.print(f"The weights imported into {workdir} need config.{path}={value}.")
+    return from_config_dict(config)
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Reads the command line; what it gets wrong ends the program with one sentence."""
+    try:
+        for path in re.findall(r"^--?(config\.[\w.]+)", "\n".join(argv), re.MULTILINE):
+            check_field(path)
+        rest = flags.FLAGS(argv)
+        if flags.FLAGS["config"].present:
+            CONFIG.value.lock()  # a file that could not be loaded is reported on first use
+    except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+        sys.exit(f"Error: {_first_cause(error)}")
+    return rest
+
+
+def _first_cause(error: BaseException) -> str:
+    """What went wrong first, where later errors only quote it together with a traceback."""
+    if isinstance(error, flags.Error) and "Traceback" not in str(error):
+        return str(error)
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, OSError):
+        return str(error).splitlines()[-1].strip()
+    reason = " ".join(str(error.args[0] if error.args else error).split())
+    if isinstance(error, KeyError | AttributeError):
+        return f"the configuration has no field {reason}"
+    return reason

@@ -1,0 +1,152 @@
+"""The command that takes weights by the original's names in and out: `python -m astmt_jax.convert`.
+
+    python -m astmt_jax.convert --config=FILE --checkpoint=model.pth --workdir=DIR
+    python -m astmt_jax.convert --workdir=DIR --export=model.safetensors
+
+The first makes a folder that evaluation and further training start from, as after training with the
+same `--config`. The original's networks see images in 0..255: this is recorded in the folder and
+holds for all that runs in it, unless `--config.train.normalize` says here how the weights were
+trained. The second writes the newest checkpoint of a folder. Files are .pth or .pt (with PyTorch),
+.safetensors or .npz.
+"""
+
+import dataclasses
+import pathlib
+import sys
+import tempfile
+
+import jax
+import jax.numpy as jnp
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from astmt_jax import train
+from astmt_jax.checkpoint import Checkpoints, claim_workdir, record_import, recorded_config
+from astmt_jax.command_line import CONFIG, parse_flags
+from astmt_jax.config import Config, from_config_dict
+from astmt_jax.convert import from_torch, to_torch
+from astmt_jax.models.network import parameter_count
+from astmt_jax.progress import CONSOLE
+from astmt_jax.train_step import TrainState
+from astmt_jax.weight_files import WeightsError, check_format, read_tensors, write_tensors
+
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "File of weights to import.")
+EXPORT = flags.DEFINE_string("export", None, "File to write the newest checkpoint's weights to.")
+# Both this command and `main` have a folder; they meet in one process only in tests.
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run: new for --checkpoint.", allow_override=True
+)
+NORMALIZE = "train.normalize"
+ORIGINAL_NORMALIZE = "none"  # the original's networks see 0..255
+
+
+def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) -> TrainState:
+    """Makes a run's folder from a file of weights; its checkpoint is that of step 0.
+
+    Args:
+      config: settings of the run; `train.normalize` is how the weights were trained.
+      file: tensors by the original's names.
+      workdir: a new or empty folder.
+
+    Returns:
+      The state in that checkpoint.
+
+    Raises:
+      WeightsError: the file cannot be read or its tensors do not fit, listing them.
+      FileNotFoundError: there is no such file.
+      ValueError: the folder is not empty, or the configuration cannot be built.
+    """
+    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
+        raise ValueError(f"{workdir} is not empty: choose a new folder as --workdir.")
+    experiment = train.Experiment(config)
+    optimizer = experiment.train_step(steps_per_epoch=1).optimizer
+    try:
+        params, stats = from_torch(read_tensors(file), experiment.network)
+    except WeightsError as error:
+        message = str(error)
+        raise WeightsError(
+            message if str(file) in message else f"{file} does not fit the configuration: {message}"
+        ) from error
+    state = jax.device_put(
+        TrainState(jnp.int32(0), params, stats, optimizer.init(params)), experiment.replicated
+    )
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
+        complete = pathlib.Path(folder) / workdir.name
+        claim_workdir(complete, config)
+        record_import(complete, file, {NORMALIZE: config.train.normalize})
+        checkpoints = Checkpoints(complete)
+        checkpoints.save(0, state)
+        checkpoints.close()
+        complete.replace(workdir)  # all or nothing
+    return state
+
+
+def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
+    """Writes the newest checkpoint of a folder by the original's names; returns its settings.
+
+    Raises:
+      WeightsError: the format is unknown, or needs PyTorch.
+      FileNotFoundError: the folder holds no run or no checkpoint.
+      ValueError: its settings cannot be read.
+    """
+    check_format(file)
+    config = recorded_config(workdir)
+    experiment = train.Experiment(config)
+    checkpoints = Checkpoints(workdir)
+    state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
+    checkpoints.close()
+    write_tensors(file, to_torch(state.params, state.stats, experiment.network))
+    return config
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command on parsed flags."""
+    logging.set_verbosity(logging.ERROR)
+    if len(argv) > 1:
+        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
+    if WORKDIR.value is None or (CHECKPOINT.value is None) == (EXPORT.value is None):
+        sys.exit(
+            "Error: Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
+            "--workdir=DIR --export=FILE to write them."
+        )
+    try:
+        if CHECKPOINT.value is not None:
+            _import()
+        else:
+            _export()
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+
+
+def _import() -> None:
+    if not flags.FLAGS["config"].present:
+        raise ValueError("--checkpoint needs --config=FILE, the settings of its network.")
+    config = from_config_dict(CONFIG.value)
+    if NORMALIZE not in config_flags.get_override_values(flags.FLAGS["config"]):
+        config = dataclasses.replace(
+            config, train=dataclasses.replace(config.train, normalize=ORIGINAL_NORMALIZE)
+        )
+    workdir = pathlib.Path(WORKDIR.value)
+    state = import_weights(config, pathlib.Path(CHECKPOINT.value), workdir)
+    CONSOLE.print(
+        f"Imported {parameter_count(state.params):,} parameters into {workdir}, with "
+        f"config.{NORMALIZE}={config.train.normalize}. Score them with --mode=eval."
+    )
+
+
+def _export() -> None:
+    if flags.FLAGS["config"].present:
+        raise ValueError(
+            f"--export takes the settings recorded in {WORKDIR.value}: leave out --config."
+        )
+    config = export_weights(pathlib.Path(WORKDIR.value), pathlib.Path(EXPORT.value))
+    CONSOLE.print(
+        f"Wrote {EXPORT.value}: weights of {', '.join(config.tasks)} for images scaled as "
+        f"config.{NORMALIZE}={config.train.normalize}."
+    )
+
+
+def run() -> None:
+    """The command with the program's arguments."""
+    app.run(main, flags_parser=parse_flags)

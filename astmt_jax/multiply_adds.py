@@ -1,0 +1,96 @@
+"""Counts a function's multiply-adds of weights with data, from its jaxpr: nothing is computed."""
+
+import enum
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend import core
+
+
+class Origin(enum.IntEnum):
+    """What a value depends on; the greater one of a computation's inputs decides."""
+
+    CONSTANT = 0
+    WEIGHTS = 1
+    DATA = 2
+
+
+def multiply_adds(function: Callable[[Any, Any], Any], weights: Any, data: Any) -> int:
+    """Multiply-adds of convolutions and matrix products between weights and data.
+
+    As usual in the field, a convolution counts all taps of its kernel, those that see padding too;
+    elementwise operations and interpolation (matrix products with constants) are left out. Of
+    several lowerings for different platforms the most expensive one counts.
+
+    Args:
+      function: of `weights` and `data`.
+      weights: a pytree of arrays, or only of their descriptions (`jax.ShapeDtypeStruct`).
+      data: the same for what is not a weight.
+
+    Raises:
+      NotImplementedError: the function has a loop.
+    """
+    jaxpr = jax.make_jaxpr(function)(weights, data).jaxpr
+    origins = [Origin.WEIGHTS] * len(jax.tree.leaves(weights))
+    origins += [Origin.DATA] * len(jax.tree.leaves(data))
+    return _count(jaxpr, origins)[0]
+
+
+def _count(jaxpr: core.Jaxpr, inputs: Sequence[Origin]) -> tuple[int, list[Origin]]:
+    """Multiply-adds of a program, and the origins of its outputs."""
+    origins = dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def origin(variable) -> Origin:
+        constant = isinstance(variable, core.Literal)
+        return Origin.CONSTANT if constant else origins.get(variable, Origin.CONSTANT)
+
+    total = 0
+    for equation in jaxpr.eqns:
+        operands = [origin(variable) for variable in equation.invars]
+        count, outputs = _count_equation(equation, operands)
+        total += count
+        origins.update(zip(equation.outvars, outputs, strict=True))
+    return total, [origin(variable) for variable in jaxpr.outvars]
+
+
+def _count_equation(
+    equation: core.JaxprEqn, operands: Sequence[Origin]
+) -> tuple[int, list[Origin]]:
+    name = equation.primitive.name
+    if name == "cond":  # also what becomes of `jax.lax.platform_dependent`
+        index, *operands = operands
+        counts, outputs = zip(
+            *(_count(branch.jaxpr, operands) for branch in equation.params["branches"]),
+            strict=True,
+        )
+        return max(counts), [max(index, *column) for column in zip(*outputs, strict=True)]
+    programs = [value for value in equation.params.values() if _is_program(value)]
+    if programs:
+        if len(programs) > 1 or name in ("scan", "while"):
+            raise NotImplementedError(f"Multiply-adds of {name} are not counted.")
+        program = getattr(programs[0], "jaxpr", programs[0])
+        return _count(program, operands)
+    outputs = [max(operands, default=Origin.CONSTANT)] * len(equation.outvars)
+    product = name in COSTS and set(operands) == {Origin.WEIGHTS, Origin.DATA}
+    return COSTS[name](equation) if product else 0, outputs
+
+
+def _is_program(value: Any) -> bool:
+    return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
+
+
+def _matrix_product(equation: core.JaxprEqn) -> int:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return equation.outvars[0].aval.size * math.prod(left[axis] for axis in contracted)
+
+
+def _convolution(equation: core.JaxprEqn) -> int:
+    kernel = equation.invars[1].aval.shape
+    output_axis = equation.params["dimension_numbers"].rhs_spec[0]
+    return equation.outvars[0].aval.size * math.prod(kernel) // kernel[output_axis]
+
+
+COSTS = {"dot_general": _matrix_product, "conv_general_dilated": _convolution}

@@ -1,0 +1,147 @@
+"""Multiply-adds against closed forms, XLA's cost analysis, and published numbers."""
+
+import itertools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from test_network import PASCAL, network_of, shapes_of
+
+from astmt_jax import multiply_adds as module
+from astmt_jax.multiply_adds import multiply_adds
+
+IMAGE = jax.ShapeDtypeStruct((1, 512, 512, 3), jnp.float32)
+
+
+def array(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def convolution(kernel, x, stride=1, dilation=1, groups=1, padding="SAME"):
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        rhs_dilation=(dilation, dilation),
+        feature_group_count=groups,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "weights", "data", "expected"),
+    [
+        (lambda w, x: x @ w, array(5, 7), array(2, 3, 5), 2 * 3 * 5 * 7),
+        (convolution, array(3, 3, 4, 6), array(2, 8, 10, 4), 2 * 8 * 10 * 9 * 4 * 6),
+        (
+            partial(convolution, stride=2, dilation=2),
+            array(3, 3, 4, 6),
+            array(2, 8, 10, 4),
+            2 * 4 * 5 * 9 * 4 * 6,
+        ),
+        (partial(convolution, groups=4), array(3, 3, 1, 8), array(1, 6, 6, 4), 36 * 9 * 8),
+        (jax.vmap(lambda w, x: x @ w, (0, None)), array(3, 5, 7), array(2, 5), 3 * 2 * 5 * 7),
+        (jax.vmap(convolution, (None, 0)), array(1, 1, 4, 6), array(3, 1, 2, 2, 4), 3 * 4 * 24),
+        (jax.jit(lambda w, x: jax.nn.relu(x @ w) @ w.T), array(5, 7), array(2, 5), 2 * 2 * 5 * 7),
+    ],
+    ids=["matrix", "padding", "strided", "grouped", "per task", "all tasks", "nested"],
+)
+def test_closed_forms(function, weights, data, expected):
+    assert multiply_adds(function, weights, data) == expected
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda w, x: x * w[0],
+        lambda w, x: x @ x.T,
+        lambda w, x: x + (w @ w.T)[0],
+        lambda w, x: x @ np.ones((5, 5), np.float32),
+        lambda w, x: jax.image.resize(x, (8, 9), "bilinear") * w[0, 0],
+    ],
+    ids=["elementwise", "data with data", "weights with weights", "constants", "resizing"],
+)
+def test_other_products_do_not_count(function):
+    assert multiply_adds(function, array(5, 5), array(2, 5)) == 0
+
+
+def test_one_platform_counts():
+    """Of different lowerings the most expensive one, as every device runs one of them only."""
+
+    def function(w, x):
+        return lax.platform_dependent(
+            w, x, cpu=lambda w, x: x @ w, default=lambda w, x: x @ w + 1e-9 * ((x @ w) @ w)
+        )
+
+    assert multiply_adds(function, array(5, 5), array(2, 5)) == 3 * 50
+
+
+def test_loops_are_refused():
+    def function(w, x):
+        return lax.fori_loop(0, 3, lambda _, y: y @ w, x)
+
+    with pytest.raises(NotImplementedError, match=r"(scan|while)"):
+        multiply_adds(function, array(5, 5), array(2, 5))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "published"), [("resnet26", 25.9e9), ("resnet50", 39.2e9), ("resnet101", 59.8e9)]
+)
+def test_published_numbers(backbone, published):
+    """Of one task of the PASCAL networks at 512 x 512; all tasks share the stem."""
+    network = network_of(PASCAL, backbone=backbone)
+    variables = shapes_of(network)
+    one = multiply_adds(lambda v, x: network.predict(*v, x, "semseg"), variables, IMAGE)
+    assert one == pytest.approx(published, rel=0.005)
+    every = multiply_adds(lambda v, x: network.predict_all(*v, x), variables, IMAGE)
+    assert 4.5 * one < every < 5 * one
+
+
+def taps_inside(equation):
+    """A convolution's multiply-adds less those with padding, position by position."""
+    parameters = equation.params
+    x, kernel = (variable.aval.shape for variable in equation.invars)
+    spec = parameters["dimension_numbers"]
+    inside = 1
+    for axis in range(2):
+        size, taps = x[spec.lhs_spec[2 + axis]], kernel[spec.rhs_spec[2 + axis]]
+        outputs = equation.outvars[0].aval.shape[spec.out_spec[2 + axis]]
+        begin = parameters["padding"][axis][0]
+        inside *= sum(
+            0
+            <= out * parameters["window_strides"][axis]
+            + tap * parameters["rhs_dilation"][axis]
+            - begin
+            < size
+            for out, tap in itertools.product(range(outputs), range(taps))
+        )
+    batch = x[spec.lhs_spec[0]]
+    return batch * inside * kernel[spec.rhs_spec[0]] * kernel[spec.rhs_spec[1]]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{"backbone": "resnet26"}, {"backbone": "resnet26", "output_stride": 8}],
+    ids=["stride 16", "stride 8"],
+)
+def test_xla_counts_the_same(model, monkeypatch):
+    """Less the taps on padding, which XLA leaves out, plus elementwise operations and resizing.
+
+    The latter are 10 to 20 operations for each of the few values that a convolution with hundreds
+    of multiply-adds computes.
+    """
+    network = network_of(PASCAL, **model)
+    variables = shapes_of(network)
+
+    def predict(variables, images):
+        return network.predict(*variables, images, "normals")
+
+    monkeypatch.setitem(module.COSTS, "conv_general_dilated", taps_inside)
+    own = 2 * multiply_adds(predict, variables, IMAGE)
+    xla = jax.jit(predict).lower(variables, IMAGE).cost_analysis()["flops"]
+    print(xla / own)
+    assert own < xla < 1.02 * own

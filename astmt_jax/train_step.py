@@ -77,8 +77,10 @@ class TrainStep:
     def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         """The paper's update: one optimizer step a task, in order, on the same batch."""
         metrics = []
+        # Explicitly to where the state is: training refuses hidden transfers.
+        place = state.step.sharding if state.step.committed else None
         for number in range(len(self.network.tasks)):
-            index = jax.device_put(np.int32(number), state.step.sharding)  # no hidden transfer
+            index = jax.device_put(np.int32(number), place)
             state, task_metrics = self.task_step(state, batch, index)
             metrics.append(task_metrics)
         return state, {key: [m[key] for m in metrics] for key in metrics[0]}

@@ -56,7 +56,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train": {
                 "image_size": 96,
                 "batch_size": 8,
-                "epochs": 4,
+                "epochs": 5,
                 "update_rule": "joint",
                 "normalize": "imagenet",
                 "log_every_steps": 25,

@@ -18,6 +18,7 @@ from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.families import BACKBONES, RESNET
 from astmt_jax.models.network import Network
 
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 # Tasks of each dataset in the reference's order, with the channels of their outputs.
 DATASETS = {
     "pascal": {"edge": 1, "semseg": 21, "human_parts": 7, "normals": 3, "sal": 1},

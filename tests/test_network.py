@@ -1,5 +1,7 @@
 """The network: size, initial values, what each task owns, and running all tasks at once."""
 
+import re
+from collections import Counter
 from functools import partial
 
 import jax
@@ -7,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_network
+from flax import nnx
 from golden_cases import task_record
 from jax import lax
-from tiny_network import CHANNELS, PAIR, QUICK, tiny_step
+from tiny_network import CHANNELS, PAIR, QUICK, random_batch, tiny_step
 
 from astmt_jax.models import layers
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.network import Network, Trunk, one_task, parameter_count
+from astmt_jax.models.resnet import Bottleneck
 
 PASCAL = {"edge": 1, "semseg": 21, "human_parts": 7, "normals": 3, "sal": 1}
 NYUD = {"edge": 1, "semseg": 41, "normals": 3, "depth": 1}
@@ -26,6 +30,7 @@ SHARED = {
 }
 MOBILENET = {"backbone": "mobilenetv2", "adapters": False}
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
+SMALL_MOBILENET = MOBILENET | {"width_multiplier": 0.25, "decoder_width": 32}
 
 
 def network_of(channels, discriminator=None, **model):
@@ -132,6 +137,36 @@ def test_plain_multi_task_runs_the_trunk_once():
     one = {"semseg": 21}
     assert flops_of(PASCAL, **SHARED) < 1.3 * flops_of(one, **SHARED)
     assert flops_of(PASCAL) > 3 * flops_of(one)
+
+
+def test_what_does_not_depend_on_the_task_is_computed_once():
+    """The stem and the first two convolutions behind it, before any task's own batch norm."""
+    stem = 2 * 64**2 * 7**2 * 3 * 64  # operations on an image of 128 x 128
+    first = 2 * 32**2 * 64 * (64 + 256)
+    one, five = flops_of({"semseg": 21}), flops_of(dict.fromkeys(PASCAL, 21))
+    assert five <= 5 * one - 4 * (stem + first)
+    assert stem + first > 0.05 * one
+
+
+def group_counts(tasks):
+    """Groups of all convolutions in the gradient program of a small MobileNet."""
+    network = network_of(tasks, DiscriminatorConfig(), **SMALL_MOBILENET)
+    step = tiny_network.step_of(network)
+    state = jax.eval_shape(step.init, jax.random.key(0))
+    batch = jax.eval_shape(lambda: random_batch(step))
+    gradients = jax.make_jaxpr(step.joint_gradients)(
+        state.params, state.stats, batch, jnp.float32(1)
+    )
+    counts = re.findall(r"(?:feature|batch)_group_count=(\d+)", str(gradients))
+    return Counter(int(count) for count in counts)
+
+
+def test_tasks_do_not_multiply_groups_of_convolutions():
+    """Depthwise convolutions see the tasks as more images, not as more groups."""
+    one, three = group_counts({"edge": 1, "semseg": 1}), group_counts(dict.fromkeys(CHANNELS, 3))
+    assert max(one) == 6 * 96 // 4  # behind that stage, 2 x 2 pixels leave nothing but matrices
+    assert set(three) == set(one)
+    assert sum(three.values()) == pytest.approx(sum(one.values()), rel=0.05)
 
 
 def test_plain_multi_task_has_equal_features():
@@ -286,6 +321,21 @@ def test_initial_convolutions_by_fan_in():
     assert abs(head.std() * (head.shape[2] / 2) ** 0.5 - 1) < 5 / (2 * head.size) ** 0.5
 
 
+def test_initial_weights_of_mobilenet():
+    """'kaiming_fan_out': N(0, sqrt(2 / (k * k * outputs))), and N(0, 0.01) for linear layers."""
+    network = network_of({"semseg": 21}, conv_init="kaiming_fan_out", **SMALL_MOBILENET)
+    params, _ = jax.jit(network.init, compiler_options=QUICK)(jax.random.key(0))
+    kernels = [np.asarray(leaf) for leaf in jax.tree.leaves(params.shared) if leaf.ndim == 4]
+    scaled = [k * (k.shape[0] * k.shape[1] * k.shape[3] / 2) ** 0.5 for k in kernels]
+    assert_standard_normal(scaled)
+    for kernel in scaled:
+        if kernel.size > 1000:
+            assert_standard_normal([kernel])
+    linear = [leaf for leaf in jax.tree.leaves(params.task) if leaf.ndim == 3]
+    assert len(linear) == 2 * (17 + 8)
+    assert_standard_normal([leaf / 0.01 for leaf in linear])
+
+
 def test_initial_squeeze_and_excitation(initial):
     """Kaiming-normal by the fan-in, different for each task; biases 0."""
     kernels = {n: v for n, v in initial["task"].items() if ".se." in n and n.endswith("kernel")}
@@ -317,14 +367,24 @@ def test_initial_adapters_and_norms(initial):
 
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize(("size", "quarter"), [((64, 96), (16, 24)), ((48, 80), (12, 20))])
-def test_output_sizes(output_stride, size, quarter):
+@pytest.mark.parametrize(
+    ("model", "channels"),
+    [
+        (SMALL, (16, 128)),
+        (SMALL | {"stride_in": "conv2"}, (16, 128)),
+        (SMALL | {"decoder": "uber"}, (16, 128)),
+        (SMALL_MOBILENET, (6, 80)),
+    ],
+    ids=["resnet", "stride_in_conv2", "uber", "mobilenet"],
+)
+def test_output_sizes(output_stride, size, quarter, model, channels):
     """Low-level features at stride 4, high-level ones at the output stride, logits at stride 1."""
-    config = ModelConfig(output_stride=output_stride, **SMALL)
+    config = ModelConfig(output_stride=output_stride, **model)
     images = jnp.zeros((2, *size, 3))
     low, high = jax.eval_shape(lambda: Trunk(config).encoder(images, train=False))
-    assert low.shape == (2, *quarter, 16)
-    assert high.shape == (2, size[0] // output_stride, size[1] // output_stride, 128)
-    network = network_of({"semseg": 21}, output_stride=output_stride, **SMALL)
+    assert low.shape == (2, *quarter, channels[0])
+    assert high.shape == (2, size[0] // output_stride, size[1] // output_stride, channels[1])
+    network = network_of({"semseg": 21}, output_stride=output_stride, **model)
     logits = jax.eval_shape(network.predict_all, *shapes_of(network), images)
     assert logits["semseg"].shape == (2, *size, 21)
 
@@ -390,3 +450,58 @@ def test_batch_norm_is_pytorchs():
     np.testing.assert_allclose(norm.mean[...], 0.9 * np.array([1, 2]) + 0.1 * pixels.mean(0), 1e-5)
     expected = 0.9 * np.array([3, 4]) + 0.1 * pixels.var(0, ddof=1)
     np.testing.assert_allclose(norm.var[...], expected, rtol=1e-5)
+
+
+def bottleneck(stride_in, centre_only):
+    """A bottleneck of stride 2 with random weights, evaluated on a random image."""
+    config = ModelConfig(stride_in=stride_in, **SMALL)
+    block = Bottleneck(6, 4, stride=2, dilation=1, project=True, config=config)
+    graph, state = nnx.split(block)
+    random = np.random.default_rng(0)
+    state = jax.tree.map(lambda x: jnp.asarray(random.uniform(0.2, 1, x.shape), x.dtype), state)
+    block = nnx.merge(graph, state)
+    if centre_only:
+        kernel = block.conv2.kernel[...]
+        block.conv2.kernel[...] = jnp.zeros_like(kernel).at[1, 1].set(kernel[1, 1])
+    return block(jnp.asarray(random.standard_normal((2, 8, 8, 6)), jnp.float32), train=False)
+
+
+def test_where_the_stride_sits():
+    """Sampling commutes with 1x1 kernels, so that it makes a difference to a real 3x3 only.
+
+    Squeeze-and-excitation pools behind the stride in both cases; the adapter has it, too.
+    """
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    np.testing.assert_allclose(bottleneck("conv1", True), bottleneck("conv2", True), **close)
+    first, second = bottleneck("conv1", False), bottleneck("conv2", False)
+    assert first.shape == second.shape == (2, 4, 4, 16)
+    assert jnp.abs(first - second).max() > 0.1 * jnp.abs(first).max()
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_grouped_convolution(kernel, groups):
+    """Each group of outputs sees its own group of inputs."""
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.standard_normal((2, 5, 6, 8)), jnp.float32)
+    conv = layers.Conv(8, 12, kernel, groups=groups)
+    weights = jnp.asarray(random.standard_normal(conv.kernel.shape), jnp.float32)
+    conv.kernel[...] = weights
+    assert weights.shape == (kernel, kernel, 8 // groups, 12)
+    parts = []
+    for inputs, part in zip(jnp.split(x, groups, -1), jnp.split(weights, groups, -1), strict=True):
+        one = layers.Conv(8 // groups, 12 // groups, kernel)
+        one.kernel[...] = part
+        parts.append(one(inputs))
+    np.testing.assert_allclose(conv(x), jnp.concatenate(parts, -1), rtol=1e-5, atol=1e-5)
+
+
+def test_relu6_is_flat_where_it_clips():
+    x = jnp.array([-1.0, 0.0, 0.5, 5.5, 6.0, 7.0])
+    np.testing.assert_array_equal(layers.relu6(x), [0, 0, 0.5, 5.5, 6, 6])
+    np.testing.assert_array_equal(jax.vmap(jax.grad(layers.relu6))(x), [0, 0, 1, 1, 0, 0])
+
+
+def test_discriminator_needs_features_of_one_width():
+    with pytest.raises(ValueError, match=r"discriminator\.weight is 0\.01.* set the weight to 0"):
+        network_of(PASCAL, DiscriminatorConfig(), decoder="uber")

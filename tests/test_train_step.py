@@ -5,10 +5,12 @@ import subprocess
 import sys
 from functools import partial
 
+import golden_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from tiny_network import (
     CHANNELS,
     PAIR,
@@ -17,10 +19,12 @@ from tiny_network import (
     copied,
     random_batch,
     random_state,
+    step_of,
     tiny_step,
 )
 
 from astmt_jax import tasks
+from astmt_jax.models import layers
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, one_task
@@ -369,3 +373,44 @@ def test_joint_program_hardly_grows_with_tasks():
     five = program_size(["edge", "semseg", "human_parts", "normals", "sal"])
     print(f"operations: {one} with 1 task, {five} with 5: {five / one:.2f} times as many")
     assert five <= 1.3 * one
+
+
+class UberTrunk(nnx.Module):
+    """Low- and high-level features of the widths that heads of the uber decoder read."""
+
+    def __init__(self, config: ModelConfig):
+        self.low = layers.Conv(3, 16, 3, stride=4, dtype=config.compute_dtype)
+        self.high = layers.Conv(16, 128, 1, stride=2, dtype=config.compute_dtype)
+
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        del train
+        low = self.low(images)
+        return low, self.high(low)
+
+
+class UberNetwork(Network):
+    def _new_trunk(self) -> UberTrunk:
+        return UberTrunk(self.config)
+
+
+@pytest.fixture(scope="module")
+def uber_step():
+    config = ModelConfig(decoder="uber", width_multiplier=0.0625)
+    records = tuple(golden_cases.task_record(name, count) for name, count in CHANNELS.items())
+    return step_of(UberNetwork(config, records), discriminator_weight=0.0)
+
+
+def test_heads_with_batch_norm_learn_alike_in_both_updates(uber_step):
+    """Heads have statistics of their own there; momentum makes no difference in a first step."""
+    batch = random_batch(uber_step, ignored=["human_parts"])
+    before = copied(random_state(uber_step))
+    after = copied(joint(uber_step, random_state(uber_step), batch))
+    one_by_one = copied(per_task(uber_step, random_state(uber_step), batch))
+    first, last = "semseg", "human_parts"
+    assert_close(one_by_one.params.heads[first], after.params.heads[first], rtol=1e-4, atol=1e-6)
+    assert_close(one_by_one.stats.heads[first], after.stats.heads[first], rtol=1e-4, atol=1e-6)
+    for state in (after, one_by_one):
+        for part in ("params", "stats", "optimizer"):
+            old, new = (getattr(x, part).heads for x in (before, state))
+            assert_identical(new[last], old[last])
+            assert num_equal(new[first], old[first]) == 0

@@ -54,15 +54,19 @@ def tiny_step(
 ) -> TrainStep:
     """Training step of a tiny network; `tasks` maps names to channels, `model` has its settings."""
     discriminator = DiscriminatorConfig(weight=discriminator_weight, depth=1, kernel=3)
-    optimizer = OptimizerConfig(learning_rate=0.01)
     records = tuple(
         golden_cases.task_record(name, channels, 0.95) for name, channels in tasks.items()
     )
     config = ModelConfig(decoder_width=32, dtype=dtype, **model)
-    network = TinyNetwork(config, records, discriminator)
+    return step_of(TinyNetwork(config, records, discriminator), discriminator_weight)
+
+
+def step_of(network: Network, discriminator_weight: float = 0.3) -> TrainStep:
+    """Training step of a network, with short schedules."""
+    optimizer = OptimizerConfig(learning_rate=0.01)
     return TrainStep(
         network,
-        Optimizer(optimizer, len(records)),
+        Optimizer(optimizer, len(network.tasks)),
         poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
         reversal_schedule(steps_per_epoch=5, epochs=4),
         discriminator_weight,

@@ -90,10 +90,10 @@ def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
         plain[name] = value
     unique = {}
     for name, value in plain.items():
-        first = unique.setdefault(canonical(name), value)
+        first_name, first = unique.setdefault(canonical(name), (name, value))
         if not np.array_equal(first, value):
-            problems.append(f"duplicate: {name} is not equal to {canonical(name)}")
-    return unique, problems
+            problems.append(f"duplicate: {first_name} and {name} differ")
+    return {name: value for name, (_, value) in unique.items()}, problems
 
 
 def _abstract(network: Network) -> tuple[Params, Stats]:

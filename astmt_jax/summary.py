@@ -77,7 +77,7 @@ def single_task_costs(
     model: ModelConfig, tasks: Sequence[Task], image_size: int
 ) -> dict[str, Cost]:
     """Costs, by task, of the plain networks for one of `tasks` each, with `model`'s backbone."""
-    modulation, _ = method_settings("single", (tasks[0].name,))
+    modulation, _ = method_settings("single", (tasks[0].name,), model.backbone)
     plain = dataclasses.replace(model, **modulation)
     # Their trunks are alike, so that one network with all heads tells the costs of all.
     together = network_cost(Network(plain, tuple(tasks)), image_size)

@@ -39,21 +39,6 @@ def test_names_of_other_savers(network, tensors):
     jax.tree.map(np.testing.assert_array_equal, found, from_torch(tensors, network))
 
 
-def test_names_that_mobilenets_save_twice():
-    """One of the two, or both if they are equal."""
-    network = network_of(CHANNELS, backbone="mobilenetv2", adapters=False)
-    variables = random_variables(network)
-    tensors = to_torch(*variables, network)
-    stem = tensors["features.0.conv.0.weight"]
-    again = tensors | {"features_low.0.conv.0.weight": stem.copy()}
-    jax.tree.map(np.testing.assert_array_equal, from_torch(again, network), variables)
-    del again["features.0.conv.0.weight"]
-    jax.tree.map(np.testing.assert_array_equal, from_torch(again, network), variables)
-    other = tensors | {"features_low.0.conv.0.weight": 2 * stem}
-    with pytest.raises(WeightsError, match=r"^1 tensors .*\n  duplicate: features_low\.0\.conv\.0"):
-        from_torch(other, network)
-
-
 def test_all_problems_in_one_error(network, tensors):
     broken = dict(tensors)
     del broken["bn1.running_mean"]

@@ -34,11 +34,15 @@ class DatasetConfig:
       name: a name of `datasets.registry`.
       data_dir: folder of prepared datasets.
       options: fields of the dataset's own options record.
+      train_split: split to train on, or a slice such as 'train[:64]'; '' is the dataset's own.
+      eval_split: split to evaluate on, in the same way.
     """
 
     name: str
     data_dir: str = "data"
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train_split: str = ""
+    eval_split: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,14 @@ VOC_CLASSES = (
     "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
+NYUD_CLASSES = (
+    "background", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",
+    "bookshelf", "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow",
+    "mirror", "floor mat", "clothes", "ceiling", "books", "refrigerator", "television", "paper",
+    "towel", "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink",
+    "lamp", "bathtub", "bag", "other structure", "other furniture", "other prop",
+)  # fmt: skip
+FSV_CLASSES = ("background", "vehicle", "object")
 PART_CLASSES = (
     "background", "head", "torso", "upper arms", "lower arms", "upper legs", "lower legs",
 )  # fmt: skip
@@ -190,6 +198,11 @@ def depth(loss_weight: float = 1.0) -> Task:
         colorize=visualize.colorize_depth,
         truth="depth",
     )
+
+
+def disparity() -> Task:
+    """Disparity, which is inverse to depth, for data that measure the distance so."""
+    return dataclasses.replace(depth(), geometry="disparity", colorize=visualize.colorize_disparity)
 
 
 def albedo() -> Task:

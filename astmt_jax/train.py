@@ -49,8 +49,10 @@ class Experiment:
 
     def __init__(self, config: Config):
         self.config = config
-        self.dataset = registry.find(config.dataset.name)
-        tasks = registry.select_tasks(config.dataset.name, config.tasks)
+        self.dataset = registry.find(config.dataset.name).with_splits(
+            config.dataset.train_split, config.dataset.eval_split
+        )
+        tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
         self.network = Network(config.model, tasks, config.discriminator)
         devices = jax.device_count()
         if config.train.batch_size % devices:

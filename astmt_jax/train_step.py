@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.losses import softmax_cross_entropy
@@ -76,8 +77,9 @@ class TrainStep:
     def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         """The paper's update: one optimizer step a task, in order, on the same batch."""
         metrics = []
-        for index in range(len(self.network.tasks)):
-            state, task_metrics = self.task_step(state, batch, jnp.int32(index))
+        for number in range(len(self.network.tasks)):
+            index = jax.device_put(np.int32(number), state.step.sharding)  # no hidden transfer
+            state, task_metrics = self.task_step(state, batch, index)
             metrics.append(task_metrics)
         return state, {key: [m[key] for m in metrics] for key in metrics[0]}
 

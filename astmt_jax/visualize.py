@@ -163,6 +163,11 @@ def colorize_depth(values: np.ndarray, value_range: ValueRange | None = None) ->
     return colors
 
 
+def colorize_disparity(values: np.ndarray, value_range: ValueRange | None = None) -> np.ndarray:
+    """Disparity on the colours of depth, far dark and near bright; invalid (0 or 255) black."""
+    return colorize_depth(values, value_range)
+
+
 def colorize_albedo(values: np.ndarray, value_range: ValueRange | None = None) -> np.ndarray:
     """Reflectance (H, W, 3) in 0..1 as it is."""
     values = _vectors(values)
@@ -171,7 +176,10 @@ def colorize_albedo(values: np.ndarray, value_range: ValueRange | None = None) -
     return colors
 
 
-COLOR_BAR_UNITS: Mapping[Callable[..., np.ndarray], str] = {colorize_depth: "m"}
+COLOR_BAR_UNITS: Mapping[Callable[..., np.ndarray], str] = {
+    colorize_depth: "m",
+    colorize_disparity: "",
+}
 """Colours with a scale of values, which a picture explains by a colour bar in this unit."""
 
 # Sizes in pixels: of one map, between maps, around the picture, and what the writing needs, which
@@ -332,7 +340,8 @@ def _draw_row(
     for task, x in zip(tasks, columns, strict=True):
         prediction, truth = row["predictions"][task.name], row["truths"][task.name]
         unit = COLOR_BAR_UNITS.get(task.colorize)
-        value_range = (depth_range(truth) or depth_range(prediction)) if unit else None
+        scaled = unit is not None
+        value_range = (depth_range(truth) or depth_range(prediction)) if scaled else None
         for top, values in ((y, prediction), (lower, truth)):
             canvas.image(resize_for_print(task.colorize(values, value_range), CELL, height), x, top)
         if value_range:

@@ -154,7 +154,7 @@ def test_every_variant_builds(name):
     """Each documented method, backbone and choice of tasks gives the settings that it names."""
     module = load(name)
     default = from_config_dict(module.get_config())
-    known = tuple(registry.find(default.dataset.name).tasks)
+    known = tuple(registry.find(default.dataset.name).tasks({}))
     assert set(default.tasks) <= set(known)
     choices = [default.tasks, default.tasks[:2], *((task,) for task in default.tasks)]
     for method, backbone, chosen in itertools.product(METHODS, RESNET_BLOCKS, choices):

@@ -119,8 +119,8 @@ def test_workers_do_not_run_the_main_script(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
         "print('started')\n"
-        "from astmt_jax.datasets.scenes import generate\n"
-        "with generate.ordered_map(abs, range(-4, 0), 2) as found:\n"
+        "from astmt_jax.datasets import workers\n"
+        "with workers.ordered_map(abs, range(-4, 0), 2) as found:\n"
         "    print(list(found))\n"
     )
     done = subprocess.run(

@@ -113,6 +113,8 @@ PROTOCOLS = {
         Protocol("pascal_raw", 0.0075, _HUNDREDTHS, False, region_boundaries),
         # NYUD's 654 test images; the truth is the edge PNG, see `region_boundaries`.
         Protocol("nyud", 0.011, _SEISM_THRESHOLDS, True, region_boundaries),
+        # Any edge maps: as `pascal`, the truth being the edges themselves.
+        Protocol("edge_map", 0.0075, _SEISM_THRESHOLDS, True, edge_map),
         # BSDS500, 200 test images, several annotators. Methods bring their own suppression, so
         # predictions are taken as they are.
         Protocol("bsds", 0.0075, _HUNDREDTHS, False, annotators_edges),

@@ -1,6 +1,5 @@
 """TFDS builder of `scenes`: storage, preparation and decoding."""
 
-import contextlib
 import io
 import os
 import pathlib
@@ -9,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl import logging
-from rich import progress
 
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.config import ScenesConfig, check_integer
+from astmt_jax.datasets.terminal import progress_bar, quiet_tfds
+from astmt_jax.datasets.workers import ordered_map
 
 
 class Scenes(tfds.core.GeneratorBasedBuilder):
@@ -79,8 +78,8 @@ class Scenes(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict]]:
         recipe = generate.Recipe(self.builder_config.seed, split, self.builder_config.image_size)
         with (
-            generate.ordered_map(recipe.encoded, range(count), self._num_workers) as examples,
-            _progress_bar() as bar,
+            ordered_map(recipe.encoded, range(count), self._num_workers) as examples,
+            progress_bar() as bar,
         ):
             tracked = bar.track(examples, total=count, description=f"scenes: rendering {split}")
             for index, example in enumerate(tracked):
@@ -111,7 +110,7 @@ def prepare(
     """
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
     folder = str(pathlib.Path(data_dir).expanduser())
-    with _quiet_tfds():
+    with quiet_tfds():
         builder = Scenes(config=config, data_dir=folder, num_workers=workers)
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
@@ -143,25 +142,3 @@ _DECODERS = {
     "albedo": lambda codes: tf.cast(codes, tf.float32) / 255,
     "label_map": lambda codes: tf.cast(codes, tf.int32),
 }
-
-
-def _progress_bar() -> progress.Progress:
-    return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-    )
-
-
-@contextlib.contextmanager
-def _quiet_tfds() -> Iterator[None]:
-    """Hides TFDS's progress bars, which overwrite ours, and its warning that a config is custom."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    tfds.disable_progress_bar()
-    try:
-        yield
-    finally:
-        tfds.enable_progress_bar()
-        logging.set_verbosity(verbosity)

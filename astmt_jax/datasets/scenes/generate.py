@@ -1,19 +1,13 @@
-"""Examples as pure functions of (seed, split, index), encoded for storage, on several processes.
+"""Examples as pure functions of (seed, split, index), encoded for storage.
 
 Free of TensorFlow, so that worker processes start quickly.
 """
 
-import contextlib
 import dataclasses
-import functools
-import multiprocessing
-import sys
-import types
-from collections.abc import Callable, Iterable, Iterator
 
-import cv2
 import numpy as np
 
+from astmt_jax.datasets.encoding import encode_png
 from astmt_jax.datasets.scenes.camera import Camera
 from astmt_jax.datasets.scenes.renderer import render
 from astmt_jax.datasets.scenes.sample import sample_camera, sample_scene
@@ -66,39 +60,6 @@ class Recipe:
             "albedo": np.rint(example["albedo"] * 255).astype(np.uint8),
             "label_map": example["label_map"].astype(np.uint16),
         }
-        return {"name": self.name(index)} | {key: _png(value) for key, value in planes.items()}
-
-
-@contextlib.contextmanager
-def ordered_map(
-    function: Callable[[int], dict], indices: Iterable[int], num_workers: int
-) -> Iterator[Iterator[dict]]:
-    """Context in which results of `function`, in order, come from `num_workers` processes."""
-    if num_workers == 1:
-        yield map(function, indices)
-        return
-    context = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
-    with _without_main_script():
-        pool = context.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
-    with pool:
-        yield pool.imap(function, indices, chunksize=8)
-
-
-@contextlib.contextmanager
-def _without_main_script() -> Iterator[None]:
-    """Hides the main script from processes that start now.
-
-    They need nothing of it, and would otherwise import it: TensorFlow and JAX with it, and an
-    unguarded script would start itself again.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def _png(values: np.ndarray) -> bytes:
-    """(H, W, 1 or 3) uint8 or uint16, in RGB order, as a PNG file."""
-    return cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+        return {"name": self.name(index)} | {
+            key: encode_png(value) for key, value in planes.items()
+        }

@@ -1,27 +1,9 @@
-"""Label maps derived from regions: edges and saliency."""
+"""Saliency derived from regions."""
 
-import cv2
 import numpy as np
-from skimage.morphology import thin
 
 SALIENT_SHARE = 0.5
 SALIENT_MINIMUM = 0.004
-
-
-def edges_of(regions: np.ndarray) -> np.ndarray:
-    """Thin boundaries of a region map, made as PASCAL-Context's edges are.
-
-    edge = thin(abs(Laplacian(regions)) > 0): the 4-neighbour Laplacian (mirrored at the border
-    without repeating the border pixel), then morphological thinning.
-
-    Args:
-      regions: (H, W) integers of any width.
-
-    Returns:
-      (H, W) uint8, 0 or 1.
-    """
-    laplacian = cv2.Laplacian(regions.astype(np.float64), cv2.CV_64F)
-    return thin(np.abs(laplacian) > 0).astype(np.uint8)
 
 
 def saliency_of(owner: np.ndarray, foreground: np.ndarray, albedo: np.ndarray) -> np.ndarray:

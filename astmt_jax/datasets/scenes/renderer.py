@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from astmt_jax.datasets.edges import edges_of
 from astmt_jax.datasets.scenes import labels, raycast, shading, texture, world
 from astmt_jax.datasets.scenes.camera import Camera
 
@@ -54,7 +55,7 @@ def render(
 
     Returns:
       image: (size, size, 3) uint8, sRGB-like (linear light ^ 1/2.2).
-      edge: (size, size, 1) uint8, 0 or 1, see `labels.edges_of`.
+      edge: (size, size, 1) uint8, 0 or 1, see `edges.edges_of`.
       semseg: (size, size, 1) uint8, PASCAL class ids, 0 is background.
       human_parts: (size, size, 1) uint8, 0 or 1..6: head, torso with neck, upper arms, lower arms
         and hands, upper legs, lower legs and feet.
@@ -84,7 +85,7 @@ def render(
     albedo = picture(view.albedo)
     return {
         "image": _develop(picture(light), camera, noise),
-        "edge": labels.edges_of(regions[..., 0])[..., None],
+        "edge": edges_of(regions[..., 0])[..., None],
         "semseg": picture(np.append(category, 0)[owner]).astype(np.uint8),
         "human_parts": picture(np.append(parts, 0)[view.primitive]).astype(np.uint8),
         "normals": picture(camera.to_camera(view.normal)).astype(np.float32),

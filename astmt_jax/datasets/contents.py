@@ -1,0 +1,33 @@
+"""What a dataset module tells about an unpacked folder, for any builder to store.
+
+Free of TensorFlow, so that worker processes start quickly.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Stored = dict[str, bytes | None]
+"""Map name -> bytes in the form of its kind (`maps.KINDS`), None for a map that is not there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """Ready to be stored.
+
+    Attributes:
+      kinds: map name -> key of `maps.KINDS`; 'image' is one of them.
+      splits: split -> names of its examples, in order.
+      read: `(split, name) -> maps`, or None for a name that does not belong to the split after all;
+        can be pickled, and raises a ValueError of one sentence that names the file at fault.
+    """
+
+    kinds: Mapping[str, str]
+    splits: Mapping[str, Sequence[str]]
+    read: Callable[[str, str], Stored | None]
+
+    def keyed(self, split: str, item: tuple[int, str]) -> list[tuple[int, dict[str, Any]]]:
+        """(position, name) to a list of one pair of key and example, or of none."""
+        index, name = item
+        stored = self.read(split, name)
+        return [] if stored is None else [(index, {"name": name, **stored})]

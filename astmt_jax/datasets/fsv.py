@@ -1,0 +1,66 @@
+"""FSV: frames of a video game (GTA) with semantic classes, albedo and disparity.
+
+    FSV/gt_sets/gta_{train,test}.txt            about 220,000 names in train
+        gta_SPLIT/ID_final.webp                 pictures
+                  ID_object_id.png              class in the red channel
+                  ID_albedo.webp                v / 255
+                  ID_disparity.webp             24 bits: blue * 65536 + green * 256 + red, / 8192
+
+Free of TensorFlow, so that worker processes start quickly.
+"""
+
+import functools
+
+import numpy as np
+
+from astmt_jax.datasets.contents import Contents, Stored
+from astmt_jax.datasets.encoding import encode_png
+from astmt_jax.datasets.files import Folder
+
+MARKER = "gt_sets/gta_train.txt"
+DESCRIBED = "the folder or archive FSV, with gt_sets/ and gta_train/"
+KINDS = {"image": "image", "semseg": "classes", "albedo": "color", "depth": "disparity"}
+TEST_EXAMPLES = 5000
+"""The test list is strided down to about so many examples, as the reference implementation does."""
+
+_NUMBERS = range(8)
+_RARE = (1, 4, 5, 6, 7)
+CLASS_CODES = np.array(
+    [0 if number in _RARE else max(number - 1, 0) for number in _NUMBERS], np.uint8
+)
+"""Stored number -> class: rare ones become background, 2 vehicle, 3 object."""
+
+
+def contents(folder: Folder) -> Contents:
+    """Splits and examples of FSV.
+
+    Raises:
+      ValueError: a list of names is missing or broken.
+    """
+    train, test = (folder.names(f"gt_sets/gta_{split}.txt") for split in ("train", "test"))
+    stride = max(1, len(test) // TEST_EXAMPLES)
+    return Contents(
+        KINDS, {"train": train, "test": test[::stride]}, functools.partial(_read, folder)
+    )
+
+
+def _read(folder: Folder, split: str, name: str) -> Stored:
+    start = f"gta_{split}/{name}"
+    stored, size = {}, None
+    for key, ending in (
+        ("image", "final.webp"),
+        ("semseg", "object_id.png"),
+        ("albedo", "albedo.webp"),
+        ("depth", "disparity.webp"),
+    ):
+        path = f"{start}_{ending}"
+        stored[key], pixels = folder.picture(path)
+        size = size or pixels.shape[:2]
+        folder.check_size(path, pixels, size)
+        if key == "semseg":
+            stored[key] = encode_png(_semseg(folder, path, pixels[..., 0]))
+    return stored
+
+
+def _semseg(folder: Folder, path: str, numbers: np.ndarray) -> np.ndarray:
+    return CLASS_CODES[folder.whole_numbers(path, numbers, _NUMBERS)]

@@ -1,0 +1,69 @@
+"""Your own data: one folder for images, one for each task, two lists of names.
+
+    splits/{train,val}.txt    names, one a line
+    images/NAME               .jpg, .png or .webp
+    edge/NAME.png             v / 255, edges from 0.5 on; or .npy of 0 and 1
+    semseg/NAME.png           class ids (grey or palette), 255 where unknown
+    human_parts/NAME.png      0 background, 1 head, 2 torso, 3 upper arms, 4 lower arms,
+                              5 upper legs, 6 lower legs, 255 where unknown
+    normals/NAME.png, .jpg    n = 2v / 255 - 1; or .npy, 0 where unknown
+    sal/NAME.png              v / 255 > 0.5
+    depth/NAME.npy            metres, 0 where unknown
+    albedo/NAME.png, .jpg     v / 255
+
+Only images and one task are needed; the files of a task have one ending. An example may lack the
+file of a task: it then trains the others only.
+
+Free of TensorFlow, so that worker processes start quickly.
+"""
+
+from astmt_jax.datasets import readers
+from astmt_jax.datasets.contents import Contents
+from astmt_jax.datasets.files import Folder
+from astmt_jax.datasets.readers import Label, PictureReader, Reader
+
+MARKER = "splits/train.txt"
+DESCRIBED = "a folder or archive with splits/, images/ and a folder for each task"
+
+_PICTURES = (".png", ".jpg")
+
+LABELS = {
+    "edge": Label(
+        "edge",
+        {
+            ".png": Reader("fraction", Folder.grey, readers.encode_grey),
+            ".npy": Reader("fraction", Folder.array, readers.encode_binary_array),
+        },
+    ),
+    "semseg": Label(
+        "semseg", {".png": Reader("classes", Folder.grey, readers.classes(range(255)))}
+    ),
+    "human_parts": Label(
+        "human_parts", {".png": Reader("classes", Folder.grey, readers.classes(range(7)))}
+    ),
+    "normals": Label(
+        "normals",
+        dict.fromkeys(_PICTURES, PictureReader("normals"))
+        | {".npy": Reader("values3", Folder.array, readers.encode_unit_vectors)},
+    ),
+    "sal": Label("sal", {".png": Reader("classes", Folder.grey, readers.encode_binary)}),
+    "depth": Label("depth", {".npy": Reader("values1", Folder.array, readers.encode_depth)}),
+    "albedo": Label("albedo", dict.fromkeys(_PICTURES, PictureReader("color"))),
+}
+
+
+def contents(folder: Folder) -> Contents:
+    """Splits and examples of a folder of your own.
+
+    Raises:
+      ValueError: a list of names is missing or broken, or there is no label at all.
+    """
+    splits = {split: folder.names(f"splits/{split}.txt") for split in ("train", "val")}
+    names = [name for split in splits.values() for name in split]
+    found = {key: label.find(folder, names) for key, label in LABELS.items()}
+    found = {key: files for key, files in found.items() if files}
+    if not found:
+        known = ", ".join(f"{label.place}/" for label in LABELS.values())
+        raise folder.error(MARKER, f"names no example that has a label in one of {known}")
+    examples = readers.FolderExamples(folder, found, partly=True)
+    return Contents(examples.kinds(), splits, examples)

@@ -1,0 +1,36 @@
+"""Prepares the datasets of `archives` and reads them as the project does."""
+
+import numpy as np
+
+from astmt_jax.datasets import registry
+from astmt_jax.datasets.prepare import prepare
+
+
+def prepare_examples(dataset, source, data_dir, config=None, options=None):
+    """split -> name -> map -> NumPy array of a freshly prepared dataset."""
+    builder = prepare(dataset, source, data_dir, config=config, num_workers=1)
+    open_split = registry.find(dataset).open
+    return {
+        split: read_examples(open_split(data_dir, options or {}, split))
+        for split in builder.info.splits
+    }
+
+
+def read_examples(source):
+    """name -> map -> NumPy array, in the order of the source."""
+    parse = source.parser(list(source.features))
+    examples = {}
+    for record in source.read(range(source.length)):
+        example = {key: value.numpy() for key, value in parse(record).items()}
+        examples[example.pop("name").decode()] = example
+    return examples
+
+
+def assert_map(found, expected, dtype, atol=0.0):
+    """Equal values of the given type, (H, W) or (H, W, c) stored as (H, W, c)."""
+    expected = np.asarray(expected)
+    assert found.dtype == dtype
+    assert found.shape == (expected if expected.ndim == 3 else expected[..., None]).shape
+    np.testing.assert_allclose(
+        found.astype(np.float64), expected.reshape(found.shape), rtol=0, atol=atol
+    )

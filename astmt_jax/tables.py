@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -123,3 +123,25 @@ def result_markdown(results: Results, tasks: Sequence["Task"]) -> str:
     for name, metric, value, others in (_row(task, results) for task in tasks):
         lines.append((name, metric, value, ", ".join(others)))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def class_tables(details: Mapping[str, Mapping[str, Any]], tasks: Sequence["Task"]) -> list[Table]:
+    """A table of the IoU by class for each task that has classes.
+
+    Args:
+      details: task name -> `details()` of its metric.
+      tasks: records of the tasks, in order; `name` is used.
+    """
+    made = []
+    for task in tasks:
+        classes = details[task.name].get("classes")
+        if classes:
+            total = max(1, sum(row["pixels"] for row in classes.values()))
+            table = Table(task.name, "IoU", "share of pixels")
+            table.columns[1].justify = table.columns[2].justify = "right"
+            for name, row in classes.items():
+                table.add_row(
+                    name, f"{100 * row['iou']:.1f}%", f"{100 * row['pixels'] / total:.1f}%"
+                )
+            made.append(table)
+    return made

@@ -1,6 +1,7 @@
 """Mean intersection over union of class maps."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class SegmentationMetric:
         of the split. With 'all' a class that occurs nowhere has IoU 0.
       skip_empty: leave out images whose truth is 0 everywhere, as is usual for human parts, where
         they hold no person. (Images that are 255 everywhere never count.)
+      class_names: names of the C classes in `details`; their numbers by default.
     """
 
     def __init__(
@@ -25,12 +27,14 @@ class SegmentationMetric:
         num_classes: int,
         classes: Literal["all", "present"] = "all",
         skip_empty: bool = False,
+        class_names: Sequence[str] | None = None,
     ):
         if classes not in ("all", "present"):
             raise ValueError(f"classes={classes!r} is unknown; it must be 'all' or 'present'")
         self._num_classes = num_classes
         self._classes = classes
         self._skip_empty = skip_empty
+        self._class_names = class_names or [str(i) for i in range(num_classes)]
         self._confusion = np.zeros((num_classes, num_classes), np.int64)  # [truth, prediction]
 
     def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
@@ -63,6 +67,11 @@ class SegmentationMetric:
             return {"mIoU": float("nan")}
         counted = iou[pixels > 0] if self._classes == "present" else iou
         return {"mIoU": float(counted.mean())}
+
+    def details(self) -> dict[str, Any]:
+        """By class name what `per_class` gives, and which classes the mean is over."""
+        rows = zip(self._class_names, self.per_class(), strict=True)
+        return {"mean_over": f"{self._classes} classes", "classes": dict(rows)}
 
     def per_class(self) -> list[dict[str, float]]:
         """For each class id in turn, its `iou` (0..1) and its number of ground-truth `pixels`."""

@@ -1,5 +1,6 @@
-"""A function over many items on several processes. Free of TensorFlow: workers start quickly."""
+"""Work on several processes. Free of TensorFlow and JAX: workers start quickly."""
 
+import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
@@ -13,6 +14,8 @@ import cv2
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_CONTEXT = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
+
 
 @contextlib.contextmanager
 def ordered_map(
@@ -22,11 +25,26 @@ def ordered_map(
     if num_workers == 1:
         yield map(function, items)
         return
-    context = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
     with _without_main_script():
-        pool = context.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
+        pool = _CONTEXT.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
     with pool:
         yield pool.imap(function, items, chunksize=8)
+
+
+class Workers(concurrent.futures.ProcessPoolExecutor):
+    """Processes for calls that come one by one; each starts when it is first needed.
+
+    Args:
+      num_workers: how many.
+    """
+
+    def __init__(self, num_workers: int):
+        super().__init__(num_workers, mp_context=_CONTEXT)
+
+    def submit(self, function: Callable, /, *args, **kwargs) -> concurrent.futures.Future:
+        """Starts `function(*args, **kwargs)`, all of which must be picklable."""
+        with _without_main_script():
+            return super().submit(function, *args, **kwargs)
 
 
 @contextlib.contextmanager

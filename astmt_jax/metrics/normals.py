@@ -9,10 +9,15 @@ from astmt_jax.metrics import images
 LIMITS = (11.25, 22.5, 30.0)
 """Degrees below which an error counts as small, as published by the field."""
 
-_DROPPED_BITS = 6
+# Bins of the histogram: below 4 degrees the first 17 bits of a float32 mantissa, from there on
+# steps of 2^-15 degrees, as wide as the last of those below.
 _SMALLEST = np.float32(2.0**-20)
+_BEND = np.float32(4)
+_DROPPED_BITS = 6
 _FIRST_BIN = int(_SMALLEST.view(np.int32)) >> _DROPPED_BITS
-_BINS = (int(np.float32(256).view(np.int32)) >> _DROPPED_BITS) - _FIRST_BIN
+_BINS_BELOW = (int(_BEND.view(np.int32)) >> _DROPPED_BITS) - _FIRST_BIN
+_BINS_PER_DEGREE = 2**15
+_BINS = _BINS_BELOW + int(180 - _BEND) * _BINS_PER_DEGREE + 1
 
 
 class NormalsMetric:
@@ -21,9 +26,8 @@ class NormalsMetric:
     A pixel is valid when its true normal is neither (0, 0, 0) nor 255. Directions only are
     compared; a prediction of length 0 is 90 degrees off.
 
-    Means and percentages are exact. The median comes from a histogram whose bins hold the angles
-    that agree in the first 17 bits of their float32 mantissa, so that memory (29 MB) does not grow
-    with the split: its relative error is at most 4e-6 (or 1e-6 degrees).
+    Means and percentages are exact. The median comes from a histogram, so that memory (69 MB) does
+    not grow with the split: it is off by at most 4e-6 of its value and 1.6e-5 degrees.
     """
 
     def __init__(self):
@@ -88,14 +92,18 @@ class NormalsMetric:
 
 def _bins(angles: np.ndarray) -> np.ndarray:
     """Bins of angles in degrees (N,): positive floats are in the order of their bits."""
-    bits = np.maximum(angles.astype(np.float32), _SMALLEST).view(np.int32)
-    return (bits >> _DROPPED_BITS) - _FIRST_BIN
+    small = np.clip(angles, _SMALLEST, np.nextafter(_BEND, np.float32(0))).astype(np.float32)
+    below = (small.view(np.int32) >> _DROPPED_BITS) - _FIRST_BIN
+    above = _BINS_BELOW + np.floor((angles - _BEND) * _BINS_PER_DEGREE).astype(np.int64)
+    return np.where(angles < _BEND, below, above)
 
 
 def _middles(bins: np.ndarray) -> np.ndarray:
-    """The angles in the middle of bins; 0 for the first, which holds all that are tiny."""
+    """Degrees in the middle of bins; 0 for the first, which holds all that are tiny."""
     bits = (bins + _FIRST_BIN << _DROPPED_BITS) + (1 << _DROPPED_BITS - 1)
-    return np.where(bins == 0, 0.0, bits.astype(np.int32).view(np.float32).astype(np.float64))
+    below = bits.astype(np.int32).view(np.float32).astype(np.float64)
+    above = _BEND + (bins - _BINS_BELOW + 0.5) / _BINS_PER_DEGREE
+    return np.where(bins == 0, 0.0, np.where(bins < _BINS_BELOW, below, above))
 
 
 def _angles(first: np.ndarray, second: np.ndarray) -> np.ndarray:

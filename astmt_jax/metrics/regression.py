@@ -47,7 +47,7 @@ class DepthMetric:
         if not known.any():
             return
         if self._convention == "reference":
-            truth = np.where(known, truth, 0)
+            truth = np.where(known, truth, 0).astype(np.float64)
             predicted, actual = _positive(images.finite(prediction)), _positive(truth)
         else:
             predicted, actual = images.finite(prediction[known]), truth[known].astype(np.float64)

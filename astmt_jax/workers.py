@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +40,10 @@ class Workers(concurrent.futures.ProcessPoolExecutor):
     """
 
     def __init__(self, num_workers: int):
-        super().__init__(num_workers, mp_context=_CONTEXT)
+        ignore_interrupts = (signal.SIGINT, signal.SIG_IGN)  # this process decides what they mean
+        super().__init__(
+            num_workers, _CONTEXT, initializer=signal.signal, initargs=ignore_interrupts
+        )
 
     def submit(self, function: Callable, /, *args, **kwargs) -> concurrent.futures.Future:
         """Starts `function(*args, **kwargs)`, all of which must be picklable."""

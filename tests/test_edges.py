@@ -446,6 +446,7 @@ def test_details_hold_the_protocol_and_the_curve(noisy_images):
         metric.add(*image)
     details = json.loads(json.dumps(metric.details()))
     assert details["protocol"] == PROTOCOLS["pascal_raw"].settings()
+    assert details["images"] == len(noisy_images)
     assert len(details["curve"]["precision"]) == len(details["protocol"]["thresholds"])
     assert max(details["curve"]["f"]) == metric.result()["odsF"]
     np.testing.assert_array_equal(details["curve"]["recall"], metric.curve().recall)

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import types
 
 import archives
+import jax
 import numpy as np
 import pytest
 import scipy.io
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from PIL import Image
 from prepared import read_examples
 
@@ -19,6 +22,7 @@ from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
 from astmt_jax.metrics.segmentation import SegmentationMetric
 from astmt_jax.prediction_folder import LISTED
+from astmt_jax.scoring import EvaluationConfig
 
 NAMES = archives.PASCAL_NAMES["val"]
 WITHOUT_PERSON = "2009_000004"
@@ -321,6 +325,74 @@ def test_folders_that_are_no_predictions_are_refused(refusal, predictions, tmp_p
     (predictions / "sal").rename(predictions / "saliency")
     assert "but it has saliency: name the tasks to score with --tasks" in refusal(predictions)
     assert "but it has no sal" in refusal(predictions, "--tasks=edge,sal")
+
+
+@pytest.fixture(scope="module")
+def network_scores(data_dir, tmp_path_factory):
+    """Scores a network that is a function of the image's colours; also saves its predictions."""
+    dataset = registry.find("pascal_context")
+    source = dataset.open(data_dir, {}, "val")
+    network = types.SimpleNamespace(tasks=tuple(dataset.tasks({}).values()))
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+
+    def predict(images):
+        colors = np.asarray(images) / 255
+        brightness = colors.mean(axis=-1)
+        return {
+            "edge": brightness,
+            "semseg": (20 * colors[..., 0]).astype(np.uint8),
+            "human_parts": (6 * colors[..., 1]).astype(np.uint8),
+            "normals": 2 * colors - 1,
+            "sal": 1 - brightness,
+        }
+
+    def run(batch_size=2, num_rows=0, save_to=None, **choices):
+        return evaluate.evaluate_network(
+            network,
+            predict,
+            source,
+            EvaluationConfig(**choices),
+            batch_size=batch_size,
+            image_size=48,
+            normalize="none",
+            sharding=NamedSharding(mesh, PartitionSpec("data")),
+            num_rows=num_rows,
+            num_threads=1,
+            save_to=save_to,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+def test_scores_of_a_network_do_not_depend_on_the_batch_size(network_scores, batch_size):
+    assert network_scores(batch_size).scores == network_scores(2).scores
+
+
+def test_saved_predictions_score_as_the_network_does(network_scores, command, tmp_path):
+    scores = network_scores(save_to=tmp_path / "saved").scores
+    document, _ = command(tmp_path / "saved")
+    assert document["results"] == scores.results
+    assert document["details"] == scores.details
+
+
+def test_quantization_changes_the_scores_a_little(network_scores):
+    rounded = network_scores().scores.results
+    exact = network_scores(quantize=False).scores.results
+    for task in ("edge", "semseg", "human_parts"):
+        assert rounded[task] == exact[task], task
+    for task in ("normals", "sal"):
+        assert rounded[task] != exact[task], task
+        assert rounded[task] == pytest.approx(exact[task], abs=1)
+
+
+def test_rows_for_a_picture_are_spread_over_the_split(network_scores, truths):
+    rows = network_scores(num_rows=2).rows
+    assert [row["name"] for row in rows] == [NAMES[0], NAMES[1]]
+    for row in rows:
+        np.testing.assert_array_equal(row["image"], truths[row["name"]]["image"])
+        assert row["predictions"]["normals"].shape == row["image"].shape
+        assert list(row["truths"]) == list(TASKS)
 
 
 def test_truths_after_the_ignore_rules(data_dir, truths):

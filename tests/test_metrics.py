@@ -225,6 +225,7 @@ def test_classes_are_called_by_their_names():
     metric.add(np.array([[0, 1, 1]]), np.array([[0, 0, 1]]))
     assert metric.details() == {
         "mean_over": "all classes",
+        "images": 1,
         "classes": {
             "ground": {"iou": 0.5, "pixels": 2},
             "tree": {"iou": 0.5, "pixels": 1},

@@ -78,3 +78,19 @@ def test_arrows_and_headlines_agree_with_the_task_records():
         task = getattr(tasks, name)()
         metric = metrics[task.headline]
         assert (metric.better == "↑") == task.higher_is_better, task.name
+
+
+def test_class_tables_hold_every_class():
+    details = {
+        "semseg": {
+            "classes": {"sky": {"iou": 0.5, "pixels": 3}, "sea": {"iou": 0.125, "pixels": 1}}
+        },
+        "normals": {"pixels": 4},
+    }
+    (table,) = tables.class_tables(details, TASKS[:2])
+    columns = [[column.header, *column.cells] for column in table.columns]
+    assert columns == [
+        ["semseg", "sky", "sea"],
+        ["IoU", "50.0%", "12.5%"],
+        ["share of pixels", "75.0%", "25.0%"],
+    ]

@@ -199,6 +199,7 @@ class EdgeMetric:
 
     def __init__(self, protocol: Protocol):
         self.protocol = protocol
+        self._images = 0
         self._total = np.zeros((len(protocol.thresholds), 4), np.int64)
         self._best = np.zeros(4, np.int64)
 
@@ -216,6 +217,7 @@ class EdgeMetric:
 
     def add_counts(self, counts: np.ndarray) -> None:
         """Adds the (K, 4) counts that `evaluate_image` returned for one image."""
+        self._images += 1
         self._total += counts
         self._best += best_counts(counts)
 
@@ -225,6 +227,7 @@ class EdgeMetric:
             raise ValueError(
                 f"cannot merge scores of protocol {other.protocol.name} into {self.protocol.name}"
             )
+        self._images += other._images
         self._total += other._total
         self._best += other._best
 
@@ -233,9 +236,10 @@ class EdgeMetric:
         return dataset_curve(self._total)
 
     def details(self) -> dict[str, Any]:
-        """The `protocol`, and the precision-recall `curve`, one value for each threshold of it."""
+        """The `protocol`, how many `images` were compared, and the precision-recall `curve`, one
+        value for each threshold of the protocol."""
         curve = {name: values.tolist() for name, values in self.curve()._asdict().items()}
-        return {"protocol": self.protocol.settings(), "curve": curve}
+        return {"protocol": self.protocol.settings(), "images": self._images, "curve": curve}
 
     def result(self) -> dict[str, float]:
         """odsF, oisF and AP, each in 0..1; higher is better."""

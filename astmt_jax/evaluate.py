@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+from absl import logging
 from rich.progress import track
 
 from astmt_jax import inference, tables
@@ -259,6 +260,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--resize", action="store_true", help="resize predictions of another size")
     add("--output", help="file to write (default: results.json in the folder of predictions)")
     add("--num_workers", type=int, help="processes (default: one a core)")
+    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
     try:
         _score_command(parser.parse_args(argv))
     except (ValueError, OSError) as error:

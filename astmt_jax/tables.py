@@ -128,20 +128,25 @@ def result_markdown(results: Results, tasks: Sequence["Task"]) -> str:
 def class_tables(details: Mapping[str, Mapping[str, Any]], tasks: Sequence["Task"]) -> list[Table]:
     """A table of the IoU by class for each task that has classes.
 
+    A class that is absent from the truth has an IoU only where the mean counts it.
+
     Args:
       details: task name -> `details()` of its metric.
       tasks: records of the tasks, in order; `name` is used.
     """
-    made = []
-    for task in tasks:
-        classes = details[task.name].get("classes")
-        if classes:
-            total = max(1, sum(row["pixels"] for row in classes.values()))
-            table = Table(task.name, "IoU", "share of pixels")
-            table.columns[1].justify = table.columns[2].justify = "right"
-            for name, row in classes.items():
-                table.add_row(
-                    name, f"{100 * row['iou']:.1f}%", f"{100 * row['pixels'] / total:.1f}%"
-                )
-            made.append(table)
-    return made
+    return [
+        _class_table(task.name, details[task.name])
+        for task in tasks
+        if "classes" in details[task.name]
+    ]
+
+
+def _class_table(title: str, details: Mapping[str, Any]) -> Table:
+    table = Table(title, "IoU", "share of pixels")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    total = max(1, sum(row["pixels"] for row in details["classes"].values()))
+    for name, row in details["classes"].items():
+        counted = row["pixels"] or details["mean_over"] == "all classes"
+        iou = f"{100 * row['iou']:.1f}%" if counted else "absent"
+        table.add_row(name, iou, f"{100 * row['pixels'] / total:.1f}%")
+    return table

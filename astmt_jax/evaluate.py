@@ -29,7 +29,7 @@ from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network
 from astmt_jax.prediction_folder import PredictionFolder, find_tasks
 from astmt_jax.progress import CONSOLE
-from astmt_jax.scoring import CHOICES, EvaluationConfig, Scorer, Scores, is_labelled
+from astmt_jax.scoring import CHOICES, DEFAULT, EvaluationConfig, Scorer, Scores, is_labelled
 from astmt_jax.source import Source, count_threads
 from astmt_jax.tasks import Task
 from astmt_jax.truths import names, truths
@@ -256,7 +256,7 @@ def main(argv: list[str] | None = None) -> None:
         "--tasks", type=lambda text: text.split(","), help="such as edge,depth (default: all there)"
     )
     for name, choices in CHOICES.items():
-        add(f"--{name}", choices=choices, help="default: the dataset's own")
+        add(f"--{name}", choices=choices, default=DEFAULT, help="default: the dataset's own")
     add("--resize", action="store_true", help="resize predictions of another size")
     add("--output", help="file to write (default: results.json in the folder of predictions)")
     add("--num_workers", type=int, help="processes (default: one a core)")

@@ -13,10 +13,19 @@ from astmt_jax.metrics.edges import PROTOCOLS, edge_map
 from astmt_jax.models.config import check_choice
 from astmt_jax.tasks import Task
 
+DEFAULT = "default"
+CHOICES = {
+    "edge_protocol": (DEFAULT, *PROTOCOLS),
+    "edge_truth": (DEFAULT, "edges"),
+    "semseg_classes": (DEFAULT, "all", "present"),
+    "depth_convention": (DEFAULT, "masked", "reference"),
+}
+"""Values of the fields of `EvaluationConfig`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """How predictions are scored. A choice that is None is left to the dataset.
+    """How predictions are scored. What is 'default' is left to the dataset.
 
     Attributes:
       quantize: score a network's predictions as they come back from the files that the reference
@@ -31,15 +40,14 @@ class EvaluationConfig:
     """
 
     quantize: bool = True
-    edge_protocol: str | None = None
-    edge_truth: str | None = None
-    semseg_classes: str | None = None
-    depth_convention: str | None = None
+    edge_protocol: str = DEFAULT
+    edge_truth: str = DEFAULT
+    semseg_classes: str = DEFAULT
+    depth_convention: str = DEFAULT
 
     def __post_init__(self):
         for name, choices in CHOICES.items():
-            if getattr(self, name) is not None:
-                check_choice(f"evaluation.{name}", getattr(self, name), choices)
+            check_choice(f"evaluation.{name}", getattr(self, name), choices)
 
     def applied_to(self, tasks: Sequence[Task]) -> tuple[Task, ...]:
         """The tasks' records with these choices."""
@@ -63,17 +71,8 @@ class EvaluationConfig:
 
 
 def _with_choices(metric: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[..., Any]:
-    chosen = {name: value for name, value in arguments.items() if value is not None}
+    chosen = {name: value for name, value in arguments.items() if value != DEFAULT}
     return functools.partial(metric, **chosen)
-
-
-CHOICES = {
-    "edge_protocol": tuple(PROTOCOLS),
-    "edge_truth": ("edges",),
-    "semseg_classes": ("all", "present"),
-    "depth_convention": ("masked", "reference"),
-}
-"""Values of the fields of `EvaluationConfig`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -262,6 +262,7 @@ def command(monkeypatch, tmp_path):
         ([CONFIG, "--config.dataset.name=imagenet"], ["'imagenet'", "scenes"]),
         ([CONFIG, "--config.dataset.options.image_size=8"], ["image_size is 8", "64 to 512"]),
         ([CONFIG, "--config.dataset.options.size=96"], ["size"]),
+        ([CONFIG, "--config.evaluation.edge_protocol=bsd"], ["edge_protocol is 'bsd'", "bsds"]),
         ([CONFIG, "--mode=test"], ["mode", "test", "train", "eval"]),
     ],
 )

@@ -248,6 +248,7 @@ def panels(
     rows: Sequence[Mapping[str, Any]],
     tasks: Sequence["Task"],
     path: str | pathlib.Path | None = None,
+    lines: tuple[str, str] = ("prediction", "truth"),
 ) -> np.ndarray:
     """Draws one row an image: the image, then a column a task, its prediction above its truth.
 
@@ -259,6 +260,7 @@ def panels(
         mappings from task name to a map that the task's `colorize` takes.
       tasks: records of the columns, in order; `name`, `class_names` and `colorize` are used.
       path: where to write the picture as PNG; None writes nothing.
+      lines: what stands beside the upper and the lower line of maps.
 
     Returns:
       The picture, uint8 (height, width, 3).
@@ -282,7 +284,7 @@ def panels(
         name = task.name.replace("_", " ")
         canvas.text(x + CELL / 2, y - HEADING / 2, name, LARGE, ha="center")
     for row, height in zip(rows, heights, strict=True):
-        _draw_row(canvas, row, tasks, columns, y, height)
+        _draw_row(canvas, row, tasks, columns, y, height, lines)
         y += 2 * height + GAP + CAPTION
     y += GAP
     for name, legend in legends.items():
@@ -328,13 +330,14 @@ def _draw_row(
     columns: Sequence[int],
     y: int,
     height: int,
+    lines: tuple[str, str],
 ) -> None:
     """Draws the image over both lines, and every task's prediction above its truth."""
     both = 2 * height + GAP
     canvas.image(resize_for_print(row["image"], 2 * CELL + GAP, both), MARGIN, y)
     canvas.text(MARGIN, y + both + CAPTION / 2, row["name"], SMALL, color="0.4")
     lower = y + height + GAP
-    for top, label in ((y, "prediction"), (lower, "truth")):
+    for top, label in zip((y, lower), lines, strict=True):
         middle = (columns[0] - SIDE_LABEL / 2, top + height / 2)
         canvas.text(*middle, label, MEDIUM, rotation=90, ha="center")
     for task, x in zip(tasks, columns, strict=True):

@@ -1,0 +1,98 @@
+"""The paper's experiments: their settings, and the command line from archives to results."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import archives
+import pytest
+
+from astmt_jax.config import from_config_dict
+from astmt_jax.datasets.prepare import prepare
+from astmt_jax.paper import paper_config
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = {
+    "model.width_multiplier": 0.0625,
+    "model.decoder_width": 32,
+    "train.image_size": 32,
+    "train.batch_size": 2,
+    "train.epochs": 1,
+}
+EXPERIMENTS = {
+    "pascal": ("pascal_context", archives.make_pascal, ()),
+    "nyud": ("nyud", archives.make_nyud, ("astmt",)),
+    "fsv": ("fsv", archives.make_fsv, ()),
+}
+TASKS = {
+    "pascal": {
+        "edge": "odsF",
+        "semseg": "mIoU",
+        "human_parts": "mIoU",
+        "normals": "mean",
+        "sal": "mIoU",
+    },
+    "nyud": {"edge": "odsF", "semseg": "mIoU", "normals": "mean", "depth": "rmse"},
+    "fsv": {"semseg": "mIoU", "albedo": "rmse", "depth": "rmse"},
+}
+
+
+def test_settings_are_the_papers():
+    config = from_config_dict(
+        paper_config(
+            "",
+            dataset="pascal_context",
+            tasks=("edge", "normals"),
+            backbone="resnet101",
+            epochs=60,
+            discriminator_kernel=1,
+        )
+    )
+    optimizer, train = config.optimizer, config.train
+    assert (optimizer.name, optimizer.learning_rate, optimizer.momentum) == ("sgd", 1e-3, 0.9)
+    assert (optimizer.weight_decay, optimizer.poly_power) == (1e-4, 0.9)
+    assert optimizer.task_multiplier is None  # the number of tasks
+    assert (optimizer.decay_every, optimizer.discriminator_multiplier) == ("epoch", 10)
+    assert (train.image_size, train.batch_size, train.epochs) == (512, 8, 60)
+    assert train.update_rule == "per_task"
+    discriminator = config.discriminator
+    assert (discriminator.weight, discriminator.depth, discriminator.kernel) == (0.01, 2, 1)
+    assert (config.model.decoder_width, config.model.output_stride) == (64, 16)
+    augmentation = config.augmentation
+    assert (augmentation.flip, augmentation.rotation) == (True, 20)
+    assert augmentation.scale == (0.75, 1.25)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pascal",
+        pytest.param("nyud", marks=pytest.mark.slow),
+        pytest.param("fsv", marks=pytest.mark.slow),
+    ],
+)
+def test_command_line_trains_and_evaluates_from_an_archive(tmp_path, name):
+    dataset, make, arguments = EXPERIMENTS[name]
+    make(tmp_path / "source", *arguments)
+    prepare(dataset, tmp_path / "source", tmp_path / "data", num_workers=1)
+    command = [sys.executable, "-m", "astmt_jax.main", f"--workdir={tmp_path / 'run'}"]
+    command += [f"--config=configs/{name}.py:backbone=resnet14"]
+    command += [f"--config.dataset.data_dir={tmp_path / 'data'}"]
+    command += [f"--config.{field}={value}" for field, value in TINY.items()]
+    command += ["--config.dataset.train_split=train[:3]"]
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles in half the time
+    }
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert document["step"] == 1
+    assert list(document["results"]) == list(TASKS[name])
+    for task, metric in TASKS[name].items():
+        assert document["results"][task][metric] >= 0
+    assert (tmp_path / "run" / "panels.png").exists()

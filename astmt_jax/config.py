@@ -19,14 +19,16 @@ from astmt_jax.models.config import (
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.optimizer import OptimizerConfig
 from astmt_jax.pipeline import NORMALIZATIONS
+from astmt_jax.scoring import EvaluationConfig
 
 FREE_TO_CHANGE = (
     "config.dataset.data_dir",
     "config.train.log_every_steps",
     "config.train.checkpoint_every_steps",
     "config.train.num_threads",
+    "config.evaluation",
 )
-"""Fields without influence on what a run computes: it can go on with other values."""
+"""Fields and sections without influence on what a run learns: it can go on with other values."""
 
 UPDATE_RULES = ("per_task", "joint")
 METHODS = ("astmt", "mtl", "single")
@@ -111,6 +113,7 @@ class Config:
     optimizer: OptimizerConfig
     augmentation: Augmentation
     train: TrainConfig
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
         if self.seed < 0:
@@ -252,9 +255,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "co
     found = []
     for name in sorted({*old, *new}):
         a, b, path = old.get(name), new.get(name), f"{where}.{name}"
+        if path in FREE_TO_CHANGE:
+            continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             found += differences(a, b, path)
-        elif path not in FREE_TO_CHANGE and _plain(a) != _plain(b):
+        elif _plain(a) != _plain(b):
             found.append(f"{path}: {a!r} -> {b!r}")
     return found
 

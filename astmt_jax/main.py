@@ -16,6 +16,9 @@ WORKDIR = flags.DEFINE_string(
 MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "eval"], "'eval' scores the newest checkpoint and does not train."
 )
+SAVE_PREDICTIONS = flags.DEFINE_string(
+    "save_predictions", None, "With --mode=eval: new folder for the predictions."
+)
 
 
 def default_workdir(config_file: str) -> pathlib.Path:
@@ -40,8 +43,9 @@ def main(argv: list[str]) -> None:
         if MODE.value == "train":
             train.train(experiment, splits, workdir)
         else:
-            train.evaluate_checkpoint(experiment, splits, workdir)
-    except (FileNotFoundError, FloatingPointError, WeightsError) as error:
+            save_to = SAVE_PREDICTIONS.value and pathlib.Path(SAVE_PREDICTIONS.value)
+            train.evaluate_checkpoint(experiment, splits, workdir, save_to)
+    except (FileNotFoundError, FileExistsError, FloatingPointError, WeightsError) as error:
         sys.exit(f"Error: {error}")
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import tensorflow as tf
 
-from astmt_jax import augment
+from astmt_jax import augment, truths
 from astmt_jax.augment import Augmentation
 from astmt_jax.source import Source, count_threads, iterate
 from astmt_jax.tasks import Task
@@ -225,31 +225,17 @@ def _evaluation_example(
     source: Source, tasks: Sequence[Task], image_size: int, normalize: str
 ) -> Callable[[tf.Tensor, tf.Tensor], dict[str, Any]]:
     """Returns the function from (index, record) to one row of an evaluation batch."""
-    geometries = {task.name: task.geometry for task in tasks}
-    truth_keys = sorted({*geometries, *(task.truth for task in tasks)})
-    parse = source.parser(("image", "name", *truth_keys))
+    read = truths.reader(source, tasks)
     normalization = _normalization(normalize)
 
-    def prepare(image: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
-        truth = dict(zip(truth_keys, maps, strict=True))
-        truth |= augment.mark_ignored(truth, geometries)
-        resized = augment.resize_image(image, image_size)
-        return [cv2.transform(resized, normalization), *truth.values()]
+    def prepare(image: np.ndarray) -> np.ndarray:
+        return cv2.transform(augment.resize_image(image, image_size), normalization)
 
     def process(index: tf.Tensor, record: tf.Tensor) -> dict[str, Any]:
         del index
-        example = parse(record)
-        maps = [example[key] for key in truth_keys]
-        types = [tf.float32, *(label.dtype for label in maps)]
-        resized, *truth = tf.numpy_function(
-            prepare, [example["image"], *maps], types, stateful=False
-        )
-        return {
-            "image": resized,
-            "original": example["image"],
-            "name": example["name"],
-            "truth": dict(zip(truth_keys, truth, strict=True)),
-        }
+        example = read(record)
+        image = tf.numpy_function(prepare, [example["original"]], tf.float32, stateful=False)
+        return {"image": image, **example}
 
     return process
 

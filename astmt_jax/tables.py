@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -123,3 +123,30 @@ def result_markdown(results: Results, tasks: Sequence["Task"]) -> str:
     for name, metric, value, others in (_row(task, results) for task in tasks):
         lines.append((name, metric, value, ", ".join(others)))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def class_tables(details: Mapping[str, Mapping[str, Any]], tasks: Sequence["Task"]) -> list[Table]:
+    """A table of the IoU by class for each task that has classes.
+
+    A class that is absent from the truth has an IoU only where the mean counts it.
+
+    Args:
+      details: task name -> `details()` of its metric.
+      tasks: records of the tasks, in order; `name` is used.
+    """
+    return [
+        _class_table(task.name, details[task.name])
+        for task in tasks
+        if "classes" in details[task.name]
+    ]
+
+
+def _class_table(title: str, details: Mapping[str, Any]) -> Table:
+    table = Table(title, "IoU", "share of pixels")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    total = max(1, sum(row["pixels"] for row in details["classes"].values()))
+    for name, row in details["classes"].items():
+        counted = row["pixels"] or details["mean_over"] == "all classes"
+        iou = f"{100 * row['iou']:.1f}%" if counted else "absent"
+        table.add_row(name, iou, f"{100 * row['pixels'] / total:.1f}%")
+    return table

@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from astmt_jax import losses, visualize
+from astmt_jax import losses, prediction_files, visualize
 from astmt_jax.labels import IGNORE as IGNORE
 from astmt_jax.metrics import edges, regression, saliency, segmentation
 from astmt_jax.metrics import normals as normals_metric
+from astmt_jax.prediction_files import FileFormat
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
@@ -47,7 +48,10 @@ class Task:
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
       geometry: how augmentation moves the label, a key of `augment.GEOMETRIES`.
-      metric: makes an accumulator with `add(prediction, truth)` per image and `result()`.
+      metric: makes an accumulator with `add(prediction, truth)` per image, `result()` (metric ->
+        number) and `details()` (what stands behind the numbers, as plain values); takes the choices
+        of `scoring.EvaluationConfig` for the task as keywords.
+      file: how predictions are stored.
       headline: key of `result()` that stands for the task in tables and in the average drop.
       higher_is_better: direction of the headline metric.
       colorize: `(map, value_range=None) -> uint8 (H, W, 3)`, for predictions and for labels.
@@ -64,6 +68,7 @@ class Task:
     metric: Callable[[], Any]
     headline: str
     higher_is_better: bool
+    file: FileFormat
     colorize: Callable[..., Any]
     truth: str
     class_names: tuple[str, ...] = ()
@@ -91,7 +96,14 @@ def _reflectance(logits: jax.Array) -> jax.Array:
 
 
 def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "label_map") -> Task:
-    """Boundaries. `positive_weight` in [0, 1] weighs boundary pixels in the balanced loss."""
+    """Boundaries.
+
+    Args:
+      positive_weight: weighs boundary pixels in the balanced loss, in [0, 1].
+      protocol: key of `metrics.edges.PROTOCOLS`; its `true_edges` stays when the metric is made for
+        another protocol, as it belongs to the form of the truth.
+      truth: key of the map that `true_edges` makes edges of.
+    """
     return Task(
         name="edge",
         channels=1,
@@ -101,9 +113,14 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
         loss_weight=50.0,
         predict=_probability,
         geometry="label",
-        metric=functools.partial(edges.EdgeMetric, edges.PROTOCOLS[protocol]),
+        metric=functools.partial(
+            edges.edge_metric,
+            protocol=protocol,
+            true_edges=edges.PROTOCOLS[protocol].true_edges,
+        ),
         headline="odsF",
         higher_is_better=True,
+        file=prediction_files.PROBABILITY,
         colorize=visualize.colorize_edges,
         truth=truth,
     )
@@ -119,10 +136,14 @@ def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> 
         predict=_class_ids,
         geometry="label",
         metric=functools.partial(
-            segmentation.SegmentationMetric, len(class_names), classes=classes
+            segmentation.SegmentationMetric,
+            len(class_names),
+            classes=classes,
+            class_names=class_names,
         ),
         headline="mIoU",
         higher_is_better=True,
+        file=prediction_files.CLASS_MAP,
         colorize=visualize.colorize_classes,
         truth="semseg",
         class_names=class_names,
@@ -139,10 +160,14 @@ def human_parts() -> Task:
         predict=_class_ids,
         geometry="foreground",
         metric=functools.partial(
-            segmentation.SegmentationMetric, len(PART_CLASSES), skip_empty=True
+            segmentation.SegmentationMetric,
+            len(PART_CLASSES),
+            skip_empty=True,
+            class_names=PART_CLASSES,
         ),
         headline="mIoU",
         higher_is_better=True,
+        file=prediction_files.CLASS_MAP,
         colorize=visualize.colorize_parts,
         truth="human_parts",
         class_names=PART_CLASSES,
@@ -161,6 +186,7 @@ def normals() -> Task:
         metric=normals_metric.NormalsMetric,
         headline="mean",
         higher_is_better=False,
+        file=prediction_files.NORMALS,
         colorize=visualize.colorize_normals,
         truth="normals",
     )
@@ -178,6 +204,7 @@ def sal() -> Task:
         metric=saliency.SaliencyMetric,
         headline="mIoU",
         higher_is_better=True,
+        file=prediction_files.PROBABILITY,
         colorize=visualize.colorize_saliency,
         truth="sal",
     )
@@ -195,6 +222,7 @@ def depth(loss_weight: float = 1.0) -> Task:
         metric=regression.DepthMetric,
         headline="rmse",
         higher_is_better=False,
+        file=prediction_files.DEPTH,
         colorize=visualize.colorize_depth,
         truth="depth",
     )
@@ -217,6 +245,7 @@ def albedo() -> Task:
         metric=regression.AlbedoMetric,
         headline="rmse",
         higher_is_better=False,
+        file=prediction_files.ALBEDO,
         colorize=visualize.colorize_albedo,
         truth="albedo",
     )

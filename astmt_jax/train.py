@@ -1,7 +1,7 @@
 """The training loop: data, step, log, checkpoint; then evaluation, table and picture."""
 
 import dataclasses
-import json
+import functools
 import pathlib
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from clu import metric_writers
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from astmt_jax import evaluate, pipeline, tables, visualize
+from astmt_jax import evaluate, inference, pipeline, tables, visualize
 from astmt_jax.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
@@ -65,7 +65,7 @@ class Experiment:
         mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
         self.batch_sharding = NamedSharding(mesh, PartitionSpec("data"))
         self.replicated = NamedSharding(mesh, PartitionSpec())
-        self.predict = evaluate.predictor(self.network)
+        self.predict = inference.predictor(self.network)
 
     def open_splits(self) -> "Splits":
         """Opens the dataset's splits, preparing it where that needs no download.
@@ -127,21 +127,32 @@ class Experiment:
             )
         )
 
-    def evaluate(self, state: TrainState, source: Source, num_rows: int) -> evaluate.Evaluation:
-        """Scores `state` on `source`, keeping `num_rows` examples for a picture."""
+    def evaluate(
+        self,
+        state: TrainState,
+        source: Source,
+        num_rows: int,
+        workdir: pathlib.Path,
+        save_to: pathlib.Path | None = None,
+    ) -> evaluate.Evaluation:
+        """Scores `state` on `source`, keeping `num_rows` examples for a picture.
+
+        An interrupted evaluation goes on from notes in `workdir`; predictions go to `save_to`.
+        """
         train = self.config.train
-        return evaluate.evaluate(
+        return evaluate.evaluate_network(
             self.network,
-            state.params,
-            state.stats,
+            functools.partial(self.predict, state.params, state.stats),
             source,
+            self.config.evaluation,
             batch_size=train.batch_size,
             image_size=train.image_size,
             normalize=train.normalize,
             sharding=self.batch_sharding,
             num_rows=num_rows,
             num_threads=train.num_threads,
-            predict=self.predict,
+            notes=workdir / RESULTS_FILE.replace(".json", ".unfinished"),
+            save_to=save_to,
         )
 
 
@@ -255,46 +266,61 @@ def finish(
     state: TrainState,
     workdir: pathlib.Path,
     writer: metric_writers.MetricWriter,
+    save_to: pathlib.Path | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Evaluates, prints the table, and writes results.json and panels.png."""
-    evaluation = experiment.evaluate(state, source, PANEL_ROWS)
+    """Evaluates, prints the table, and writes results.json, panels.png and predictions."""
+    evaluation = experiment.evaluate(state, source, PANEL_ROWS, workdir, save_to)
+    results = evaluation.scores.results
     number = int(state.step)
-    document = {
+    about = {
         "dataset": experiment.config.dataset.name,
         "split": experiment.dataset.eval_split,
+        "images": source.length,
         "step": number,
-        "results": evaluation.results,
+        "quantized": experiment.config.evaluation.quantize,
     }
-    (workdir / RESULTS_FILE).write_text(json.dumps(document, indent=2) + "\n")
+    evaluate.write_results(workdir / RESULTS_FILE, evaluation.scores, about)
     picture = visualize.panels(evaluation.rows, experiment.network.tasks, workdir / PANELS_FILE)
-    CONSOLE.print(tables.result_table(evaluation.results, experiment.network.tasks))
+    CONSOLE.print(tables.result_table(results, experiment.network.tasks))
     CONSOLE.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
     writer.write_scalars(
         number,
         {
             f"eval_{task}/{metric}": value
-            for task, metrics in evaluation.results.items()
+            for task, metrics in results.items()
             for metric, value in metrics.items()
         },
     )
     writer.write_images(number, {"panels": picture[None]})
-    return evaluation.results
+    return results
 
 
 def evaluate_checkpoint(
-    experiment: Experiment, splits: Splits, workdir: pathlib.Path
+    experiment: Experiment,
+    splits: Splits,
+    workdir: pathlib.Path,
+    save_to: pathlib.Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """Scores the newest checkpoint in `workdir` and writes what `train` writes at its end.
 
+    Args:
+      experiment: what was trained.
+      splits: its data.
+      workdir: its folder.
+      save_to: new or empty folder for the predictions, in the layout of `astmt_jax.evaluate`.
+
     Raises:
       FileNotFoundError: there is no run, or no checkpoint.
+      FileExistsError: the folder for the predictions holds something.
     """
     recorded_config(workdir)
+    if save_to is not None and save_to.exists() and any(save_to.iterdir()):
+        raise FileExistsError(f"{save_to} is not empty: choose a new folder for the predictions.")
     checkpoints = Checkpoints(workdir)
     state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
     checkpoints.close()
     writer = metric_writers.SummaryWriter(str(workdir))
-    return finish(experiment, splits.evaluation, state, workdir, writer)
+    return finish(experiment, splits.evaluation, state, workdir, writer, save_to)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Time and memory of the boundary benchmark on one core.
+"""Time and memory of the boundary benchmark on one core, and its speed on several.
 
-    python -m benchmarks.edges [--images=5] [PROTOCOL ...]
+    python -m benchmarks.edges [--images=5] [--processes=1,2,4] [PROTOCOL ...]
 
 Prints, for each protocol at its data set's size, milliseconds per image by stage (median over the
-images) and the peak of memory that the evaluation of one image allocates. Images are synthetic:
+images) and the peak of memory that the evaluation of one image allocates; then, with --processes,
+images a second of an evaluation on so many processes, once they have started. Images are synthetic:
 warped Voronoi maps, predicted as blurred, unevenly strong boundaries of a perturbed copy plus
 clutter. `bsds`, with its assignment for every annotator, takes about 15 s per image.
 """
@@ -16,13 +17,15 @@ import tracemalloc
 import numpy as np
 from scipy import ndimage, spatial
 
+from astmt_jax.counting import Counter
 from astmt_jax.metrics.edge_assignment import matched_pixels
 from astmt_jax.metrics.edge_matching import matching_sizes, pairs_within
-from astmt_jax.metrics.edges import PROTOCOLS, evaluate_image, region_boundaries
+from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric, evaluate_image, region_boundaries
 from astmt_jax.metrics.thinning import thin_levels
 
 SIZES = {"pascal": (375, 500), "pascal_raw": (375, 500), "nyud": (425, 560), "bsds": (321, 481)}
 ANNOTATORS = 5
+IMAGES_PER_PROCESS = 20
 PIXELS_PER_REGION = 4700
 STAGES = ("threshold", "thin", "truth", "pairs", "match", "whole")
 
@@ -33,6 +36,7 @@ def main():
     parser.add_argument(
         "protocols", nargs="*", metavar="PROTOCOL", help="default: pascal pascal_raw nyud"
     )
+    parser.add_argument("--processes", default="", help="numbers of processes, such as 1,2,4")
     args = parser.parse_args()
     print(f"{'ms per image':12}{'size':>9}" + "".join(f"{s:>11}" for s in STAGES) + f"{'MiB':>7}")
     for name in args.protocols or ("pascal", "pascal_raw", "nyud"):
@@ -43,6 +47,9 @@ def main():
         medians = (1000 * statistics.median(column) for column in zip(*times, strict=True))
         cells = "".join(f"{ms:11.1f}" for ms in medians)
         print(f"{name:12}{h:>5}x{w}{cells}{peak_mebibytes(*cases[0], PROTOCOLS[name]):7.0f}")
+        for processes in filter(None, args.processes.split(",")):
+            speed = images_per_second(cases, PROTOCOLS[name], int(processes))
+            print(f"{name:12}{processes:>9} processes: {speed:.1f} images/s")
 
 
 def stage_times(prediction, truth, protocol) -> list[float]:
@@ -62,6 +69,18 @@ def stage_times(prediction, truth, protocol) -> list[float]:
     tick([match(member, *pairs) for pairs in near])
     tick(evaluate_image(prediction, truth, protocol))
     return list(np.diff(ticks))
+
+
+def images_per_second(cases, protocol, processes: int) -> float:
+    """Speed of an evaluation on so many processes, without their start."""
+    metric = EdgeMetric(protocol)
+    with Counter(processes) as counter:
+        for repeats in (1, IMAGES_PER_PROCESS):
+            start = time.perf_counter()
+            for number in range(repeats * processes):
+                counter.add(metric, "image", *cases[number % len(cases)])
+            counter.finish()
+        return IMAGES_PER_PROCESS * processes / (time.perf_counter() - start)
 
 
 def peak_mebibytes(prediction, truth, protocol) -> float:

@@ -145,6 +145,12 @@ def test_differences():
     ]
 
 
+def test_how_it_is_scored_makes_no_difference_to_a_run():
+    old = {"seed": 0, "train": {"num_threads": None}}
+    new = {"seed": 0, "train": {"num_threads": 3}, "evaluation": {"quantize": False}}
+    assert differences(old, new) == []
+
+
 def test_parse_variant():
     defaults = {"method": "astmt", "tasks": "all"}
     assert parse_variant("", **defaults) == defaults

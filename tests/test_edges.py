@@ -1,14 +1,14 @@
 """The boundary benchmark against golden cases, brute force, SciPy, scikit-image, NetworkX."""
 
 import dataclasses
-import functools
 import json
-import pathlib
 import pickle
 
+import golden_edges
 import networkx
 import numpy as np
 import pytest
+from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -23,6 +23,7 @@ from astmt_jax.metrics.edges import (
     PROTOCOLS,
     EdgeMetric,
     edge_map,
+    edge_metric,
     evaluate_image,
     region_boundaries,
 )
@@ -30,55 +31,19 @@ from astmt_jax.metrics.thinning import thin, thin_levels
 
 few = settings(max_examples=60, deadline=None)
 
-# Golden protocols: (ours, how their truth is stored).
-GOLDEN_PROTOCOLS = {
-    "pascal_nms": PROTOCOLS["pascal"],
-    "nyud_nms": PROTOCOLS["nyud"],
-    "pascal_raw": PROTOCOLS["pascal_raw"],
-    "wide_nms": dataclasses.replace(PROTOCOLS["pascal"], name="wide", max_dist=0.03),
-}
-
 
 # ---------------------------------------------------------------------------- golden cases
 
 
-def load(golden_dir: pathlib.Path, name: str) -> dict[str, np.ndarray]:
-    folder = golden_dir / "edges" if (golden_dir / "edges").is_dir() else golden_dir
-    with np.load(folder / name) as archive:
-        return dict(archive)
-
-
-@pytest.fixture(scope="module")
-def cases(golden_dir):
-    return load(golden_dir, "cases.npz")
-
-
-@pytest.fixture(scope="module")
-def multi_gt(golden_dir):
-    return load(golden_dir, "multi_gt.npz")
-
-
-def images(cases) -> range:
-    count = sum(key.startswith("pred_") for key in cases)
-    assert count > 0
-    return range(count)
-
-
-def truth_of(cases, name: str, i: int) -> np.ndarray:
-    """NYUD's truth is the edge picture (0 and 255), the others' a region map."""
-    return (
-        255 * cases[f"gt_{i}"][0].astype(np.uint8) if name == "nyud_nms" else cases[f"label_{i}"][0]
-    )
-
-
-def golden_protocol(cases, name: str):
-    """Our protocol of that name, which must be what the case was computed with."""
-    protocol = GOLDEN_PROTOCOLS[name]
-    if name == "wide_nms":
-        protocol = dataclasses.replace(protocol, max_dist=float(cases[f"{name}/max_dist"]))
-    np.testing.assert_allclose(protocol.thresholds, cases[f"{name}/thr"], rtol=1e-12)
-    assert protocol.max_dist == cases[f"{name}/max_dist"]
-    return protocol
+def pytest_generate_tests(metafunc):
+    folder = metafunc.config.getoption("golden_dir")
+    found = {
+        "golden_archive": golden_edges.find_archives(folder, "cases"),
+        "golden_case": golden_edges.find_cases(folder),
+        "golden_multi_gt": golden_edges.find_archives(folder, "multi_gt"),
+    }
+    for name in found.keys() & set(metafunc.fixturenames):
+        metafunc.parametrize(name, found[name], ids=lambda case: getattr(case, "stem", str(case)))
 
 
 def scores(metric: EdgeMetric) -> np.ndarray:
@@ -86,88 +51,100 @@ def scores(metric: EdgeMetric) -> np.ndarray:
     return np.array([result["odsF"], result["oisF"], result["AP"]])
 
 
-def test_golden_suppression_is_bit_exact(cases):
-    for i in images(cases):
-        strength = cases[f"pred_{i}"].astype(np.float32) / np.float32(255)
+def test_the_repository_has_golden_cases():
+    assert {case.protocol for case in golden_edges.find_cases(GOLDEN)} >= {*golden_edges.OURS}
+    assert golden_edges.find_archives(GOLDEN, "multi_gt")
+
+
+def test_golden_suppression_is_bit_exact(golden_archive):
+    arrays = golden_edges.load(golden_archive)
+    for i in golden_edges.images(arrays):
+        strength = arrays[f"pred_{i}"].astype(np.float32) / np.float32(255)
         suppressed = suppress_non_maxima(strength)
         assert suppressed.dtype == np.float32
-        np.testing.assert_array_equal(suppressed, cases[f"nms_{i}"])
+        np.testing.assert_array_equal(suppressed, arrays[f"nms_{i}"])
 
 
-def test_golden_true_edges(cases):
-    for i in images(cases):
-        edges = [region_boundaries(labels)[0] for labels in cases[f"label_{i}"]]
-        np.testing.assert_array_equal(edges, cases[f"gt_{i}"])
+def test_golden_true_edges(golden_archive):
+    arrays = golden_edges.load(golden_archive)
+    for i in golden_edges.images(arrays):
+        edges = [region_boundaries(labels)[0] for labels in arrays[f"label_{i}"]]
+        np.testing.assert_array_equal(edges, arrays[f"gt_{i}"])
 
 
-def test_golden_thinning(cases):
-    for i in images(cases):
-        suppressed, raw = cases[f"nms_{i}"] > np.float32(0.1), cases[f"pred_{i}"] / 255 >= 0.1
-        np.testing.assert_array_equal(thin(suppressed), cases[f"thin_nms_gt0p1_{i}"])
-        np.testing.assert_array_equal(thin(raw), cases[f"thin_raw_ge0p1_{i}"])
+def test_golden_thinning(golden_archive):
+    arrays = golden_edges.load(golden_archive)
+    for i in golden_edges.images(arrays):
+        suppressed, raw = arrays[f"nms_{i}"] > np.float32(0.1), arrays[f"pred_{i}"] / 255 >= 0.1
+        np.testing.assert_array_equal(thin(suppressed), arrays[f"thin_nms_gt0p1_{i}"])
+        np.testing.assert_array_equal(thin(raw), arrays[f"thin_raw_ge0p1_{i}"])
 
 
-@pytest.mark.parametrize("name", GOLDEN_PROTOCOLS)
-def test_golden_counts_and_summary(cases, name):
-    protocol = golden_protocol(cases, name)
-    metric = EdgeMetric(protocol)
-    for i in images(cases):
-        counts = evaluate_image(cases[f"pred_{i}"], truth_of(cases, name, i), protocol)
-        np.testing.assert_array_equal(counts, cases[f"{name}/counts_exact"][i])
-        assert np.all(counts[:, 0] >= cases[f"{name}/cnt_max"][i])
+def test_golden_counts_and_summary(golden_case):
+    arrays, name = golden_edges.load(golden_case.archive), golden_case.protocol
+    protocol = golden_edges.our_protocol(arrays, name)
+    metric, numbers = EdgeMetric(protocol), golden_edges.images(arrays)
+    assert len(numbers) == len(arrays[f"{name}/counts_exact"])
+    for position, i in enumerate(numbers):
+        truth = golden_edges.truth_of(arrays, name, i)
+        counts = evaluate_image(arrays[f"pred_{i}"], truth, protocol)
+        np.testing.assert_array_equal(counts, arrays[f"{name}/counts_exact"][position])
+        assert np.all(counts[:, 0] >= arrays[f"{name}/cnt_max"][position])
         metric.add_counts(counts)
-    np.testing.assert_allclose(scores(metric), cases[f"{name}/summary_exact"], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(scores(metric), cases[f"{name}/summary_seism"], rtol=0, atol=0.004)
+    np.testing.assert_allclose(scores(metric), arrays[f"{name}/summary_exact"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores(metric), arrays[f"{name}/summary_seism"], rtol=0, atol=0.004)
 
 
-@pytest.mark.parametrize("name", GOLDEN_PROTOCOLS)
-def test_golden_summary_of_the_reference_counts(cases, name):
-    metric = EdgeMetric(golden_protocol(cases, name))
-    for counts in cases[f"{name}/counts_seism"]:
+def test_golden_summary_of_the_reference_counts(golden_case):
+    arrays, name = golden_edges.load(golden_case.archive), golden_case.protocol
+    metric = EdgeMetric(golden_edges.our_protocol(arrays, name))
+    for counts in arrays[f"{name}/counts_seism"]:
         metric.add_counts(counts)
-    np.testing.assert_allclose(scores(metric), cases[f"{name}/summary_seism"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores(metric), arrays[f"{name}/summary_seism"], rtol=0, atol=1e-9)
 
 
-def test_golden_empty_maps(cases):
-    protocol = golden_protocol(cases, "pascal_nms")
-    inputs = [
-        (cases["pred_0"], cases["label_0"][0]),
-        (cases["edge/pred_1"], cases["edge/label_1"]),
-        (cases["pred_5"], cases["edge/label_2"]),
-    ]
-    expected = cases["edge/counts_seism"]
+def test_golden_empty_maps(golden_archive):
+    arrays = golden_edges.load(golden_archive)
+    if "edge/counts_seism" not in arrays:
+        pytest.skip("no empty maps in this archive")
+    protocol = golden_edges.our_protocol(arrays, "pascal_nms")
+    inputs, expected = golden_edges.empty_inputs(arrays), arrays["edge/counts_seism"]
     metric, reference = EdgeMetric(protocol), EdgeMetric(protocol)
-    for image, reference_counts in zip(inputs, expected, strict=True):
-        counts = evaluate_image(*image, protocol)
+    for (prediction, truth), reference_counts in zip(inputs, expected, strict=True):
+        counts = evaluate_image(prediction, truth, protocol)
         np.testing.assert_array_equal(counts[:, [1, 3]], reference_counts[:, [1, 3]])
         assert np.all(counts >= reference_counts)
+        if not prediction.any():
+            assert not counts[:, [0, 2, 3]].any()
+        if truth.min() == truth.max():
+            assert not counts[:, :3].any()
         metric.add_counts(counts)
         reference.add_counts(reference_counts)
-    assert not evaluate_image(*inputs[1], protocol)[:, [0, 2, 3]].any()
-    assert not evaluate_image(*inputs[2], protocol)[:, :3].any()
-    np.testing.assert_allclose(scores(metric), cases["edge/summary_seism"], rtol=0, atol=0.004)
-    np.testing.assert_allclose(scores(reference), cases["edge/summary_seism"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores(metric), arrays["edge/summary_seism"], rtol=0, atol=0.004)
+    np.testing.assert_allclose(scores(reference), arrays["edge/summary_seism"], rtol=0, atol=1e-9)
     curve = np.stack(reference.curve(), axis=1)
-    np.testing.assert_allclose(curve, cases["edge/prf_seism"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(curve, arrays["edge/prf_seism"], rtol=0, atol=1e-9)
 
 
-def test_golden_several_ground_truths(cases, multi_gt):
+def test_golden_several_ground_truths(golden_multi_gt):
+    arrays, expected = golden_edges.beside(golden_multi_gt), golden_edges.load(golden_multi_gt)
     protocol = dataclasses.replace(
         PROTOCOLS["bsds"],
-        thresholds=tuple(multi_gt["thr"].tolist()),
-        max_dist=float(multi_gt["max_dist"]),
+        thresholds=tuple(expected["thr"].tolist()),
+        max_dist=float(expected["max_dist"]),
     )
-    metric, names = EdgeMetric(protocol), list(multi_gt["summary_names"])
-    for i in images(cases):
-        counts = evaluate_image(cases[f"pred_{i}"], list(cases[f"gt_{i}"]), protocol)
-        expected = multi_gt["counts_mincost"][i]
-        np.testing.assert_array_equal(counts[:, [0, 1, 3]], expected[:, [0, 1, 3]])
-        np.testing.assert_allclose(counts[:, 2], expected[:, 2], rtol=0, atol=6)
-        assert np.all(counts[:, 0] >= multi_gt["cnt_max"][i, :, 0])
+    metric = EdgeMetric(protocol)
+    for position, i in enumerate(golden_edges.images(arrays)):
+        counts = evaluate_image(arrays[f"pred_{i}"], list(arrays[f"gt_{i}"]), protocol)
+        exact = expected["counts_mincost"][position]
+        np.testing.assert_array_equal(counts[:, [0, 1, 3]], exact[:, [0, 1, 3]])
+        np.testing.assert_allclose(counts[:, 2], exact[:, 2], rtol=0, atol=6)
+        assert np.all(counts[:, 0] >= expected["cnt_max"][position, :, 0])
         metric.add_counts(counts)
     # The tool behind the expected summary also looks for the best F between the thresholds.
-    expected = multi_gt["summary_edgesEvalDir"][[names.index(k) for k in ("odsF", "oisF", "AP")]]
-    np.testing.assert_allclose(scores(metric), expected, rtol=0, atol=0.004)
+    names = list(expected["summary_names"])
+    published = expected["summary_edgesEvalDir"][[names.index(k) for k in ("odsF", "oisF", "AP")]]
+    np.testing.assert_allclose(scores(metric), published, rtol=0, atol=0.004)
 
 
 # ---------------------------------------------------------------------------- parts
@@ -456,10 +433,29 @@ def test_probabilities_are_truncated_to_eight_bits(noisy_images):
         )
 
 
-def test_evaluate_image_can_be_sent_to_a_process(noisy_images):
-    evaluate = functools.partial(evaluate_image, protocol=PROTOCOLS["pascal"])
-    copy = pickle.loads(pickle.dumps(evaluate))
-    np.testing.assert_array_equal(copy(*noisy_images[0]), evaluate(*noisy_images[0]))
+def test_counting_can_be_sent_to_a_process(noisy_images):
+    counting = EdgeMetric(PROTOCOLS["pascal"]).counting
+    copy = pickle.loads(pickle.dumps(counting))
+    expected = evaluate_image(*noisy_images[0], PROTOCOLS["pascal"])
+    np.testing.assert_array_equal(copy(*noisy_images[0]), expected)
+
+
+def test_details_hold_the_protocol_and_the_curve(noisy_images):
+    metric = EdgeMetric(PROTOCOLS["pascal_raw"])
+    for image in noisy_images:
+        metric.add(*image)
+    details = json.loads(json.dumps(metric.details()))
+    assert details["protocol"] == PROTOCOLS["pascal_raw"].settings()
+    assert details["images"] == len(noisy_images)
+    assert len(details["curve"]["precision"]) == len(details["protocol"]["thresholds"])
+    assert max(details["curve"]["f"]) == metric.result()["odsF"]
+    np.testing.assert_array_equal(details["curve"]["recall"], metric.curve().recall)
+
+
+def test_a_protocol_by_name_keeps_the_form_of_the_truth():
+    metric = edge_metric("pascal_raw", true_edges=edge_map)
+    assert metric.protocol == dataclasses.replace(PROTOCOLS["pascal_raw"], true_edges=edge_map)
+    assert edge_metric("nyud").protocol == PROTOCOLS["nyud"]
 
 
 def test_settings_say_what_was_chosen():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from absl.testing import flagsaver
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from astmt_jax import command_line, main
+from astmt_jax import command_line, evaluate, main
 from astmt_jax.config import from_config_dict
 
 CONFIG = "configs/scenes.py"
@@ -181,13 +182,41 @@ def test_finished_run_is_not_trained_again(runs):
 
 
 def test_evaluation_alone(runs):
-    folder = runs.folder / "whole"
+    folder, predictions = runs.folder / "whole", runs.folder / "predictions"
     (folder / "results.json").unlink()
     (folder / "panels.png").unlink()
-    output = finish(runs.start("whole", "--mode=eval"))
+    output = finish(runs.start("whole", "--mode=eval", f"--save_predictions={predictions}"))
     assert "Training" not in output
     assert (folder / "results.json").read_bytes() == runs.results
     assert (folder / "panels.png").exists()
+    options = {
+        name.removeprefix("dataset.options."): value
+        for name, value in SETTINGS.items()
+        if name.startswith("dataset.options.")
+    }
+    evaluate.main(
+        [
+            f"--predictions={predictions}",
+            "--dataset=scenes",
+            f"--data_dir={runs.folder / 'data'}",
+            *(f"--option={name}={value}" for name, value in options.items()),
+        ]
+    )
+    scored, document = (
+        json.loads((predictions / "results.json").read_text()),
+        json.loads(runs.results),
+    )
+    assert scored["results"] == document["results"]
+    assert scored["details"] == document["details"]
+    assert {path.name for path in predictions.iterdir()} == {"edge", "depth", "results.json"}
+
+
+def test_evaluation_without_quantization(runs):
+    workdir = shutil.copytree(runs.folder / "whole", runs.folder / "unquantized")
+    finish(runs.start("unquantized", "--mode=eval", "--config.evaluation.quantize=False"))
+    document = json.loads((workdir / "results.json").read_text())
+    assert not document["quantized"]
+    assert document["results"] == json.loads(runs.results)["results"]  # edges and depth: the same
 
 
 def test_error_is_one_line(runs):
@@ -234,6 +263,7 @@ def command(monkeypatch, tmp_path):
         ([CONFIG, "--config.dataset.name=imagenet"], ["'imagenet'", "scenes"]),
         ([CONFIG, "--config.dataset.options.image_size=8"], ["image_size is 8", "64 to 512"]),
         ([CONFIG, "--config.dataset.options.size=96"], ["size"]),
+        ([CONFIG, "--config.evaluation.edge_protocol=bsd"], ["edge_protocol is 'bsd'", "bsds"]),
         ([CONFIG, "--mode=test"], ["mode", "test", "train", "eval"]),
     ],
 )

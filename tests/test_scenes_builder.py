@@ -119,7 +119,7 @@ def test_workers_do_not_run_the_main_script(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
         "print('started')\n"
-        "from astmt_jax.datasets import workers\n"
+        "from astmt_jax import workers\n"
         "with workers.ordered_map(abs, range(-4, 0), 2) as found:\n"
         "    print(list(found))\n"
     )

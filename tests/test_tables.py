@@ -78,3 +78,22 @@ def test_arrows_and_headlines_agree_with_the_task_records():
         task = getattr(tasks, name)()
         metric = metrics[task.headline]
         assert (metric.better == "↑") == task.higher_is_better, task.name
+
+
+@pytest.mark.parametrize(
+    ("mean_over", "absent"), [("all classes", "0.0%"), ("present classes", "absent")]
+)
+def test_class_tables_hold_every_class(mean_over, absent):
+    classes = {
+        "sky": {"iou": 0.5, "pixels": 3},
+        "sea": {"iou": 0.125, "pixels": 1},
+        "sun": {"iou": 0.0, "pixels": 0},
+    }
+    details = {"semseg": {"mean_over": mean_over, "classes": classes}, "normals": {"pixels": 4}}
+    (table,) = tables.class_tables(details, TASKS[:2])
+    columns = [[column.header, *column.cells] for column in table.columns]
+    assert columns == [
+        ["semseg", "sky", "sea", "sun"],
+        ["IoU", "50.0%", "12.5%", absent],
+        ["share of pixels", "75.0%", "25.0%", "0.0%"],
+    ]

@@ -14,7 +14,7 @@ from astmt_jax.datasets.contents import Contents
 from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.maps import StoredMap
 from astmt_jax.datasets.terminal import progress_bar
-from astmt_jax.datasets.workers import ordered_map
+from astmt_jax.workers import ordered_map
 
 
 @dataclasses.dataclass(frozen=True)

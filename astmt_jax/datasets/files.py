@@ -103,6 +103,13 @@ class Folder:
                 )
             return np.array(picture)
 
+    def rgb(self, path: str) -> np.ndarray:
+        """A picture of three channels of 8 bits: uint8 (H, W, 3)."""
+        with self._opened(path, self.read(path)) as picture:
+            if picture.mode != "RGB":
+                raise self.error(path, f"has pixels of mode {picture.mode}, but must be RGB")
+            return np.array(picture)
+
     @contextlib.contextmanager
     def _opened(self, path: str, data: bytes) -> Iterator[Image.Image]:
         try:

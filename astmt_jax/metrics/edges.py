@@ -1,7 +1,9 @@
 """The boundary benchmark: odsF, oisF and AP of predicted edges under a named protocol."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -180,6 +182,14 @@ def to_uint8(prediction: np.ndarray) -> np.ndarray:
     return (255 * prediction).astype(np.uint8)
 
 
+def edge_metric(
+    protocol: str, true_edges: Callable[[Truth], list[np.ndarray]] | None = None
+) -> "EdgeMetric":
+    """The accumulator of a protocol by name, with its own `true_edges` if None are given."""
+    chosen = PROTOCOLS[protocol]
+    return EdgeMetric(dataclasses.replace(chosen, true_edges=true_edges or chosen.true_edges))
+
+
 class EdgeMetric:
     """Accumulates the boundary benchmark over images, in any order.
 
@@ -189,15 +199,25 @@ class EdgeMetric:
 
     def __init__(self, protocol: Protocol):
         self.protocol = protocol
+        self._images = 0
         self._total = np.zeros((len(protocol.thresholds), 4), np.int64)
         self._best = np.zeros(4, np.int64)
 
     def add(self, prediction: np.ndarray, truth: Truth) -> None:
         """Adds one image; arguments as `evaluate_image` takes them."""
-        self.add_counts(evaluate_image(prediction, truth, self.protocol))
+        self.add_counts(self.counting(prediction, truth))
+
+    @property
+    def counting(self) -> Callable[[np.ndarray, Truth], np.ndarray]:
+        """The slow part, which needs no accumulator: one image to what `add_counts` takes.
+
+        Can be pickled, so that other processes do it.
+        """
+        return functools.partial(evaluate_image, protocol=self.protocol)
 
     def add_counts(self, counts: np.ndarray) -> None:
         """Adds the (K, 4) counts that `evaluate_image` returned for one image."""
+        self._images += 1
         self._total += counts
         self._best += best_counts(counts)
 
@@ -207,12 +227,19 @@ class EdgeMetric:
             raise ValueError(
                 f"cannot merge scores of protocol {other.protocol.name} into {self.protocol.name}"
             )
+        self._images += other._images
         self._total += other._total
         self._best += other._best
 
     def curve(self) -> Curve:
         """Precision, recall and F of the data set at each of `protocol.thresholds`."""
         return dataset_curve(self._total)
+
+    def details(self) -> dict[str, Any]:
+        """The `protocol`, how many `images` were compared, and the precision-recall `curve`, one
+        value for each threshold of the protocol."""
+        curve = {name: values.tolist() for name, values in self.curve()._asdict().items()}
+        return {"protocol": self.protocol.settings(), "images": self._images, "curve": curve}
 
     def result(self) -> dict[str, float]:
         """odsF, oisF and AP, each in 0..1; higher is better."""

@@ -1,6 +1,6 @@
 """Errors of regressed maps: depth and albedo."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,8 @@ class DepthMetric:
       convention: 'masked' compares the valid pixels (truth above 0, not 255) and averages both
         errors over the images that have any. 'reference' gives the numbers of the reference
         implementation: its mask has no effect, so that unknown pixels count as 1e-9 metres, as do
-        predictions of 0 and less, and its log error is the median over images.
+        predictions of 0 and less, and its log error is the median over images. An image of which
+        nothing is known (255 everywhere) does not count.
     """
 
     def __init__(self, convention: Literal["masked", "reference"] = "masked"):
@@ -40,16 +41,17 @@ class DepthMetric:
           ValueError: the sizes differ, or the prediction is not finite at a labelled pixel.
         """
         prediction, truth = images.single_channel(prediction, truth)
-        valid = images.labelled(truth)
+        known = images.labelled(truth)
         if self._convention == "masked":
-            valid &= truth > 0
-        if not valid.any():
+            known &= truth > 0
+        if not known.any():
             return
-        predicted = images.finite(prediction[valid])
-        actual = truth[valid].astype(np.float64)
-        log_error = np.log(_positive(predicted)) - np.log(_positive(actual))
         if self._convention == "reference":
-            predicted, actual = _positive(predicted), _positive(actual)
+            truth = np.where(known, truth, 0).astype(np.float64)
+            predicted, actual = _positive(images.finite(prediction)), _positive(truth)
+        else:
+            predicted, actual = images.finite(prediction[known]), truth[known].astype(np.float64)
+        log_error = np.log(_positive(predicted)) - np.log(actual)
         self._squares.append(_mean_square(predicted - actual))
         self._log_squares.append(_mean_square(log_error))
 
@@ -57,6 +59,10 @@ class DepthMetric:
         """Adds the images that another accumulator has seen."""
         self._squares += other._squares
         self._log_squares += other._log_squares
+
+    def details(self) -> dict[str, Any]:
+        """The `convention`, and how many `images` were compared."""
+        return {"convention": self._convention, "images": len(self._squares)}
 
     def result(self) -> dict[str, float]:
         """`rmse` and `mse` in metres (squared) and `log_rmse`; NaN before the first image."""
@@ -91,6 +97,10 @@ class AlbedoMetric:
     def merge(self, other: "AlbedoMetric") -> None:
         """Adds the images that another accumulator has seen."""
         self._squares += other._squares
+
+    def details(self) -> dict[str, Any]:
+        """How many `images` were compared."""
+        return {"images": len(self._squares)}
 
     def result(self) -> dict[str, float]:
         """`rmse` and `mse`, in units of albedo 0..1; NaN before the first image."""

@@ -1,6 +1,7 @@
 """Saliency: overlap and F-measure of thresholded probabilities, in the field's two conventions."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -126,6 +127,23 @@ class SaliencyMetric:
         if not self._per_image.num_images:
             return dict.fromkeys(["mIoU", "maxF", "maxF_pooled"], float("nan"))
         return {name: float(curve.max()) for name, curve in self.curves().items()}
+
+    def details(self) -> dict[str, Any]:
+        """How many `images` were compared, and by metric its `thresholds` and `values` there."""
+        count = self._per_image.num_images
+        curves = self.curves() if count else {}
+        thresholds = {
+            "mIoU": _PerImage.thresholds,
+            "maxF": _PerImage.thresholds,
+            "maxF_pooled": _Pooled.thresholds,
+        }
+        return {
+            "images": count,
+            "curves": {
+                name: {"thresholds": thresholds[name].tolist(), "values": curve.tolist()}
+                for name, curve in curves.items()
+            },
+        }
 
     def curves(self) -> dict[str, np.ndarray]:
         """What `result` takes the maximum of: one value per threshold.

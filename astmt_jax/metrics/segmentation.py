@@ -1,6 +1,7 @@
 """Mean intersection over union of class maps."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class SegmentationMetric:
         of the split. With 'all' a class that occurs nowhere has IoU 0.
       skip_empty: leave out images whose truth is 0 everywhere, as is usual for human parts, where
         they hold no person. (Images that are 255 everywhere never count.)
+      class_names: names of the C classes in `details`; their numbers by default.
     """
 
     def __init__(
@@ -25,12 +27,15 @@ class SegmentationMetric:
         num_classes: int,
         classes: Literal["all", "present"] = "all",
         skip_empty: bool = False,
+        class_names: Sequence[str] | None = None,
     ):
         if classes not in ("all", "present"):
             raise ValueError(f"classes={classes!r} is unknown; it must be 'all' or 'present'")
         self._num_classes = num_classes
         self._classes = classes
         self._skip_empty = skip_empty
+        self._class_names = class_names or [str(i) for i in range(num_classes)]
+        self._images = 0
         self._confusion = np.zeros((num_classes, num_classes), np.int64)  # [truth, prediction]
 
     def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
@@ -45,16 +50,18 @@ class SegmentationMetric:
         """
         prediction, truth = images.single_channel(prediction, truth)
         valid = images.labelled(truth)
-        if self._skip_empty and not truth.any():
+        if not valid.any() or (self._skip_empty and not truth.any()):
             return
         predicted = self._class_ids(prediction[valid], "prediction")
         actual = self._class_ids(truth[valid], "ground truth")
         counts = np.bincount(actual * self._num_classes + predicted, minlength=self._confusion.size)
         self._confusion += counts.reshape(self._confusion.shape)
+        self._images += 1
 
     def merge(self, other: "SegmentationMetric") -> None:
         """Adds the images that another accumulator has seen."""
         self._confusion += other._confusion
+        self._images += other._images
 
     def result(self) -> dict[str, float]:
         """`mIoU` in 0..1; NaN before the first labelled pixel."""
@@ -63,6 +70,16 @@ class SegmentationMetric:
             return {"mIoU": float("nan")}
         counted = iou[pixels > 0] if self._classes == "present" else iou
         return {"mIoU": float(counted.mean())}
+
+    def details(self) -> dict[str, Any]:
+        """By class name what `per_class` gives, which classes the mean is over, and how many
+        `images` were compared."""
+        rows = zip(self._class_names, self.per_class(), strict=True)
+        return {
+            "mean_over": f"{self._classes} classes",
+            "images": self._images,
+            "classes": dict(rows),
+        }
 
     def per_class(self) -> list[dict[str, float]]:
         """For each class id in turn, its `iou` (0..1) and its number of ground-truth `pixels`."""

@@ -1,8 +1,10 @@
-"""A function over many items on several processes. Free of TensorFlow: workers start quickly."""
+"""Work on several processes. Free of TensorFlow and JAX: workers start quickly."""
 
+import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +15,8 @@ import cv2
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_CONTEXT = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
+
 
 @contextlib.contextmanager
 def ordered_map(
@@ -22,11 +26,29 @@ def ordered_map(
     if num_workers == 1:
         yield map(function, items)
         return
-    context = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
     with _without_main_script():
-        pool = context.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
+        pool = _CONTEXT.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
     with pool:
         yield pool.imap(function, items, chunksize=8)
+
+
+class Workers(concurrent.futures.ProcessPoolExecutor):
+    """Processes for calls that come one by one; each starts when it is first needed.
+
+    Args:
+      num_workers: how many.
+    """
+
+    def __init__(self, num_workers: int):
+        ignore_interrupts = (signal.SIGINT, signal.SIG_IGN)  # this process decides what they mean
+        super().__init__(
+            num_workers, _CONTEXT, initializer=signal.signal, initargs=ignore_interrupts
+        )
+
+    def submit(self, function: Callable, /, *args, **kwargs) -> concurrent.futures.Future:
+        """Starts `function(*args, **kwargs)`, all of which must be picklable."""
+        with _without_main_script():
+            return super().submit(function, *args, **kwargs)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,99 @@
+"""What a network predicts for every image of a split, at the image's own resolution."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import cv2
+import jax
+import numpy as np
+
+from astmt_jax import pipeline
+from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.source import Source
+
+Predict = Callable[[jax.Array], dict[str, jax.Array]]
+
+
+class Predicted(NamedTuple):
+    """One image with its truths and predictions.
+
+    Attributes:
+      name: unique in the split.
+      image: uint8 (H, W, 3).
+      truths: label name -> map (H, W, c) after the ignore rules, those of `Task.truth` included.
+      predictions: task name -> (H, W[, 3]), as the tasks' `predict` gives them.
+    """
+
+    name: str
+    image: np.ndarray
+    truths: dict[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
+
+
+def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
+    """Jitted function from variables and images (B, S, S, 3) to every task's prediction.
+
+    Predictions are what the task records' `predict` gives, at the images' resolution:
+    (B, S, S) or (B, S, S, c).
+    """
+
+    @jax.jit
+    def predict(params, stats, images):
+        logits = network.predict_all(params, stats, images)
+        return {task.name: task.predict(logits[task.name]) for task in network.tasks}
+
+    return predict
+
+
+def predictions(
+    network: Network,
+    predict: Predict,
+    source: Source,
+    *,
+    batch_size: int,
+    image_size: int,
+    normalize: str,
+    sharding: jax.sharding.NamedSharding,
+    num_threads: int | None = None,
+) -> Iterator[Predicted]:
+    """Iterates over all images of `source` in order, each once.
+
+    Args:
+      network: its tasks' labels are read.
+      predict: images (B, S, S, 3) to predictions, such as `predictor(network)` with variables.
+      source: the split.
+      batch_size: images a batch over all devices.
+      image_size: side S of the images that the network sees.
+      normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      sharding: of the batches.
+      num_threads: of the input pipeline.
+    """
+    batches = pipeline.eval_batches(
+        source,
+        network.tasks,
+        batch_size=batch_size,
+        image_size=image_size,
+        normalize=normalize,
+        num_threads=num_threads,
+    )
+    for batch in batches:
+        outputs = jax.device_get(predict(pipeline.to_global(batch.images, sharding)))
+        for position, (name, image, truths) in enumerate(
+            zip(batch.names, batch.originals, batch.truths, strict=True)
+        ):
+            resized = {
+                task: resize_prediction(output[position], image.shape[:2])
+                for task, output in outputs.items()
+            }
+            yield Predicted(name, image, truths, resized)
+
+
+def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes (H, W[, c]) to `size` = (h, w): class ids by nearest neighbour, the rest linearly."""
+    if prediction.shape[:2] == tuple(size):
+        return prediction
+    if np.issubdtype(prediction.dtype, np.integer):
+        ids = prediction.astype(np.int32)  # a type that OpenCV takes
+        resized = cv2.resize(ids, tuple(size)[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized.astype(prediction.dtype)
+    return cv2.resize(prediction, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)

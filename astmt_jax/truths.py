@@ -1,0 +1,78 @@
+"""The truth that predictions are compared with, image by image."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from astmt_jax import augment
+from astmt_jax.source import READ_AT_ONCE, Source, count_threads, iterate
+from astmt_jax.tasks import Task
+
+
+class Labelled(NamedTuple):
+    """One image with its truths.
+
+    Attributes:
+      name: unique in the split.
+      size: height and width.
+      truths: label name -> map (H, W, c) after the ignore rules, those of `Task.truth` included.
+    """
+
+    name: str
+    size: tuple[int, int]
+    truths: dict[str, np.ndarray]
+
+
+def reader(source: Source, tasks: Sequence[Task]) -> Callable[[tf.Tensor], dict]:
+    """The function from a serialized example to tensors.
+
+    It gives `name`, `original` (uint8 (H, W, 3)) and `truth`: label name to map (H, W, c) after the
+    ignore rules, including the maps that metrics compare with (`Task.truth`).
+
+    Raises:
+      ValueError: the source lacks a label.
+    """
+    geometries = {task.name: task.geometry for task in tasks}
+    keys = sorted({*geometries, *(task.truth for task in tasks)})
+    parse = source.parser(("image", "name", *keys))
+
+    def mark(*maps: np.ndarray) -> list[np.ndarray]:
+        truth = dict(zip(keys, maps, strict=True))
+        return list((truth | augment.mark_ignored(truth, geometries)).values())
+
+    def read(record: tf.Tensor) -> dict:
+        example = parse(record)
+        maps = [example[key] for key in keys]
+        marked = tf.numpy_function(mark, maps, [label.dtype for label in maps], stateful=False)
+        truth = dict(zip(keys, marked, strict=True))
+        return {"original": example["image"], "name": example["name"], "truth": truth}
+
+    return read
+
+
+def truths(
+    source: Source, tasks: Sequence[Task], num_threads: int | None = None
+) -> Iterator[Labelled]:
+    """Iterates over the truths of all examples in order; arguments and errors as in `reader`."""
+    threads = count_threads(num_threads)
+    read = reader(source, tasks)
+    dataset = _records(source).map(lambda _, record: read(record), num_parallel_calls=threads)
+    for row in iterate(dataset.prefetch(threads), threads):
+        yield Labelled(row["name"].decode(), row["original"].shape[:2], row["truth"])
+
+
+def names(source: Source) -> list[str]:
+    """The names of all examples in order; nothing else of them is decoded."""
+    parse = source.parser(["name"])
+    dataset = _records(source).map(lambda _, record: parse(record)["name"])
+    return [name.decode() for name in iterate(dataset, 1)]
+
+
+def _records(source: Source) -> tf.data.Dataset:
+    """All examples in order, as (index, record)."""
+    starts = range(0, source.length, READ_AT_ONCE)
+    return source.records(
+        starts, lambda start: (np.arange(start, min(start + READ_AT_ONCE, source.length)),)
+    )

@@ -99,7 +99,7 @@ def test_round_trip_is_exact(run, tensors, workdir, tmp_path):
 
 
 def test_evaluation_sees_the_input_that_the_weights_expect(
-    run, experiment, tensors, workdir, capsys
+    run, experiment, tensors, workdir, tmp_path, capsys
 ):
     """With the same --config, whose own scaling is another one, results are those for 0..255."""
     assert not run(main.main, f"--workdir={workdir}", "--mode=eval")
@@ -109,7 +109,7 @@ def test_evaluation_sees_the_input_that_the_weights_expect(
     params, stats = from_torch(tensors, experiment.network)
     state = train.TrainState(0, params, stats, params)
     source = experiment.open_splits().evaluation
-    assert results["results"] == experiment.evaluate(state, source, 0).results
+    assert results["results"] == experiment.evaluate(state, source, 0, tmp_path / "other").scores.results
 
 
 def test_other_scaling_is_refused(run, workdir):

@@ -109,7 +109,8 @@ def test_evaluation_sees_the_input_that_the_weights_expect(
     params, stats = from_torch(tensors, experiment.network)
     state = train.TrainState(0, params, stats, params)
     source = experiment.open_splits().evaluation
-    assert results["results"] == experiment.evaluate(state, source, 0, tmp_path / "other").scores.results
+    expected = experiment.evaluate(state, source, 0, tmp_path / "other").scores.results
+    assert results["results"] == expected
 
 
 def test_other_scaling_is_refused(run, workdir):

@@ -93,6 +93,9 @@ def assert_gradients(tensors: dict, expected: dict, dtype: str) -> None:
 
     In float32 a unit whose input is almost 0 can fall on the other side of a ReLU. Each such flip
     moves the gradient of a few small tensors by a percent, and the whole gradient by far less.
+    Batch norms' inputs are off by 1e-6 to 1e-5 of their deviation in training, from the stem to
+    the decoder; sums in float64 inside the 1x1 convolutions lower that by a third only, so that of
+    the millions of units a few flip whatever the formulation.
     """
     if dtype == "float64":
         for key, value in expected.items():
@@ -240,7 +243,8 @@ def test_train_first_step(case, dtype):
                 jnp.int32(index),
                 step.alpha(state.step),
             )
-            check_losses(metrics, (expected["loss"], expected.get("dscr_loss")), dtype)
+            losses = expected["loss"], expected.get("dscr_loss")
+            check_losses(metrics, losses, LOSS_TOLERANCE[dtype])
             for kind, tensor in zip(("feature_grad", "dscr_logits"), found[name], strict=True):
                 if expected.get(kind) is not None:
                     assert_fingerprint(f"{kind}:{name}", nchw(tensor), expected[kind], dtype)
@@ -251,28 +255,31 @@ def test_train_first_step(case, dtype):
                 assert not tensors[key].any(), f"{key} has a gradient, but not in the reference"
 
 
-def check_losses(metrics, expected, dtype: str) -> None:
+def check_losses(metrics, expected, tolerance: float) -> None:
     """Task loss and, where there is one, discriminator loss."""
     for key, value in zip(("loss", "discriminator_loss"), expected, strict=False):
         if value is not None and key in metrics:
-            np.testing.assert_allclose(float(metrics[key]), value, rtol=LOSS_TOLERANCE[dtype])
+            np.testing.assert_allclose(float(metrics[key]), value, rtol=tolerance)
 
 
-def test_train_sequence(case):
+def test_train_sequence(case, dtype):
     """Two batches of per-task SGD: all losses, then every parameter and running statistic.
 
-    In float64 only: over ten updates float32's rounding grows beyond what a comparison can use.
+    In float32 a loss after an update can only be as close as the gradients of that update were.
     """
-    dtype = "float64"
+    after_update = {"float64": LOSS_TOLERANCE, "float32": NORM_TOLERANCE}[dtype][dtype]
     with precision(dtype):
         golden = golden_cases.Case(case, dtype)
         step, state = reference_training(golden)
+        tolerance = LOSS_TOLERANCE[dtype]
         for seed, expected in zip(golden.values["data_seeds"], golden.values["seq"], strict=True):
             images, labels = golden.data(seed)
             batch = {"image": jnp.asarray(images), "labels": labels}
             state, metrics = step.per_task_update(state, batch)
             for index, name in enumerate(golden.network.names):
-                check_losses({k: v[index] for k, v in metrics.items()}, expected[name], dtype)
+                of_task = {key: values[index] for key, values in metrics.items()}
+                check_losses(of_task, expected[name], tolerance)
+                tolerance = after_update
         assert int(state.step) == len(golden.values["data_seeds"])
         tensors = convert.to_torch(state.params, state.stats, golden.network)
         expected = golden.values["after"] | golden.values["after_stats"]

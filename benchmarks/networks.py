@@ -62,6 +62,8 @@ def build_network(args: argparse.Namespace) -> Network:
         raise ValueError(f"--tasks names {', '.join(unknown)}, but there are: {', '.join(TASKS)}.")
     if min(args.batch, args.size, args.steps) < 1:
         raise ValueError("--batch, --size and --steps must be at least 1.")
+    if args.size % args.output_stride:
+        raise ValueError(f"--size must be a multiple of --output-stride, {args.output_stride}.")
     modulation, discriminator_weight = method_settings(args.method, names, args.backbone)
     config = ModelConfig(
         backbone=args.backbone,
@@ -177,7 +179,7 @@ def print_table(args: argparse.Namespace, rows: Sequence[tuple[str, Measurement]
         f"output stride {args.output_stride}, decoder {args.decoder} {args.decoder_width}"
     )
     table = Table(*HEADINGS, title=settings)
-    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max(len(name) for name, _ in rows)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, figures in rows:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from astmt_jax.augment import Augmentation
+from astmt_jax.augment import RESIZES, Augmentation
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_choice
 from astmt_jax.optimizer import OptimizerConfig
 from astmt_jax.pipeline import NORMALIZATIONS
@@ -56,6 +56,7 @@ class TrainConfig:
       update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
         step a batch on the sum of all losses).
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      test_resize: of images that are only evaluated, a key of `augment.RESIZES`.
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.
       num_threads: of the input pipeline; None is one a core.
@@ -66,6 +67,7 @@ class TrainConfig:
     epochs: int
     update_rule: str = "per_task"
     normalize: str = "imagenet"
+    test_resize: str = "linear"
     log_every_steps: int = 50
     checkpoint_every_steps: int = 1000
     num_threads: int | None = None
@@ -73,6 +75,7 @@ class TrainConfig:
     def __post_init__(self):
         check_choice("train.update_rule", self.update_rule, UPDATE_RULES)
         check_choice("train.normalize", self.normalize, NORMALIZATIONS)
+        check_choice("train.test_resize", self.test_resize, RESIZES)
         for name in (
             "image_size",
             "batch_size",

@@ -10,6 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from astmt_jax import pipeline
+from astmt_jax.labels import IGNORE
 from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.progress import CONSOLE
 from astmt_jax.source import Source
@@ -53,6 +54,7 @@ def evaluate(
     batch_size: int,
     image_size: int,
     normalize: str,
+    resize: str = "linear",
     sharding: jax.sharding.NamedSharding,
     num_rows: int = 0,
     num_threads: int | None = None,
@@ -68,6 +70,7 @@ def evaluate(
       batch_size: images a batch over all devices.
       image_size: side of the images that the network sees.
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      resize: of the images, a key of `augment.RESIZES`.
       sharding: of the batches.
       num_rows: how many examples, evenly spaced over the split, to keep for a picture.
       num_threads: of the input pipeline.
@@ -82,6 +85,7 @@ def evaluate(
         batch_size=batch_size,
         image_size=image_size,
         normalize=normalize,
+        resize=resize,
         num_threads=num_threads,
     )
     rows, index = [], 0
@@ -123,6 +127,8 @@ def _score(
     truths: Mapping[str, np.ndarray],
 ) -> None:
     for task in tasks:
+        if (truths[task.name] == IGNORE).all():
+            continue  # an example without a label for this task
         truth = truths[task.truth]
         plane = truth[..., 0] if truth.shape[-1] == 1 else truth
         metrics[task.name].add(predictions[task.name], plane)

@@ -112,6 +112,7 @@ class Experiment:
             batch_size=train.batch_size,
             image_size=train.image_size,
             normalize=train.normalize,
+            resize=train.test_resize,
             sharding=self.batch_sharding,
             num_rows=num_rows,
             num_threads=train.num_threads,

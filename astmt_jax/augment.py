@@ -113,62 +113,81 @@ class Warp:
 
     Attributes:
       motion: what moves the image.
-      inside: uint8 (size, size), 1 where an output pixel comes from inside the frame, 0 elsewhere.
+      inside: float32 (size, size), 1 where an output pixel comes from inside the frame, else 0.
     """
 
     def __init__(self, shape: tuple[int, int], size: int, motion: Motion):
         """Args: shape: (height, width) of the maps; size: side of the square output."""
-        height, width = shape
         self.motion = motion
         self._shape = shape
-        inverse = motion.orientation.T / motion.zoom
-        # Output pixel centres in source pixels, relative to the centre of the frame.
-        x = ((np.arange(size) + 0.5) / size - 0.5) * width
-        y = ((np.arange(size) + 0.5) / size - 0.5) * height
-        self._columns = (inverse[0, 0] * x + width / 2, inverse[0, 1] * y)
-        self._rows = (inverse[1, 0] * x + height / 2, inverse[1, 1] * y)
+        self._size = (size, size)
         self._blocks = tuple(
             length // max(1, int(length / (size * motion.zoom))) for length in shape
         )
-        self._pixel_grid = self._grid(shape)
-        self._block_grid = self._pixel_grid if self._blocks == shape else self._grid(self._blocks)
-        self.inside = self.nearest(np.ones(shape, np.uint8))
+        self._pixels_from = self._matrix(shape)
+        self._blocks_from = self._matrix(self._blocks)
+        self.inside = self.nearest(np.ones(shape, np.uint8)).astype(np.float32)
 
-    def _grid(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Sampling positions as indices (pixel centres at integers) into a map of this shape."""
-        axes = []
-        for (along_x, along_y), length, cells in zip(
-            (self._rows, self._columns), self._shape, shape, strict=True
-        ):
-            along_x = (along_x * (cells / length) - 0.5).astype(np.float32)
-            along_y = (along_y * (cells / length)).astype(np.float32)
-            axes.append(along_x[None, :] + along_y[:, None])
-        return axes[1], axes[0]
+    def _matrix(self, cells: tuple[int, int]) -> np.ndarray:
+        """Float64 (2, 3): output pixel (x, y, 1) to a position in a map of so many cells.
+
+        Both count pixels, whose centres are at integers.
+        """
+        size = self._size[0]
+        frame = np.array(self._shape[::-1], float)
+        linear = (self.motion.orientation.T / self.motion.zoom) * (frame / size)
+        # From pixel edges: the output's centre comes from the frame's.
+        offset = frame / 2 + linear @ (np.full(2, 0.5) - size / 2)
+        scale = np.array(cells[::-1]) / frame
+        return np.column_stack([linear * scale[:, None], offset * scale - 0.5])
 
     def nearest(self, label: np.ndarray, outside: int = 0) -> np.ndarray:
-        """Samples the nearest pixel of a uint8 map (H, W[, 1]); returns uint8 (size, size)."""
-        return cv2.remap(
+        """Samples the nearest pixel of a map (H, W[, 1]); returns (size, size)."""
+        return cv2.warpAffine(
             label,
-            *self._pixel_grid,
-            cv2.INTER_NEAREST,
+            self._pixels_from,
+            self._size,
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=outside,
         )
 
     def linear(self, values: np.ndarray) -> np.ndarray:
-        """Samples bilinearly: float32 (H, W[, 1]) to (size, size), (H, W, 3) to (size, size, 3).
+        """Samples bilinearly: float32 (H, W[, 1]) to (size, size), (H, W, 4) to (size, size, 4).
 
-        Positions beyond the outermost pixel centres take the values of the outermost pixels.
+        (Three channels would take three times as long as four.) Positions beyond the outermost
+        pixel centres take the values of the outermost pixels.
         """
         if self._blocks != self._shape:
             values = cv2.resize(values, self._blocks[::-1], interpolation=cv2.INTER_AREA)
-        return cv2.remap(
-            values, *self._block_grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        return cv2.warpAffine(
+            values,
+            self._blocks_from,
+            self._size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
         )
 
-    def weight(self, known: np.ndarray) -> np.ndarray:
-        """Share of known pixels (bool (H, W)) in what `linear` returns: float32 (size, size)."""
-        return self.linear(known.astype(np.float32)) * self.inside
+    def weighted(self, values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of known values, and the weight that they have in them.
+
+        Args:
+          values: float32 (H, W, 3), 0 where unknown.
+          known: float32 (H, W), 1 or 0.
+
+        Returns:
+          float32 (size, size, 4), whose last channel is to be ignored, and (size, size).
+        """
+        four = cv2.cvtColor(values, cv2.COLOR_RGB2RGBA)
+        cv2.insertChannel(known, four, 3)
+        total = self.linear(four)
+        return total, cv2.extractChannel(total, 3) * self.inside
+
+
+def _move_image(image: np.ndarray, warp: Warp) -> np.ndarray:
+    """Uint8 (H, W, 3) to float32 (size, size, 3), 0 outside the frame."""
+    moved = warp.linear(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32))
+    return _scaled(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), warp.inside)
 
 
 def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
@@ -177,12 +196,11 @@ def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
 
 
 def _move_linear(label: np.ndarray, warp: Warp) -> np.ndarray:
-    known = _not_marked(label)
-    weight = warp.weight(known)
-    total = warp.linear(cv2.copyTo(label, known.view(np.uint8)))
-    divisor = np.maximum(weight, KNOWN_SHARE)
-    mean = cv2.divide(total, cv2.merge([divisor] * label.shape[-1]))
-    return _keep(mean, weight >= KNOWN_SHARE, IGNORE)
+    known = (label[:, :, 0] != IGNORE).astype(np.float32)
+    total, weight = warp.weighted(_scaled(label, known), known)
+    enough = weight >= KNOWN_SHARE
+    mean = _scaled(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
+    return mean + _spread(np.float32(IGNORE) * ~enough)
 
 
 def _move_depth(label: np.ndarray, warp: Warp) -> np.ndarray:
@@ -199,60 +217,67 @@ def _depth_scale(motion: Motion) -> float:
 
 def _move_known(label: np.ndarray, warp: Warp) -> np.ndarray:
     """Averages of what is not 0, (size, size)."""
-    weight = warp.weight(_not_zero(label))
+    weight = warp.linear(1 - _unknown(label)) * warp.inside
     mean = warp.linear(label) / np.maximum(weight, KNOWN_SHARE)
     return mean * (weight >= KNOWN_SHARE)
 
 
 def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
+    total, weight = warp.weighted(label, 1 - _unknown(label))
     orientation = np.eye(3)
     orientation[:2, :2] = warp.motion.orientation
-    total = cv2.transform(warp.linear(label), orientation)
-    norm = np.sqrt(_squared_norm(total))
+    total = cv2.transform(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), orientation)
+    norm = np.sqrt(cv2.transform(cv2.multiply(total, total), np.ones((1, 3))))
     # Opposite vectors cancel out; what remains of them has no direction.
-    known = (warp.weight(_not_zero(label)) >= KNOWN_SHARE) & (norm > 1e-6)
-    factor = known / np.maximum(norm, np.float32(1e-6))
-    return cv2.multiply(total, cv2.merge([factor] * 3))
+    known = (weight >= KNOWN_SHARE) & (norm > 1e-6)
+    return _scaled(total, known / np.maximum(norm, np.float32(1e-6)))
 
 
-def _squared_norm(vectors: np.ndarray) -> np.ndarray:
-    """Float32 (H, W, 3) to (H, W)."""
-    return cv2.transform(cv2.multiply(vectors, vectors), np.ones((1, 3)))
+def _unknown(label: np.ndarray) -> np.ndarray:
+    """Float32 (H, W): 1 where a map (H, W, 1 or 3) is 0 in all channels, else 0."""
+    return cv2.inRange(label, (0,) * label.shape[2], (0,) * label.shape[2]) * np.float32(1 / 255)
 
 
-def _not_zero(label: np.ndarray) -> np.ndarray:
-    """Bool (H, W): where a map (H, W, 1 or 3) has a value other than 0."""
-    return (label[:, :, 0] if label.shape[-1] == 1 else _squared_norm(label)) != 0
+def _spread(values: np.ndarray) -> np.ndarray:
+    """(H, W) to (H, W, 3)."""
+    return cv2.merge([values] * 3)
 
 
-def _not_marked(label: np.ndarray) -> np.ndarray:
-    """Bool (H, W): where a map (H, W, c) is not marked as ignored."""
-    return label[:, :, 0] != IGNORE
+def _scaled(vectors: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Float32 (H, W, 3) times (H, W)."""
+    return cv2.multiply(vectors, _spread(factor.astype(np.float32, copy=False)))
 
 
-def _not_marked_nor_empty(label: np.ndarray) -> np.ndarray:
-    """The same, and False everywhere if the map is background everywhere."""
-    return _not_marked(label) if label.any() else np.zeros(label.shape[:2], bool)
+def _mark_nothing(label: np.ndarray) -> np.ndarray:
+    return label
 
 
-def _keep(label: np.ndarray, known: np.ndarray, otherwise: int) -> np.ndarray:
-    return cv2.copyTo(label, known.view(np.uint8), np.full_like(label, otherwise))
+def _mark_empty(label: np.ndarray) -> np.ndarray:
+    return label if label.any() else np.full_like(label, IGNORE)
+
+
+def _mark_zero(label: np.ndarray) -> np.ndarray:
+    """`IGNORE` for 0; a known value that happens to be `IGNORE` moves by the smallest step."""
+    unknown = np.atleast_3d(np.float32(IGNORE) * _unknown(label))
+    marked = label + (unknown if label.shape[2] == 1 else _spread(unknown))
+    marked[label == IGNORE] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
+    return marked
 
 
 class Geometry(NamedTuple):
-    """How a label moves, and where (bool (H, W)) it is known."""
+    """How a label moves, and how what is unknown in it gets `IGNORE`."""
 
     move: Callable[[np.ndarray, Warp], np.ndarray]
-    known: Callable[[np.ndarray], np.ndarray]
+    mark: Callable[[np.ndarray], np.ndarray]
 
 
 GEOMETRIES = {
-    "label": Geometry(_move_label, _not_marked),
-    "foreground": Geometry(_move_label, _not_marked_nor_empty),
-    "linear": Geometry(_move_linear, _not_marked),
-    "depth": Geometry(_move_depth, _not_zero),
-    "disparity": Geometry(_move_disparity, _not_zero),
-    "normals": Geometry(_move_normals, _not_zero),
+    "label": Geometry(_move_label, _mark_nothing),
+    "foreground": Geometry(_move_label, _mark_empty),
+    "linear": Geometry(_move_linear, _mark_nothing),
+    "depth": Geometry(_move_depth, _mark_zero),
+    "disparity": Geometry(_move_disparity, _mark_zero),
+    "normals": Geometry(_move_normals, _mark_zero),
 }
 
 
@@ -271,16 +296,34 @@ def move(example: Example, geometries: Mapping[str, str], size: int, motion: Mot
       dtype they came in.
     """
     warp = Warp(example["image"].shape[:2], size, motion)
-    image = warp.linear(example["image"].astype(np.float32))
-    moved = {"image": cv2.copyTo(image, warp.inside)}
+    moved = {"image": _move_image(example["image"], warp)}
     for name, geometry in geometries.items():
         moved[name] = np.atleast_3d(GEOMETRIES[geometry].move(example[name], warp))
     return moved
 
 
-def resize_image(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes uint8 (H, W, 3) to float32 (size, size, 3) in 0..255, as training does."""
+def _resize_linear(image: np.ndarray, size: int) -> np.ndarray:
     return move({"image": image}, {}, size, Motion())["image"]
+
+
+def _resize_cubic(image: np.ndarray, size: int) -> np.ndarray:
+    return cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+RESIZES = {"linear": _resize_linear, "cubic": _resize_cubic}
+"""How images to predict are resized: bilinear, as training does, or cubic (a = -0.75, as OpenCV has
+it) without a low-pass filter, as the reference implementation does: for its checkpoints."""
+
+
+def resize_image(image: np.ndarray, size: int, resize: str = "linear") -> np.ndarray:
+    """Resizes uint8 (H, W, 3) to float32 (size, size, 3) in 0..255 (cubic: slightly beyond).
+
+    Args:
+      image: any picture.
+      size: side of the square output in pixels; the aspect ratio is ignored.
+      resize: key of `RESIZES`.
+    """
+    return RESIZES[resize](image, size)
 
 
 def mark_ignored(labels: Example, geometries: Mapping[str, str]) -> Example:
@@ -288,14 +331,7 @@ def mark_ignored(labels: Example, geometries: Mapping[str, str]) -> Example:
 
     These are unknown depth and normals (all channels), and the whole of an empty `foreground` map.
     A known value that happens to be `IGNORE` (255.0 is a legal disparity) moves by the smallest
-    possible step. Returns new maps of the same shapes and dtypes.
+    possible step. Returns maps of the same shapes and dtypes; those that need no mark are the same
+    arrays.
     """
-    marked = {}
-    for name, geometry in geometries.items():
-        label = labels[name]
-        known = GEOMETRIES[geometry].known(label)
-        marked[name] = np.atleast_3d(_keep(label, known, IGNORE))
-        clash = known & (label[:, :, 0] == IGNORE)
-        if clash.any():
-            marked[name][clash, 0] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
-    return marked
+    return {name: GEOMETRIES[geometry].mark(labels[name]) for name, geometry in geometries.items()}

@@ -93,6 +93,7 @@ def evaluate_network(
             batch_size=batch_size,
             image_size=image_size,
             normalize=normalize,
+            resize=config.image_resize,
             sharding=sharding,
             num_threads=num_threads,
         )

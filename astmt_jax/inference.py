@@ -53,6 +53,7 @@ def predictions(
     batch_size: int,
     image_size: int,
     normalize: str,
+    resize: str = "linear",
     sharding: jax.sharding.NamedSharding,
     num_threads: int | None = None,
 ) -> Iterator[Predicted]:
@@ -65,6 +66,7 @@ def predictions(
       batch_size: images a batch over all devices.
       image_size: side S of the images that the network sees.
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      resize: of the images, a key of `augment.RESIZES`.
       sharding: of the batches.
       num_threads: of the input pipeline.
     """
@@ -74,6 +76,7 @@ def predictions(
         batch_size=batch_size,
         image_size=image_size,
         normalize=normalize,
+        resize=resize,
         num_threads=num_threads,
     )
     for batch in batches:

@@ -134,13 +134,15 @@ def eval_batches(
     batch_size: int,
     image_size: int,
     normalize: str,
+    resize: str = "linear",
     process_index: int = 0,
     process_count: int = 1,
     num_threads: int | None = None,
 ) -> Iterator[EvalBatch]:
     """Iterates over all examples in order, each exactly once; the last batch is padded.
 
-    Arguments and errors as in `train_batches`. Every process gets the same number of batches.
+    Arguments and errors as in `train_batches`; `resize` is a key of `augment.RESIZES`. Every
+    process gets the same number of batches.
     """
     share = _share(batch_size, process_index, process_count)
     starts = range(0, source.length, batch_size)
@@ -149,7 +151,7 @@ def eval_batches(
         return (np.arange(start, min(start + batch_size, source.length))[share],)
 
     threads = count_threads(num_threads)
-    process = _evaluation_example(source, tasks, image_size, normalize)
+    process = _evaluation_example(source, tasks, image_size, normalize, resize)
     dataset = source.records(starts, locate).map(process, num_parallel_calls=threads)
     examples = iterate(dataset.prefetch(threads), threads)
 
@@ -222,14 +224,14 @@ def _training_example(
 
 
 def _evaluation_example(
-    source: Source, tasks: Sequence[Task], image_size: int, normalize: str
+    source: Source, tasks: Sequence[Task], image_size: int, normalize: str, resize: str
 ) -> Callable[[tf.Tensor, tf.Tensor], dict[str, Any]]:
     """Returns the function from (index, record) to one row of an evaluation batch."""
     read = truths.reader(source, tasks)
     normalization = _normalization(normalize)
 
     def prepare(image: np.ndarray) -> np.ndarray:
-        return cv2.transform(augment.resize_image(image, image_size), normalization)
+        return cv2.transform(augment.resize_image(image, image_size, resize), normalization)
 
     def process(index: tf.Tensor, record: tf.Tensor) -> dict[str, Any]:
         del index

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from astmt_jax.augment import RESIZES
 from astmt_jax.counting import CountedMetric, Counter, naming
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.edges import PROTOCOLS, edge_map
@@ -20,7 +21,7 @@ CHOICES = {
     "semseg_classes": (DEFAULT, "all", "present"),
     "depth_convention": (DEFAULT, "masked", "reference"),
 }
-"""Values of the fields of `EvaluationConfig`."""
+"""Values of those fields of `EvaluationConfig` that concern anybody's predictions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class EvaluationConfig:
     Attributes:
       quantize: score a network's predictions as they come back from the files that the reference
         implementation writes (8-bit levels; depth is not rounded), not as they are.
+      image_resize: how images become as large as the network's input, a key of `augment.RESIZES`:
+        'linear' as in training, or 'cubic', the reference implementation's.
       edge_protocol: key of `metrics.edges.PROTOCOLS`; the truth stays the dataset's.
       edge_truth: 'edges' compares with the edge labels, thinned, and nothing else.
       semseg_classes: 'all' or 'present': the classes that mIoU is the mean over.
@@ -40,12 +43,14 @@ class EvaluationConfig:
     """
 
     quantize: bool = True
+    image_resize: str = "linear"
     edge_protocol: str = DEFAULT
     edge_truth: str = DEFAULT
     semseg_classes: str = DEFAULT
     depth_convention: str = DEFAULT
 
     def __post_init__(self):
+        check_choice("evaluation.image_resize", self.image_resize, RESIZES)
         for name, choices in CHOICES.items():
             check_choice(f"evaluation.{name}", getattr(self, name), choices)
 

@@ -22,10 +22,11 @@ NYUD_NAMES = {"train": ("0001", "0002", "0003", "0004"), "val": ("0011", "0012")
 FSV_NAMES = {"train": ("000_0001", "000_0002", "001_0001"), "test": ("100_0001", "100_0002")}
 
 
-def smooth_picture(random, height, width):
-    """Uint8 (height, width, 3) with large structures, as JPEG likes it."""
+def picture_like(random, height, width):
+    """Uint8 (height, width, 3) with large structures and some noise, as photographs have them."""
     coarse = random.integers(0, 256, (4, 5, 3)).astype(np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    smooth = np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    return np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
 
 
 def blocks(random, height, width, values, side=7):
@@ -90,18 +91,18 @@ def random_objects(random, height, width, person):
     return [people[0], car, (15, mask(), []), people[1]]
 
 
-def make_pascal(root, seed=0):
-    """PASCAL_MT."""
+def make_pascal(root, seed=0, lists=PASCAL_NAMES, size_of=lambda i: (60 + 3 * i, 90 - 4 * i)):
+    """PASCAL_MT; `size_of` gives height and width of an image by its number."""
     random = np.random.default_rng(seed)
-    write_lists(root / "ImageSets" / "Context", PASCAL_NAMES)
+    write_lists(root / "ImageSets" / "Context", lists)
     for folder in (
         "JPEGImages", "pascal-context/trainval", "semseg/VOC12", "semseg/pascal-context",
         "human_parts", "normals_distill", "sal_distill",
     ):  # fmt: skip
         (root / folder).mkdir(parents=True)
-    for index, name in enumerate([name for names in PASCAL_NAMES.values() for name in names]):
-        height, width = 60 + 3 * index, 90 - 4 * index
-        picture = Image.fromarray(smooth_picture(random, height, width))
+    for index, name in enumerate([name for names in lists.values() for name in names]):
+        height, width = size_of(index)
+        picture = Image.fromarray(picture_like(random, height, width))
         picture.save(root / f"JPEGImages/{name}.jpg", quality=85, subsampling=index % 3)
         regions = blocks(random, height, width, [0, 2, 3, 9, 23, 33, 284, 415, 459], 11)
         scipy.io.savemat(
@@ -113,10 +114,10 @@ def make_pascal(root, seed=0):
                 save_palette(root / f"semseg/{folder}/{name}.png", classes)
         objects = random_objects(random, height, width, name not in WITHOUT_PERSON)
         scipy.io.savemat(root / f"human_parts/{name}.mat", {"anno": anno(name, objects)})
-        codes = random.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        codes = picture_like(random, height, width)
         Image.fromarray(codes).save(root / f"normals_distill/{name}.png")
-        levels = random.choice([0, 1, 126, 127, 128, 129, 255], (height, width)).astype(np.uint8)
-        Image.fromarray(levels).save(root / f"sal_distill/{name}.png")
+        levels = blocks(random, height, width, [0, 1, 126, 127, 128, 129, 255], 3)
+        Image.fromarray(levels.astype(np.uint8)).save(root / f"sal_distill/{name}.png")
 
 
 def make_nyud(root, form, seed=0):
@@ -127,12 +128,12 @@ def make_nyud(root, form, seed=0):
         (root / folder).mkdir()
     for index, name in enumerate([name for names in NYUD_NAMES.values() for name in names]):
         height, width = 48 + index, 64 - index
-        picture = Image.fromarray(smooth_picture(random, height, width))
+        picture = Image.fromarray(picture_like(random, height, width))
         ending = "png" if form == "pictures" else "jpg"
         picture.save(root / f"images/{name}.{ending}")
         edge = (random.random((height, width)) < 0.1).astype(np.uint8)
         classes = blocks(random, height, width, np.arange(41)).astype(np.uint8)
-        normals = smooth_picture(random, height, width)
+        normals = picture_like(random, height, width)
         depth = random.uniform(0.7, 10, (height, width))
         depth[blocks(random, height, width, [False, False, True])] = 0
         if form == "astmt":
@@ -162,12 +163,12 @@ def make_fsv(root, seed=0):
         folder.mkdir()
         for name in names:
             height, width = 45, 80
-            picture = Image.fromarray(smooth_picture(random, height, width))
+            picture = Image.fromarray(picture_like(random, height, width))
             picture.save(folder / f"{name}_final.webp", quality=80)
             ids = random.integers(0, 256, (height, width, 3)).astype(np.uint8)
             ids[..., 0] = blocks(random, height, width, np.arange(8))
             Image.fromarray(ids).save(folder / f"{name}_object_id.png")
-            albedo = Image.fromarray(smooth_picture(random, height, width))
+            albedo = Image.fromarray(picture_like(random, height, width))
             albedo.save(folder / f"{name}_albedo.webp", quality=80)
             codes = random.integers(0, 2**24, (height, width))
             codes[:3] = 255 * 8192
@@ -188,7 +189,7 @@ def make_voc_sbd(root, seed=0):
         folder.mkdir()
     for name in "abcdef":
         height, width = 40, 50
-        picture = Image.fromarray(smooth_picture(random, height, width))
+        picture = Image.fromarray(picture_like(random, height, width))
         classes = blocks(random, height, width, [0, 1, 15, 20]).astype(np.uint8)
         if name in "abcd":
             picture.save(voc / f"JPEGImages/{name}.jpg")
@@ -208,7 +209,7 @@ def make_own_data(root, seed=0):
         (root / folder).mkdir()
     for name in "abcd":
         height, width = 36, 44
-        Image.fromarray(smooth_picture(random, height, width)).save(root / f"images/{name}.png")
+        Image.fromarray(picture_like(random, height, width)).save(root / f"images/{name}.png")
         if name != "b":
             np.save(root / f"depth/{name}.npy", random.uniform(1, 5, (height, width)))
         if name != "c":

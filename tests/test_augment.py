@@ -190,6 +190,29 @@ def test_depth_is_divided_by_the_zoom_on_request(random):
     assert kept.max() > 1
 
 
+def cubic_weights(positions, length):
+    """(out, length) weights of Keys' cubic with a = -0.75 at pixel indices, borders repeated."""
+    weights = np.zeros((len(positions), length))
+    for row, position in enumerate(positions):
+        for tap in range(math.floor(position) - 1, math.floor(position) + 3):
+            t = abs(position - tap)
+            near = 1.25 * t**3 - 2.25 * t**2 + 1
+            far = -0.75 * t**3 + 3.75 * t**2 - 6 * t + 3
+            weights[row, min(max(tap, 0), length - 1)] += near if t <= 1 else far
+    return weights
+
+
+def test_cubic_resize_is_that_of_the_reference_implementation(random):
+    image = random.integers(0, 256, (20, 33, 3)).astype(np.uint8)
+    rows, columns = (
+        cubic_weights((np.arange(26) + 0.5) * length / 26 - 0.5, length) for length in (20, 33)
+    )
+    expected = np.einsum("ij,jkc,lk->ilc", rows, image.astype(float), columns)
+    resized = augment.resize_image(image, 26, "cubic")
+    assert resized.dtype == np.float32
+    np.testing.assert_allclose(resized, expected, rtol=0, atol=2e-3)
+
+
 def test_strong_shrinking_averages_whole_blocks(random):
     example = make_example(random, 32, 48)
     moved = augment.move(example, {}, 8, Motion())["image"]

@@ -1,12 +1,16 @@
 """A folder of one's own: any subset of tasks, examples that lack some of them."""
 
+import types
+
 import archives
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from PIL import Image
 from prepared import assert_map, prepare_examples
 
-from astmt_jax import pipeline
+from astmt_jax import evaluate, pipeline
 from astmt_jax.augment import Augmentation
 from astmt_jax.datasets import own_data, registry
 from astmt_jax.datasets.files import Folder
@@ -124,3 +128,34 @@ def test_each_task_is_read_as_documented(tmp_path):
     assert_map(example["human_parts"], maps["human_parts"], np.uint8)
     assert_map(example["sal"], maps["sal"] > 127, np.uint8)
     assert_map(example["albedo"], maps["albedo"] / 255, np.float32, atol=1e-7)
+
+
+@pytest.mark.usefixtures("examples")
+def test_only_labelled_examples_are_scored(folders):
+    root, data_dir = folders
+    source = registry.find("own_data").open(data_dir, OPTIONS, "train")
+    tasks = registry.select_tasks("own_data", ("semseg", "depth"), OPTIONS)
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+
+    def predict(params, stats, images):
+        side = images.shape[:3]
+        return {"semseg": np.zeros(side, np.uint8), "depth": np.zeros(side, np.float32)}
+
+    found = evaluate.evaluate(
+        types.SimpleNamespace(tasks=tasks),
+        None,
+        None,
+        source,
+        batch_size=2,
+        image_size=32,
+        normalize="none",
+        sharding=NamedSharding(mesh, PartitionSpec("data")),
+        num_threads=1,
+        predict=predict,
+    )
+    depths = [np.load(root / f"depth/{name}.npy") for name in "ac"]
+    expected = np.mean([np.sqrt(np.mean(depth**2)) for depth in depths])
+    np.testing.assert_allclose(found.results["depth"]["rmse"], expected, rtol=1e-5)
+    classes = np.stack([Image.open(root / f"semseg/{name}.png") for name in "ab"])
+    share = (classes == 0).sum() / (classes != IGNORE).sum()
+    np.testing.assert_allclose(found.results["semseg"]["mIoU"], share / 5, rtol=1e-6)

@@ -244,6 +244,13 @@ def test_evaluation_yields_every_example_once_with_its_truth(source, process_cou
     assert sorted(names) == sorted(f"example{number}" for number in range(LENGTH))
 
 
+def test_evaluation_resizes_as_it_is_told(source):
+    (batch, *_) = evaluate(source, resize="cubic")
+    for image, original in zip(batch.images, batch.originals, strict=True):
+        expected = augment.resize_image(original, 16, "cubic")
+        np.testing.assert_allclose(image, expected, rtol=0, atol=1e-4)
+
+
 def test_ignore_rules_reach_training_and_evaluation(source):
     numbers = stored_numbers(source)
     without = source.select([i for i, n in enumerate(numbers) if n not in WITH_PERSON])

@@ -49,13 +49,16 @@ def _decode_fraction(data: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.io.decode_png(data, channels=1), tf.float32) / 255
 
 
-def _decode_normals(codes: tf.Tensor) -> tf.Tensor:
-    return 2 * tf.cast(codes, tf.float32) / 255 - 1
+def _decode_normals(data: tf.Tensor) -> tf.Tensor:
+    return tf.cast(_decode_rgb(data), tf.float32) * (2 / 255) - 1
 
 
 def _decode_masked_normals(data: tf.Tensor) -> tf.Tensor:
-    codes = tf.io.decode_png(data, channels=4)
-    return tf.where(codes[..., 3:] > 0, _decode_normals(codes[..., :3]), 0.0)
+    codes = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
+    # (2v - a) / 255 in one pass: the mask a is 255, or 0 like v.
+    weights = np.vstack([2 * np.eye(3), -np.ones(3)]) / 255
+    normals = tf.matmul(tf.reshape(codes, (-1, 4)), tf.constant(weights, tf.float32))
+    return tf.reshape(normals, tf.concat([tf.shape(codes)[:2], [3]], 0))
 
 
 def _decode_disparity(data: tf.Tensor) -> tf.Tensor:
@@ -89,7 +92,7 @@ KINDS = {
     # v / 255 of an RGB picture.
     "color": Kind(tf.float32, 3, lambda data: tf.cast(_decode_rgb(data), tf.float32) / 255),
     # 2v / 255 - 1 of an RGB picture.
-    "normals": Kind(tf.float32, 3, lambda data: _decode_normals(_decode_rgb(data)), unknown=0),
+    "normals": Kind(tf.float32, 3, _decode_normals, unknown=0),
     # The same of an RGBA PNG, 0 where the last channel is 0.
     "masked_normals": Kind(tf.float32, 3, _decode_masked_normals, unknown=0),
     # Disparity, 0 where unknown: 24-bit code of a picture, most significant byte blue.

@@ -1,0 +1,121 @@
+"""Speed and memory of the training input: decoding, augmentation and batches of all tasks.
+
+    python -m benchmarks.input_pipeline [--threads 1 2] [--images=48] [--batches=12]
+    python -m benchmarks.input_pipeline --dataset=pascal_context --data_dir=data
+
+Without --dataset it writes a folder in PASCAL_MT's format (375 x 500 pixels, five tasks) and
+prepares it. Prints images a second, CPU milliseconds an image (which other work on the machine does
+not change much), what each stage takes of them, and the process's peak of memory. Everything is
+at 512 x 512 with the paper's flips, rotations and zooms.
+"""
+
+import argparse
+import pathlib
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from astmt_jax import augment, pipeline
+from astmt_jax.augment import Augmentation
+from astmt_jax.datasets import registry
+from astmt_jax.datasets.prepare import prepare
+from astmt_jax.source import Source
+from astmt_jax.tasks import Task
+from tests import archives
+
+SIZE = 512
+BATCH = 8
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", help="a prepared dataset (default: a synthetic one)")
+    parser.add_argument("--data_dir", default="data", help="where it lives")
+    parser.add_argument("--images", type=int, default=48, help="of the synthetic dataset")
+    parser.add_argument("--batches", type=int, default=12, help="to measure")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        name, data_dir = args.dataset, pathlib.Path(args.data_dir)
+        if name is None:
+            name, data_dir = "pascal_context", pathlib.Path(folder) / "data"
+            prepare_synthetic(pathlib.Path(folder) / "source", data_dir, args.images)
+        source = registry.find(name).open(data_dir, {}, "train")
+        tasks = tuple(registry.find(name).tasks({}).values())
+        print(f"{source.name}, {', '.join(task.name for task in tasks)}, {SIZE} x {SIZE}")
+        for threads in args.threads:
+            measure(source, tasks, threads, args.batches)
+        stages(source, tasks)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory of the process: {peak:.0f} MiB")
+
+
+def prepare_synthetic(folder: pathlib.Path, data_dir: pathlib.Path, images: int) -> None:
+    """Writes and prepares a folder in PASCAL_MT's format."""
+    lists = {"train": [f"t{number:05d}" for number in range(images)], "val": ["v"]}
+    archives.make_pascal(folder, lists=lists, size_of=lambda number: (375, 500))
+    prepare("pascal_context", folder, data_dir)
+
+
+def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int) -> None:
+    """Prints the speed of so many batches, after the first ones."""
+    warm = 3
+    iterator = pipeline.train_batches(
+        source,
+        tasks,
+        batch_size=BATCH,
+        image_size=SIZE,
+        augmentation=Augmentation(),
+        normalize="imagenet",
+        seed=0,
+        num_steps=batches + warm,
+        num_threads=threads,
+    )
+    for _ in range(warm):
+        next(iterator)
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = BATCH * sum(1 for _ in iterator)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(
+        f"{threads} thread(s): {count / wall:7.1f} images/s, {1000 * cpu / count:6.1f} CPU ms/image"
+    )
+
+
+def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
+    """Prints CPU milliseconds an image of each stage, one after the other."""
+    geometries = {task.name: task.geometry for task in tasks}
+    parse = source.parser(["image", *geometries])
+    random = np.random.default_rng(0)
+    numbers = [int(number) for number in random.integers(0, source.length, count)]
+    records = timed("read", lambda: source.read(numbers), count)
+    examples = timed(
+        "decode",
+        lambda: [{k: v.numpy() for k, v in parse(record).items()} for record in records],
+        count,
+    )
+    motions = [Augmentation().draw(random) for _ in range(count)]
+    moved = timed(
+        "augment",
+        lambda: [
+            augment.move(example, geometries, SIZE, motion)
+            for example, motion in zip(examples, motions, strict=True)
+        ],
+        count,
+    )
+    timed("mark", lambda: [augment.mark_ignored(maps, geometries) for maps in moved], count)
+
+
+def timed(name: str, work: Callable[[], list], count: int) -> list:
+    """The result of `work`, whose CPU time an image is printed."""
+    work()  # first use of the libraries
+    start = time.process_time()
+    result = work()
+    print(f"  {name:8} {1000 * (time.process_time() - start) / count:6.1f} CPU ms/image")
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -187,7 +187,7 @@ class Warp:
 def _move_image(image: np.ndarray, warp: Warp) -> np.ndarray:
     """Uint8 (H, W, 3) to float32 (size, size, 3), 0 outside the frame."""
     moved = warp.linear(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32))
-    return _scaled(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), warp.inside)
+    return _scale(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), warp.inside)
 
 
 def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
@@ -197,9 +197,9 @@ def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
 
 def _move_linear(label: np.ndarray, warp: Warp) -> np.ndarray:
     known = (label[:, :, 0] != IGNORE).astype(np.float32)
-    total, weight = warp.weighted(_scaled(label, known), known)
+    total, weight = warp.weighted(_scale(label.copy(), known), known)
     enough = weight >= KNOWN_SHARE
-    mean = _scaled(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
+    mean = _scale(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
     return mean + _spread(np.float32(IGNORE) * ~enough)
 
 
@@ -230,7 +230,7 @@ def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
     norm = np.sqrt(cv2.transform(cv2.multiply(total, total), np.ones((1, 3))))
     # Opposite vectors cancel out; what remains of them has no direction.
     known = (weight >= KNOWN_SHARE) & (norm > 1e-6)
-    return _scaled(total, known / np.maximum(norm, np.float32(1e-6)))
+    return _scale(total, known / np.maximum(norm, np.float32(1e-6)))
 
 
 def _unknown(label: np.ndarray) -> np.ndarray:
@@ -243,9 +243,9 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return cv2.merge([values] * 3)
 
 
-def _scaled(vectors: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Float32 (H, W, 3) times (H, W)."""
-    return cv2.multiply(vectors, _spread(factor.astype(np.float32, copy=False)))
+def _scale(vectors: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Float32 (H, W, 3) times (H, W), in place: fresh memory would cost more than the product."""
+    return cv2.multiply(vectors, _spread(factor.astype(np.float32, copy=False)), dst=vectors)
 
 
 def _mark_nothing(label: np.ndarray) -> np.ndarray:
@@ -259,7 +259,8 @@ def _mark_empty(label: np.ndarray) -> np.ndarray:
 def _mark_zero(label: np.ndarray) -> np.ndarray:
     """`IGNORE` for 0; a known value that happens to be `IGNORE` moves by the smallest step."""
     unknown = np.atleast_3d(np.float32(IGNORE) * _unknown(label))
-    marked = label + (unknown if label.shape[2] == 1 else _spread(unknown))
+    marked = cv2.add(label, unknown if label.shape[2] == 1 else _spread(unknown))
+    marked = np.atleast_3d(marked)
     marked[label == IGNORE] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
     return marked
 

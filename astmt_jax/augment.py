@@ -32,36 +32,13 @@ import cv2
 import numpy as np
 
 from astmt_jax.labels import IGNORE
+from astmt_jax.warp import Motion as Motion
+from astmt_jax.warp import Warp
 
 Example = dict[str, np.ndarray]
 
 KNOWN_SHARE = np.float32(0.5)
 """A moved pixel is known if pixels that carry this much of its interpolation weight are."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Motion:
-    """How one image is moved: first mirrored, then rotated and zoomed about its centre.
-
-    Attributes:
-      flip: mirror left and right.
-      rotation: degrees, counter-clockwise on the screen.
-      zoom: magnification; 2 makes everything twice as large.
-      depth_scaling: divide depth by the zoom, and multiply disparity by it.
-    """
-
-    flip: bool = False
-    rotation: float = 0.0
-    zoom: float = 1.0
-    depth_scaling: bool = True
-
-    @property
-    def orientation(self) -> np.ndarray:
-        """Float64 (2, 2): what mirroring and rotation make of a vector (x right, y down)."""
-        angle = np.deg2rad(self.rotation)
-        cos, sin = np.cos(angle), np.sin(angle)
-        mirror = np.diag([-1.0 if self.flip else 1.0, 1.0])
-        return np.array([[cos, sin], [-sin, cos]]) @ mirror
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,89 +82,10 @@ class Augmentation:
         )
 
 
-class Warp:
-    """Samples maps of one shape where a motion and a resize to size x size put the output pixels.
-
-    Where the image shrinks to half or less, bilinear interpolation would skip pixels: `linear`
-    then first averages over blocks of pixels (per axis, as many as fit into an output pixel).
-
-    Attributes:
-      motion: what moves the image.
-      inside: float32 (size, size), 1 where an output pixel comes from inside the frame, else 0.
-    """
-
-    def __init__(self, shape: tuple[int, int], size: int, motion: Motion):
-        """Args: shape: (height, width) of the maps; size: side of the square output."""
-        self.motion = motion
-        self._shape = shape
-        self._size = (size, size)
-        self._blocks = tuple(
-            length // max(1, int(length / (size * motion.zoom))) for length in shape
-        )
-        self._pixels_from = self._matrix(shape)
-        self._blocks_from = self._matrix(self._blocks)
-        self.inside = self.nearest(np.ones(shape, np.uint8)).astype(np.float32)
-
-    def _matrix(self, cells: tuple[int, int]) -> np.ndarray:
-        """Float64 (2, 3): output pixel (x, y, 1) to a position in a map of so many cells.
-
-        Both count pixels, whose centres are at integers.
-        """
-        size = self._size[0]
-        frame = np.array(self._shape[::-1], float)
-        linear = (self.motion.orientation.T / self.motion.zoom) * (frame / size)
-        # From pixel edges: the output's centre comes from the frame's.
-        offset = frame / 2 + linear @ (np.full(2, 0.5) - size / 2)
-        scale = np.array(cells[::-1]) / frame
-        return np.column_stack([linear * scale[:, None], offset * scale - 0.5])
-
-    def nearest(self, label: np.ndarray, outside: int = 0) -> np.ndarray:
-        """Samples the nearest pixel of a map (H, W[, 1]); returns (size, size)."""
-        return cv2.warpAffine(
-            label,
-            self._pixels_from,
-            self._size,
-            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=outside,
-        )
-
-    def linear(self, values: np.ndarray) -> np.ndarray:
-        """Samples bilinearly: float32 (H, W[, 1]) to (size, size), (H, W, 4) to (size, size, 4).
-
-        (Three channels would take three times as long as four.) Positions beyond the outermost
-        pixel centres take the values of the outermost pixels.
-        """
-        if self._blocks != self._shape:
-            values = cv2.resize(values, self._blocks[::-1], interpolation=cv2.INTER_AREA)
-        return cv2.warpAffine(
-            values,
-            self._blocks_from,
-            self._size,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-
-    def weighted(self, values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of known values, and the weight that they have in them.
-
-        Args:
-          values: float32 (H, W, 3), 0 where unknown.
-          known: float32 (H, W), 1 or 0.
-
-        Returns:
-          float32 (size, size, 4), whose last channel is to be ignored, and (size, size).
-        """
-        four = cv2.cvtColor(values, cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(known, four, 3)
-        total = self.linear(four)
-        return total, cv2.extractChannel(total, 3) * self.inside
-
-
 def _move_image(image: np.ndarray, warp: Warp) -> np.ndarray:
     """Uint8 (H, W, 3) to float32 (size, size, 3), 0 outside the frame."""
     moved = warp.linear(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32))
-    return _scaled(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), warp.inside)
+    return _scale(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), warp.inside)
 
 
 def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
@@ -197,9 +95,9 @@ def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
 
 def _move_linear(label: np.ndarray, warp: Warp) -> np.ndarray:
     known = (label[:, :, 0] != IGNORE).astype(np.float32)
-    total, weight = warp.weighted(_scaled(label, known), known)
+    total, weight = warp.weighted(_scale(label.copy(), known), known)
     enough = weight >= KNOWN_SHARE
-    mean = _scaled(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
+    mean = _scale(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
     return mean + _spread(np.float32(IGNORE) * ~enough)
 
 
@@ -230,7 +128,7 @@ def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
     norm = np.sqrt(cv2.transform(cv2.multiply(total, total), np.ones((1, 3))))
     # Opposite vectors cancel out; what remains of them has no direction.
     known = (weight >= KNOWN_SHARE) & (norm > 1e-6)
-    return _scaled(total, known / np.maximum(norm, np.float32(1e-6)))
+    return _scale(total, known / np.maximum(norm, np.float32(1e-6)))
 
 
 def _unknown(label: np.ndarray) -> np.ndarray:
@@ -243,9 +141,9 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return cv2.merge([values] * 3)
 
 
-def _scaled(vectors: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Float32 (H, W, 3) times (H, W)."""
-    return cv2.multiply(vectors, _spread(factor.astype(np.float32, copy=False)))
+def _scale(vectors: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Float32 (H, W, 3) times (H, W), in place: fresh memory would cost more than the product."""
+    return cv2.multiply(vectors, _spread(factor.astype(np.float32, copy=False)), dst=vectors)
 
 
 def _mark_nothing(label: np.ndarray) -> np.ndarray:
@@ -259,7 +157,8 @@ def _mark_empty(label: np.ndarray) -> np.ndarray:
 def _mark_zero(label: np.ndarray) -> np.ndarray:
     """`IGNORE` for 0; a known value that happens to be `IGNORE` moves by the smallest step."""
     unknown = np.atleast_3d(np.float32(IGNORE) * _unknown(label))
-    marked = label + (unknown if label.shape[2] == 1 else _spread(unknown))
+    marked = cv2.add(label, unknown if label.shape[2] == 1 else _spread(unknown))
+    marked = np.atleast_3d(marked)
     marked[label == IGNORE] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
     return marked
 

@@ -1,0 +1,113 @@
+"""Where flip, rotation, zoom and resize put the pixels of an image, as one affine warp.
+
+Positions are measured from pixel edges: pixel i covers [i, i + 1), its centre is i + 0.5.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion:
+    """How one image is moved: first mirrored, then rotated and zoomed about its centre.
+
+    Attributes:
+      flip: mirror left and right.
+      rotation: degrees, counter-clockwise on the screen.
+      zoom: magnification; 2 makes everything twice as large.
+      depth_scaling: divide depth by the zoom, and multiply disparity by it.
+    """
+
+    flip: bool = False
+    rotation: float = 0.0
+    zoom: float = 1.0
+    depth_scaling: bool = True
+
+    @property
+    def orientation(self) -> np.ndarray:
+        """Float64 (2, 2): what mirroring and rotation make of a vector (x right, y down)."""
+        angle = np.deg2rad(self.rotation)
+        cos, sin = np.cos(angle), np.sin(angle)
+        mirror = np.diag([-1.0 if self.flip else 1.0, 1.0])
+        return np.array([[cos, sin], [-sin, cos]]) @ mirror
+
+
+class Warp:
+    """Samples maps of one shape where a motion and a resize to size x size put the output pixels.
+
+    Where the image shrinks to half or less, bilinear interpolation would skip pixels: `linear`
+    then first averages over blocks of pixels (per axis, as many as fit into an output pixel).
+
+    Attributes:
+      motion: what moves the image.
+      inside: float32 (size, size), 1 where an output pixel comes from inside the frame, else 0.
+    """
+
+    def __init__(self, shape: tuple[int, int], size: int, motion: Motion):
+        """Args: shape: (height, width) of the maps; size: side of the square output."""
+        self.motion = motion
+        self._shape = shape
+        self._size = (size, size)
+        self._blocks = tuple(
+            length // max(1, int(length / (size * motion.zoom))) for length in shape
+        )
+        self._pixels_from = self._matrix(shape)
+        self._blocks_from = self._matrix(self._blocks)
+        self.inside = self.nearest(np.ones(shape, np.uint8)).astype(np.float32)
+
+    def _matrix(self, cells: tuple[int, int]) -> np.ndarray:
+        """Float64 (2, 3): output pixel (x, y, 1) to a position in a map of so many cells.
+
+        Both count pixels, whose centres are at integers.
+        """
+        size = self._size[0]
+        frame = np.array(self._shape[::-1], float)
+        linear = (self.motion.orientation.T / self.motion.zoom) * (frame / size)
+        # From pixel edges: the output's centre comes from the frame's.
+        offset = frame / 2 + linear @ (np.full(2, 0.5) - size / 2)
+        scale = np.array(cells[::-1]) / frame
+        return np.column_stack([linear * scale[:, None], offset * scale - 0.5])
+
+    def nearest(self, label: np.ndarray, outside: int = 0) -> np.ndarray:
+        """Samples the nearest pixel of a map (H, W[, 1]); returns (size, size)."""
+        return cv2.warpAffine(
+            label,
+            self._pixels_from,
+            self._size,
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=outside,
+        )
+
+    def linear(self, values: np.ndarray) -> np.ndarray:
+        """Samples bilinearly: float32 (H, W[, 1]) to (size, size), (H, W, 4) to (size, size, 4).
+
+        (Three channels would take three times as long as four.) Positions beyond the outermost
+        pixel centres take the values of the outermost pixels.
+        """
+        if self._blocks != self._shape:
+            values = cv2.resize(values, self._blocks[::-1], interpolation=cv2.INTER_AREA)
+        return cv2.warpAffine(
+            values,
+            self._blocks_from,
+            self._size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def weighted(self, values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of known values, and the weight that they have in them.
+
+        Args:
+          values: float32 (H, W, 3), 0 where unknown.
+          known: float32 (H, W), 1 or 0.
+
+        Returns:
+          float32 (size, size, 4), whose last channel is to be ignored, and (size, size).
+        """
+        four = cv2.cvtColor(values, cv2.COLOR_RGB2RGBA)
+        cv2.insertChannel(known, four, 3)
+        total = self.linear(four)
+        return total, cv2.extractChannel(total, 3) * self.inside

@@ -15,6 +15,7 @@ from astmt_jax.augment import Augmentation
 from astmt_jax.datasets import own_data, registry
 from astmt_jax.datasets.files import Folder
 from astmt_jax.labels import IGNORE
+from astmt_jax.scoring import EvaluationConfig
 from astmt_jax.source import labelled
 
 OPTIONS = {"config": "rooms", "semseg_classes": ("a", "b", "c", "d", "e")}
@@ -137,22 +138,21 @@ def test_only_labelled_examples_are_scored(folders):
     tasks = registry.select_tasks("own_data", ("semseg", "depth"), OPTIONS)
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
 
-    def predict(params, stats, images):
+    def predict(images):
         side = images.shape[:3]
         return {"semseg": np.zeros(side, np.uint8), "depth": np.zeros(side, np.float32)}
 
-    found = evaluate.evaluate(
+    found = evaluate.evaluate_network(
         types.SimpleNamespace(tasks=tasks),
-        None,
-        None,
+        predict,
         source,
+        EvaluationConfig(),
         batch_size=2,
         image_size=32,
         normalize="none",
         sharding=NamedSharding(mesh, PartitionSpec("data")),
         num_threads=1,
-        predict=predict,
-    )
+    ).scores
     depths = [np.load(root / f"depth/{name}.npy") for name in "ac"]
     expected = np.mean([np.sqrt(np.mean(depth**2)) for depth in depths])
     np.testing.assert_allclose(found.results["depth"]["rmse"], expected, rtol=1e-5)

@@ -289,7 +289,15 @@ def _standardize_backward(residuals, cotangents):
     scale_gradient = jnp.sum(gradient * standardized, axes)
     count = x.size // x.shape[-1]
     common = (bias_gradient + standardized * scale_gradient) / count
-    return scale * inverse_deviation * (gradient - common), scale_gradient, bias_gradient
+    x_gradient = scale * inverse_deviation * (gradient - common)
+    return tuple(
+        value.astype(like.dtype)
+        for value, like in (
+            (x_gradient, x),
+            (scale_gradient, scale),
+            (bias_gradient, scale),
+        )
+    )
 
 
 _standardize.defvjp(_standardize_forward, _standardize_backward)

@@ -14,7 +14,6 @@ flow slowly on a CPU, and losses are called from `lax.switch`.
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from astmt_jax.labels import IGNORE
 
@@ -38,8 +37,9 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     valid = valid_pixels(labels)
     class_ids = jnp.where(valid, labels[..., 0], 0).astype(jnp.int32)
     # One-hot rather than picking by index, whose derivative is a scatter: slow on TPUs.
+    logits = _promote(logits)
     targets = jax.nn.one_hot(class_ids, logits.shape[-1], dtype=logits.dtype)
-    losses = optax.softmax_cross_entropy(_promote(logits), targets)
+    losses = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(targets * logits, axis=-1)
     return _masked_mean(losses, valid)
 
 
@@ -67,7 +67,7 @@ def balanced_binary_cross_entropy(
     if positive_weight is None:
         positive_weight = _masked_mean((~positive).astype(logits.dtype), valid)
     weights = jnp.where(positive, positive_weight, 1 - positive_weight)
-    losses = optax.sigmoid_binary_cross_entropy(logits, positive.astype(logits.dtype))
+    losses = jax.nn.softplus(logits) - positive * logits
     return _masked_mean(weights * losses, valid)
 
 

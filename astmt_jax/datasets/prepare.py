@@ -13,6 +13,7 @@ import shutil
 import sys
 
 import tensorflow_datasets as tfds
+from absl import logging
 
 from astmt_jax.datasets import archive
 from astmt_jax.datasets.builder import (
@@ -121,6 +122,7 @@ def main(argv: list[str] | None = None) -> None:
         help="let Apache Beam distribute the work, such as runner=DirectRunner",
     )
     args = parser.parse_args(argv)
+    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
     try:
         builder = prepare(
             args.dataset,

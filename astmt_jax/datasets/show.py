@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from astmt_jax import augment, visualize
 from astmt_jax.augment import Augmentation
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the augmentation")
     parser.add_argument("--output", default="sheet.png", help="the picture")
     args = parser.parse_args(argv)
+    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
     try:
         options = ast.literal_eval(args.options)
         dataset = registry.find(args.dataset)

@@ -9,6 +9,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from astmt_jax.config import Config, differences, from_config_dict
+from astmt_jax.models.network import Params, Stats
 from astmt_jax.train_step import TrainState
 
 CONFIG_FILE = "config.json"
@@ -125,3 +126,41 @@ class Checkpoints:
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._manager.close()
+
+
+def restore_variables(
+    workdir: pathlib.Path, params: Params, stats: Stats
+) -> tuple[int, Params, Stats]:
+    """The network's variables of a folder's newest checkpoint, without the optimizer's state.
+
+    Only reads, so that the run may still be going on.
+
+    Args:
+      workdir: the run's folder.
+      params: descriptions of the arrays (`jax.ShapeDtypeStruct` with a sharding).
+      stats: likewise.
+
+    Returns:
+      The checkpoint's step, its parameters and its statistics.
+
+    Raises:
+      FileNotFoundError: there is no checkpoint.
+      ValueError: its arrays are not those described.
+    """
+    folder = (workdir / CHECKPOINTS).resolve()
+    options = ocp.CheckpointManagerOptions(create=False)
+    manager = ocp.CheckpointManager(folder, options=options) if folder.is_dir() else None
+    step = None if manager is None else manager.latest_step()
+    if step is None:
+        raise FileNotFoundError(f"There is no checkpoint in {folder}.")
+    like = {"params": params, "stats": stats}
+    restored = manager.restore(
+        step,
+        args=ocp.args.PyTreeRestore(
+            like,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(like),
+            partial_restore=True,
+        ),
+    )
+    manager.close()
+    return step, restored["params"], restored["stats"]

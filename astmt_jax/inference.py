@@ -1,6 +1,7 @@
 """What a network predicts for every image of a split, at the image's own resolution."""
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import cv2
@@ -8,8 +9,9 @@ import jax
 import numpy as np
 
 from astmt_jax import pipeline
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.source import Source
+from astmt_jax.tasks import Task
 
 Predict = Callable[[jax.Array], dict[str, jax.Array]]
 
@@ -43,6 +45,53 @@ def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str
         return {task.name: task.predict(logits[task.name]) for task in network.tasks}
 
     return predict
+
+
+def modulated_logits(
+    network: Network,
+    params: Params,
+    stats: Stats,
+    images: jax.Array,
+    modulations: Mapping[str, str],
+) -> dict[str, jax.Array]:
+    """Logits of some tasks, each on the features that a given task's modulation makes.
+
+    The trunk runs once for each modulation that occurs.
+
+    Args:
+      network: what predicts.
+      params: of all tasks.
+      stats: of all tasks.
+      images: (B, H, W, 3) float32, scaled as the network was trained.
+      modulations: from the task that predicts to the task whose modulation the trunk has; to
+        itself for what the network was trained to do.
+
+    Returns:
+      (B, H, W, channels) by task.
+    """
+    used = list(dict.fromkeys(modulations.values()))
+    chosen = np.array([network.names.index(name) for name in used])
+
+    def run(task_params, task_stats):
+        return network.task_features(
+            dataclasses.replace(params, task=task_params),
+            dataclasses.replace(stats, task=task_stats),
+            images,
+            train=False,
+        )[0]
+
+    task_variables = slice_of_task((params.task, stats.task), chosen)
+    features = jax.vmap(run, axis_size=len(used))(*task_variables)
+    return {
+        name: network.predict_from(
+            slice_of_task(features, used.index(modulation)),
+            name,
+            params,
+            stats,
+            images.shape[1:3],
+        )
+        for name, modulation in modulations.items()
+    }
 
 
 def predictions(
@@ -100,3 +149,12 @@ def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarr
         resized = cv2.resize(ids, tuple(size)[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return resized.astype(prediction.dtype)
     return cv2.resize(prediction, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resize_task_prediction(task: Task, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """As `resize_prediction`, and what has unit length keeps it."""
+    resized = resize_prediction(prediction, size)
+    if not task.unit_length or resized is prediction:
+        return resized
+    length = np.linalg.norm(resized, axis=-1, keepdims=True)
+    return resized / np.maximum(length, 1e-12)

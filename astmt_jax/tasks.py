@@ -57,6 +57,7 @@ class Task:
       colorize: `(map, value_range=None) -> uint8 (H, W, 3)`, for predictions and for labels.
       truth: key of the map that the metric compares with, where it is not the training label.
       class_names: names of the classes, for class maps.
+      unit_length: whether predictions are vectors of length 1.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Task:
     colorize: Callable[..., Any]
     truth: str
     class_names: tuple[str, ...] = ()
+    unit_length: bool = False
 
 
 def _probability(logits: jax.Array) -> jax.Array:
@@ -189,6 +191,7 @@ def normals() -> Task:
         file=prediction_files.NORMALS,
         colorize=visualize.colorize_normals,
         truth="normals",
+        unit_length=True,
     )
 
 

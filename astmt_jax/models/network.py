@@ -253,18 +253,21 @@ class Network:
         index = self.names.index(name)
         view = one_task(params, index), one_task(stats, index)
         features, _ = self.task_features(*view, images, train=False)
-        return self._predict(name, params, stats, features, images.shape[1:3])
+        return self.predict_from(features, name, params, stats, images.shape[1:3])
 
     def predict_all(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
         """Logits (B, H, W, channels) of every task by name, with running statistics."""
         features, _ = self.features(params, stats, images, train=False)
         size = images.shape[1:3]
         return {
-            name: self._predict(name, params, stats, slice_of_task(features, index), size)
+            name: self.predict_from(slice_of_task(features, index), name, params, stats, size)
             for index, name in enumerate(self.names)
         }
 
-    def _predict(self, name: str, params: Params, stats: Stats, features, size) -> jax.Array:
+    def predict_from(
+        self, features, name: str, params: Params, stats: Stats, size: tuple[int, int]
+    ) -> jax.Array:
+        """Logits (B, *size, channels) that a task's head makes of the trunk's features."""
         head, head_stats = params.heads[name], stats.heads[name]
         features, _ = self.head_features(name, head, head_stats, features, train=False)
         return self.logits(name, head, head_stats, features, size)

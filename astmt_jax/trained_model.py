@@ -1,0 +1,278 @@
+"""A trained network for use on any picture: `load(workdir).predict(photo)`."""
+
+import collections
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from astmt_jax import checkpoint, inference
+from astmt_jax.config import Config
+from astmt_jax.datasets import registry
+from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.photos import Photo, read_photo
+from astmt_jax.pipeline import NORMALIZATIONS
+from astmt_jax.tasks import Task
+
+
+def load(workdir: str | pathlib.Path) -> "Model":
+    """The network of a run's newest checkpoint; the run may still be going on.
+
+    Needs neither the dataset nor what training needs besides the network.
+
+    Args:
+      workdir: folder that `astmt_jax.main` or `astmt_jax.convert` made.
+
+    Raises:
+      FileNotFoundError: the folder holds no run, or no checkpoint yet.
+      ValueError: its settings cannot be read.
+    """
+    workdir = pathlib.Path(workdir)
+    config = checkpoint.recorded_config(workdir)
+    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
+    network = Network(config.model, tasks, config.discriminator)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    described = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        jax.eval_shape(network.init, jax.random.key(0)),
+    )
+    step, params, stats = checkpoint.restore_variables(workdir, *described)
+    return Model(config, network, params, stats, step)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkInput:
+    """The size at which the network sees a picture.
+
+    Attributes:
+      content: (height, width) that the picture is scaled to.
+      padded: the same with the margin at the bottom and on the right that makes both multiples of
+        the network's output stride.
+    """
+
+    content: tuple[int, int]
+    padded: tuple[int, int]
+
+
+class Model:
+    """A trained network with its variables.
+
+    The network sees a picture with its aspect ratio kept: the longer side is scaled to `size`
+    pixels, both sides are padded to multiples of the output stride by repeating the last row and
+    column, and what is predicted for the padding is cut off. (The scores of `astmt_jax.main` are of
+    pictures warped to squares, as in training; for square pictures both are the same.) One program
+    is compiled for each padded shape and number of images, which are powers of two.
+
+    Attributes:
+      config: the run's settings.
+      network: the network.
+      params: its trained variables.
+      stats: its other variables.
+      step: batches that it was trained on.
+      tasks: records of the tasks, in the order of `config.tasks`.
+    """
+
+    def __init__(self, config: Config, network: Network, params: Params, stats: Stats, step: int):
+        self.config = config
+        self.network = network
+        self.params = params
+        self.stats = stats
+        self.step = step
+        self.tasks = network.tasks
+        self._predict = jax.jit(
+            functools.partial(predictions, network, config.train.normalize),
+            static_argnames="modulations",
+        )
+
+    def task(self, name: str) -> Task:
+        """The record of a task; ValueError, listing all, if there is none of that name."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise ValueError(
+            f"There is no task {name!r}: the model has {', '.join(self.network.names)}."
+        )
+
+    def predict(
+        self,
+        image: Photo,
+        tasks: Sequence[str] | None = None,
+        modulation: str | None = None,
+        size: int | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Predictions for one picture, at its own resolution.
+
+        Args:
+          image: path, Pillow image or uint8 (H, W, 3) RGB; see `photos.read_photo`.
+          tasks: names of tasks; None is all.
+          modulation: task whose modulation (batch norm, squeeze-and-excitation, adapters) the
+            shared network has for all of them, as the paper shows what attention does; None is
+            each task's own.
+          size: longer side, in pixels, at which the network sees the picture; None is that of
+            training.
+
+        Returns:
+          By task, with H and W those of the picture (upright):
+            edge, sal: float32 (H, W), probability in 0..1.
+            semseg, human_parts: uint8 (H, W), class ids; `task(...).class_names` names them.
+            normals: float32 (H, W, 3), unit vectors, x right, y down, z towards the camera.
+            depth: float32 (H, W), metres along the optical axis (of FSV: disparity).
+            albedo: float32 (H, W, 3) RGB, reflectance in 0..1.
+
+        Raises:
+          ValueError: an unknown task, or a picture that cannot be read.
+          OSError: a file that cannot be opened.
+        """
+        return self.predict_batch([image], tasks, modulation, size)[0]
+
+    def predict_batch(
+        self,
+        images: Sequence[Photo],
+        tasks: Sequence[str] | None = None,
+        modulation: str | None = None,
+        size: int | None = None,
+        *,
+        batch_size: int = 8,
+        resize: bool = True,
+    ) -> list[dict[str, np.ndarray]]:
+        """Predictions for several pictures; those of one shape go through the network together.
+
+        Args:
+          images: as in `predict`, of any sizes.
+          tasks: as in `predict`.
+          modulation: as in `predict`.
+          size: as in `predict`.
+          batch_size: most images that go through the network at once.
+          resize: bring predictions to the pictures' own resolution; if not, they have that at which
+            the network saw the pictures, which saves memory where these are large.
+
+        Returns:
+          What `predict` returns, for each picture in order.
+        """
+        pictures = [read_photo(image) for image in images]
+        modulations = self._modulations(tasks, modulation)
+        inputs = [self.network_input(picture.shape[:2], size) for picture in pictures]
+        found: list[dict[str, np.ndarray]] = [{} for _ in pictures]
+        for chunk in _chunks([one.padded for one in inputs], batch_size):
+            batch = np.stack([_scaled(pictures[index], inputs[index]) for index in chunk])
+            outputs = self._run(batch, modulations)
+            for position, index in enumerate(chunk):
+                height, width = inputs[index].content
+                size_wanted = pictures[index].shape[:2] if resize else (height, width)
+                for name, output in outputs.items():
+                    cropped = output[position, :height, :width]
+                    found[index][name] = inference.resize_task_prediction(
+                        self.task(name), cropped, size_wanted
+                    )
+        return found
+
+    def network_input(self, image_size: tuple[int, int], size: int | None = None) -> NetworkInput:
+        """The size at which the network sees a picture of (height, width) `image_size`.
+
+        Raises:
+          ValueError: `size` is not positive.
+        """
+        size = self.config.train.image_size if size is None else size
+        if size < 1:
+            raise ValueError(f"size is {size}, but must be at least 1.")
+        longer = max(image_size)
+        content = tuple(max(1, round(length * size / longer)) for length in image_size)
+        stride = self.config.model.output_stride
+        return NetworkInput(content, tuple(-(-length // stride) * stride for length in content))
+
+    def colorize(
+        self, task: str, prediction: np.ndarray, value_range: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """A prediction in colours, uint8 (H, W, 3) RGB.
+
+        Args:
+          task: its task's name.
+          prediction: as `predict` returns it.
+          value_range: ends of the colour scale of depth, in metres; None is the prediction's own.
+        """
+        return self.task(task).colorize(prediction, value_range)
+
+    def _modulations(
+        self, tasks: Sequence[str] | None, modulation: str | None
+    ) -> tuple[tuple[str, str], ...]:
+        names = self.network.names if tasks is None else tuple(dict.fromkeys(tasks))
+        for name in (*names, *([] if modulation is None else [modulation])):
+            self.task(name)
+        return tuple((name, modulation or name) for name in names)
+
+    def _run(
+        self, batch: np.ndarray, modulations: tuple[tuple[str, str], ...]
+    ) -> Mapping[str, np.ndarray]:
+        """Predictions for a batch (B, H, W, 3), padded to a power of two."""
+        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+        padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
+        outputs = jax.device_get(
+            self._predict(self.params, self.stats, padded, modulations=modulations)
+        )
+        return {name: outputs[name] for name, _ in modulations}  # jit sorts by name
+
+
+def predictions(
+    network: Network,
+    normalize: str,
+    params: Params,
+    stats: Stats,
+    images: jax.Array,
+    modulations: tuple[tuple[str, str], ...],
+) -> dict[str, jax.Array]:
+    """Predictions of some tasks for pictures, as the tasks' `predict` gives them.
+
+    Args:
+      network: what predicts.
+      normalize: key of `pipeline.NORMALIZATIONS`.
+      params: of all tasks.
+      stats: of all tasks.
+      images: (B, H, W, 3) RGB in 0..255, uint8 or floating point; H and W are multiples of the
+        output stride.
+      modulations: (task, task whose modulation it gets), as `inference.modulated_logits` takes it.
+
+    Returns:
+      (B, H, W[, c]) by task.
+    """
+    mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
+    scaled = (images.astype(jnp.float32) - mean) / deviation
+    logits = inference.modulated_logits(network, params, stats, scaled, dict(modulations))
+    records = {task.name: task for task in network.tasks}
+    return {name: records[name].predict(value) for name, value in logits.items()}
+
+
+def _scaled(picture: np.ndarray, sizes: NetworkInput) -> np.ndarray:
+    """Uint8 (H, W, 3) to float32 (*sizes.padded, 3) in 0..255.
+
+    Bilinear, after averages over blocks of pixels where the picture shrinks to half or less, as in
+    training.
+    """
+    blocks = tuple(
+        length // max(1, length // target)
+        for length, target in zip(picture.shape[:2], sizes.content, strict=True)
+    )
+    scaled = picture.astype(np.float32)
+    if blocks != picture.shape[:2]:
+        scaled = cv2.resize(scaled, blocks[::-1], interpolation=cv2.INTER_AREA)
+    scaled = cv2.resize(scaled, sizes.content[::-1], interpolation=cv2.INTER_LINEAR)
+    margins = [(0, p - c) for p, c in zip(sizes.padded, sizes.content, strict=True)]
+    return np.pad(scaled, [*margins, (0, 0)], mode="edge")
+
+
+def _chunks(shapes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
+    """Indices of equal shapes together, at most `batch_size` of them."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, but must be at least 1.")
+    groups = collections.defaultdict(list)
+    for index, shape in enumerate(shapes):
+        groups[shape].append(index)
+    return [
+        group[start : start + batch_size]
+        for group in groups.values()
+        for start in range(0, len(group), batch_size)
+    ]

@@ -9,8 +9,8 @@ Variants after the colon:
   tasks: all (default), or names joined by +, such as edge+normals.
   backbone: resnet14 (default), resnet26, resnet50, resnet101 or mobilenetv2, all at a quarter of
     their width.
-  size: full (default: images of 96 x 96, 5 epochs) or small (64 x 64, 4 epochs), with which the
-    comparison of all methods with three seeds takes about an hour:
+  size: full (default: the network sees images at their own 96 x 96, 5 epochs) or small (reduced to
+    64 x 64, 4 epochs), with which comparing all methods with three seeds takes about an hour:
 
     python -m astmt_jax.compare --config=configs/scenes.py:size=small --workdir=runs/comparison
 """
@@ -28,7 +28,6 @@ def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     chosen = parse_variant(variant, method="astmt", tasks="all", backbone="resnet14", size="full")
     check_choice("size", chosen["size"], SIZES)
-    size = SIZES[chosen["size"]]
     tasks = TASKS if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], tasks, chosen["backbone"])
     return complete(
@@ -38,12 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "dataset": {
                 "name": "scenes",
                 "data_dir": "data",
-                "options": {
-                    "image_size": size["image_size"],
-                    "num_train": 2000,
-                    "num_val": 300,
-                    "seed": 0,
-                },
+                "options": {"image_size": 96, "num_train": 2000, "num_val": 300, "seed": 0},
             },
             "model": {
                 "backbone": chosen["backbone"],
@@ -67,9 +61,8 @@ def get_config(variant: str = "") -> ConfigDict:
             },
             "augmentation": {"flip": True, "rotation": 0.0, "scale": (1.0, 1.0)},
             "train": {
-                "image_size": size["image_size"],
                 "batch_size": 8,
-                "epochs": size["epochs"],
+                **SIZES[chosen["size"]],
                 "update_rule": "joint",
                 "normalize": "imagenet",
                 "log_every_steps": 25,

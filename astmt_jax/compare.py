@@ -3,23 +3,27 @@
     python -m astmt_jax.compare --config=configs/scenes.py:size=small --workdir=DIR [--seeds=3]
 
 Trains and scores every method (`comparison/methods.py` says which) with several seeds. Each run has
-a folder of its own in DIR, as `astmt_jax.main` makes it. Finished runs are never repeated, and an
-interrupted one goes on from its newest checkpoint: the same command continues, and with more seeds
-it adds them.
+a folder of its own in DIR, such as DIR/seed0/single-depth, as `astmt_jax.main` makes it. Finished
+runs are never repeated, and an interrupted one goes on from its newest checkpoint: the same command
+continues, with more seeds it adds them, and when everything is done it only shows the table.
+
+After every run comparison.md, comparison.json and comparison.png in DIR are written anew with what
+is finished: every metric, the average drop against the single-task networks of the same seed, mean
+and spread over the seeds, parameters and multiply-adds.
 """
 
-import gc
+import functools
 import pathlib
 import sys
 
-import jax
 from absl import app, flags, logging
 
-from astmt_jax import train
-from astmt_jax.checkpoint import CONFIG_FILE, check_workdir, recorded_config
 from astmt_jax.command_line import CONFIG, parse_flags
-from astmt_jax.comparison.methods import Method, Run, methods, runs
-from astmt_jax.config import from_config_dict
+from astmt_jax.comparison.costs import network_costs
+from astmt_jax.comparison.execution import check_folders, execute, finished
+from astmt_jax.comparison.methods import methods, runs
+from astmt_jax.comparison.report import NAME, write_report
+from astmt_jax.config import Config, from_config_dict
 from astmt_jax.progress import CONSOLE
 from astmt_jax.weight_files import WeightsError
 
@@ -28,64 +32,38 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the comparison.", allo
 SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from config.seed on.", lower_bound=1)
 
 
-def check(planned: list[Run], workdir: pathlib.Path) -> None:
-    """Finds out before anything is trained whether all can be; prepares the dataset if need be.
+def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
+    """Does what is left to do, and shows the table.
+
+    Args:
+      config: what the methods have in common.
+      num_seeds: how often each network is trained.
+      workdir: the comparison's folder.
 
     Raises:
-      ValueError: a network cannot be built, or a folder holds a run with other settings.
-      FileNotFoundError: the dataset has to be prepared first.
-    """
-    for run in planned:
-        check_workdir(workdir / run.folder, run.config)
-    seed = planned[0].config.seed
-    for run in planned:
-        if run.config.seed == seed:
-            experiment = train.Experiment(run.config)
-    experiment.open_splits()
-
-
-def is_finished(run: Run, workdir: pathlib.Path) -> bool:
-    """Whether a run has results, scored with the configuration's choices."""
-    folder = workdir / run.folder
-    if not (folder / train.RESULTS_FILE).exists() or not (folder / CONFIG_FILE).exists():
-        return False
-    return recorded_config(folder).evaluation == run.config.evaluation
-
-
-def execute(run: Run, workdir: pathlib.Path) -> None:
-    """Trains and scores one network, or what is left of it to do.
-
-    Raises:
+      ValueError: a network cannot be built, the dataset does not fit, a folder holds a run with
+        other settings, or results cannot be read.
+      FileNotFoundError: the dataset has to be prepared first, naming the command.
       FloatingPointError: a loss stopped being finite.
       WeightsError: weights to start from cannot be used.
     """
-    folder = workdir / run.folder
-    (folder / train.RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
-    experiment = train.Experiment(run.config)
-    train.train(experiment, experiment.open_splits(), folder)
-
-
-def compare(compared: tuple[Method, ...], planned: list[Run], workdir: pathlib.Path) -> None:
-    """Does all runs that are not finished."""
-    for number, run in enumerate(planned, 1):
-        if is_finished(run, workdir):
-            continue
-        CONSOLE.rule(f"Run {number} of {len(planned)}: {run.folder}")
-        execute(run, workdir)
-        jax.clear_caches()  # compiled functions of a network that is not needed again
-        gc.collect()
+    compared = methods(config)
+    planned = tuple(runs(compared, num_seeds))
+    check_folders(planned, workdir)
+    costs = network_costs(compared)
+    report = functools.partial(write_report, config, compared, costs)
+    for _ in execute(planned, workdir, {n: cost.multiply_adds for n, cost in costs.items()}):
+        report(finished(planned, workdir), len(planned), workdir)
+    CONSOLE.print(report(finished(planned, workdir), len(planned), workdir))
+    CONSOLE.print(f"Written: {workdir / NAME}.md, {NAME}.json and {NAME}.png")
 
 
 def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
     if len(argv) > 1:
         sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
-    workdir = pathlib.Path(WORKDIR.value)
     try:
-        compared = methods(from_config_dict(CONFIG.value))
-        planned = list(runs(compared, SEEDS.value))
-        check(planned, workdir)
-        compare(compared, planned, workdir)
+        compare(from_config_dict(CONFIG.value), SEEDS.value, pathlib.Path(WORKDIR.value))
     except (ValueError, FileNotFoundError, FloatingPointError, WeightsError) as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

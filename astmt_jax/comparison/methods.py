@@ -60,7 +60,7 @@ def methods(config: Config) -> tuple[Method, ...]:
         )
         for task in config.tasks
     }
-    found = [Method(SINGLE_TASK, "single-task networks", singles)]
+    found = [Method(SINGLE_TASK, "single-task", singles)]
     settings, _ = method_settings("mtl", config.tasks, backbone)
     weight = 0.0
 
@@ -69,15 +69,15 @@ def methods(config: Config) -> tuple[Method, ...]:
 
     add("mtl", "multi-task")
     settings = settings | {"encoder_norm": "per_task", "decoder_norm": "per_task"}
-    add("bn", "+ batch norm per task")
+    add("bn", "+ BN")
     settings = settings | {"encoder_se": "per_task", "decoder_se": True}
-    add("bn_se", "+ squeeze-and-excitation")
+    add("bn_se", "+ SE")
     if config.model.family.has_adapters:
         settings = settings | {"adapters": True}
         add("bn_se_adapters", "+ adapters")
     if config.discriminator.weight > 0:
         weight = config.discriminator.weight
-        add("astmt", "+ adversarial = ASTMT")
+        add("astmt", "+ adversarial (ASTMT)")
     return tuple(found)
 
 

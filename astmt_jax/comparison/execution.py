@@ -70,5 +70,10 @@ def _train(run: Run, folder: pathlib.Path) -> None:
         train.train(experiment, experiment.open_splits(), folder)
     except (FloatingPointError, WeightsError) as error:
         raise type(error)(f"{run.folder}: {error}") from error
-    jax.clear_caches()  # functions compiled for a network that is not needed again
+    _free_memory()
+
+
+def _free_memory() -> None:
+    """Forgets what was compiled for a network that is not needed again."""
+    jax.clear_caches()
     gc.collect()

@@ -178,10 +178,14 @@ def write_results(path: pathlib.Path, scores: Scores, about: Mapping[str, Any]) 
       scores: of the split.
       about: what the scores are of, as plain values.
     """
-    document = {**about, "results": scores.results, "details": scores.details}
+    write_json(path, {**about, "results": scores.results, "details": scores.details})
+
+
+def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
+    """Writes plain values to a file, all or nothing; numbers that are undefined as null."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(_without_nan(document), indent=2, allow_nan=False) + "\n")
-    partial.replace(path)  # all or nothing
+    partial.replace(path)
 
 
 def _without_nan(value: Any) -> Any:

@@ -21,7 +21,7 @@ from astmt_jax.command_line import CONFIG, parse_flags
 from astmt_jax.config import Config, from_config_dict, method_settings
 from astmt_jax.datasets import registry
 from astmt_jax.models.config import ModelConfig
-from astmt_jax.models.network import Network, parameter_count
+from astmt_jax.models.network import Network, Params, Stats, parameter_count
 from astmt_jax.multiply_adds import multiply_adds
 from astmt_jax.progress import CONSOLE
 from astmt_jax.tasks import Task
@@ -54,11 +54,20 @@ class Cost:
         return self.shared + own + self.discriminator
 
 
+def overall_cost(network: Network, image_size: int) -> tuple[int, int]:
+    """Number of all parameters, and multiply-adds of all tasks at once for one image."""
+    variables, images = _descriptions(network, image_size)
+    params, stats = variables
+    return (
+        parameter_count(params) + parameter_count(stats.frozen),
+        multiply_adds(lambda v, x: network.predict_all(*v, x), variables, images),
+    )
+
+
 def network_cost(network: Network, image_size: int) -> Cost:
     """Parameters and multiply-adds of a network for images of `image_size` x `image_size`."""
-    variables = jax.eval_shape(network.init, jax.random.key(0))
+    variables, images = _descriptions(network, image_size)
     params, stats = variables
-    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
 
     def one_task(name: str) -> int:
         return multiply_adds(lambda v, x: network.predict(*v, x, name), variables, images)
@@ -69,8 +78,16 @@ def network_cost(network: Network, image_size: int) -> Cost:
         heads={name: parameter_count(params.heads[name]) for name in network.names},
         discriminator=parameter_count(params.discriminator),
         one_task={name: one_task(name) for name in network.names},
-        all_tasks=multiply_adds(lambda v, x: network.predict_all(*v, x), variables, images),
+        all_tasks=overall_cost(network, image_size)[1],
     )
+
+
+def _descriptions(
+    network: Network, image_size: int
+) -> tuple[tuple[Params, Stats], jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of the variables and of a batch of one image."""
+    variables = jax.eval_shape(network.init, jax.random.key(0))
+    return variables, jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
 
 
 def single_task_costs(

@@ -31,11 +31,18 @@ class Metric:
     scale: float = 1.0
     decimals: int = 3
 
+    @property
+    def title(self) -> str:
+        """Label and direction."""
+        return f"{self.label} {self.better}"
+
+    def number(self, value: float) -> str:
+        """The value in its unit, which is left out; 'n/a' for NaN, the mean over nothing."""
+        return "n/a" if math.isnan(value) else f"{self.scale * value:.{self.decimals}f}"
+
     def write(self, value: float) -> str:
-        """The value with its unit; 'n/a' for NaN, the mean over nothing."""
-        if math.isnan(value):
-            return "n/a"
-        return f"{self.scale * value:.{self.decimals}f}{self.unit}"
+        """The value with its unit; 'n/a' for NaN."""
+        return self.number(value) + ("" if math.isnan(value) else self.unit)
 
 
 def _percent(label: str, scale: float = 100.0) -> Metric:
@@ -92,8 +99,7 @@ def _row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
         for name, metric in known.items()
         if name in values and name != task.headline
     ]
-    title = f"{headline.label} {headline.better}"
-    return task.name, title, headline.write(values[task.headline]), others
+    return task.name, headline.title, headline.write(values[task.headline]), others
 
 
 HEADINGS = ("task", "metric", "value", "other metrics")

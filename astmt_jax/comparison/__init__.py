@@ -1,0 +1,1 @@
+"""The paper's comparison: single-task networks, multi-task learning, ASTMT and its ablations."""

@@ -179,6 +179,9 @@ GEOMETRIES = {
     "normals": Geometry(_move_normals, _mark_zero),
 }
 
+INTEGER_GEOMETRIES = ("label", "foreground")
+"""Geometries of uint8 maps (H, W, 1); all others are of float32 maps with the task's channels."""
+
 
 def move(example: Example, geometries: Mapping[str, str], size: int, motion: Motion) -> Example:
     """Moves an image and its labels, and resizes them to size x size ignoring the aspect ratio.

@@ -88,9 +88,22 @@ def _matrix_product(equation: core.JaxprEqn) -> int:
 
 
 def _convolution(equation: core.JaxprEqn) -> int:
-    kernel = equation.invars[1].aval.shape
     output_axis = equation.params["dimension_numbers"].rhs_spec[0]
+    return _taps(equation, output_axis)
+
+
+def _image_convolution(equation: core.JaxprEqn) -> int:
+    """That of `models.convolution`, whose kernels are HWIO."""
+    return _taps(equation, output_axis=3)
+
+
+def _taps(equation: core.JaxprEqn, output_axis: int) -> int:
+    kernel = equation.invars[1].aval.shape
     return equation.outvars[0].aval.size * math.prod(kernel) // kernel[output_axis]
 
 
-COSTS = {"dot_general": _matrix_product, "conv_general_dilated": _convolution}
+COSTS = {
+    "dot_general": _matrix_product,
+    "conv_general_dilated": _convolution,
+    "image_convolution": _image_convolution,
+}

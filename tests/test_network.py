@@ -428,7 +428,7 @@ def test_taps_that_see_only_padding_change_nothing(size, kernel, dilation, strid
 
         return jax.jit(run)(x, weights)
 
-    found = evaluate(lambda x, weights: layers.convolve(x, weights, conv))
+    found = evaluate(lambda x, weights: layers.convolve(x, weights, conv.window))
     expected = evaluate(whole)
     assert found[0].shape == (2, -(-size[0] // stride), -(-size[1] // stride), 3)
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)  # noqa: E731

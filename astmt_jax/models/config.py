@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from astmt_jax.models.families import BACKBONES, Family
 from astmt_jax.models.layers import INITIAL_DEVIATIONS
+from astmt_jax.models.rematerialization import REMATERIALIZATIONS
 
 
 def check_choice(where: str, value, choices) -> None:
@@ -40,7 +41,9 @@ class ModelConfig:
         'kaiming_fan_out' (N(0, sqrt(2 / fan-out)), usual for MobileNets).
       pretrained: file of an ImageNet classifier's weights that the encoder starts from (see
         `astmt_jax.pretrained`); None draws them as `conv_init` says.
-      dtype: of activations and matrix products; parameters and statistics stay float32.
+      dtype: of activations and matrix products; parameters, statistics and losses stay float32.
+      remat: what of the inside of the encoder's blocks the backward pass computes again, to save
+        memory: 'none', 'elementwise' (normalisations and activations) or 'block' (everything).
     """
 
     backbone: str = "resnet26"
@@ -57,6 +60,7 @@ class ModelConfig:
     conv_init: str = "gaussian"
     pretrained: str | None = None
     dtype: str = "float32"
+    remat: str = "none"
 
     def __post_init__(self):
         check_choice("model.backbone", self.backbone, BACKBONES)
@@ -68,6 +72,7 @@ class ModelConfig:
         check_choice("model.decoder_norm", self.decoder_norm, ("per_task", "shared"))
         check_choice("model.conv_init", self.conv_init, INITIAL_DEVIATIONS)
         check_choice("model.dtype", self.dtype, ("float32", "bfloat16", "float64"))
+        check_choice("model.remat", self.remat, REMATERIALIZATIONS)
         self._check_widths()
         if self.adapters and not self.family.has_adapters:
             raise ValueError(

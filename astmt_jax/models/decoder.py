@@ -98,7 +98,9 @@ class AtrousPyramid(nnx.Module):
         """(B, h, w, in_channels) -> (B, h, w, width)."""
         outputs = [branch(x, train=train) for branch in self.branches]
         pooled = self.pooled(jnp.mean(x, axis=(1, 2), keepdims=True), train=train)
-        outputs.append(jnp.broadcast_to(pooled, outputs[0].shape))
+        # In float32, so that the gradient, a sum over the image, is one in float32, too.
+        spread = jnp.broadcast_to(layers.widen(pooled), outputs[0].shape)
+        outputs.append(spread.astype(pooled.dtype))
         return self.project(jnp.concatenate(outputs, axis=-1), train=train)
 
 

@@ -13,6 +13,9 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
+from astmt_jax.models import convolution
+from astmt_jax.models.convolution import Window
+
 
 class TaskParam(nnx.Param):
     """A trained variable that each task owns."""
@@ -97,6 +100,11 @@ def _deviation(variable: nnx.Variable, conv_init: str) -> float:
     return INITIAL_DEVIATIONS[conv_init][metadata["layer"]](*metadata["fans"])
 
 
+def widen(x: jax.Array) -> jax.Array:
+    """In float32, unless it is wider already."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class Conv(nnx.Module):
     """2-D convolution with symmetric padding, `dilation * (kernel_size // 2)`, NHWC and HWIO.
 
@@ -120,43 +128,35 @@ class Conv(nnx.Module):
         fans = (kernel_size**2 * shape[2], kernel_size**2 * out_channels)
         self.kernel = gaussian(nnx.Param, shape, layer="conv", fans=fans)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
-        self.stride = stride
-        self.dilation = dilation
-        self.groups = groups
+        self.window = Window(stride, dilation, groups)
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, in) -> (B, ceil(H / stride), ceil(W / stride), out)."""
-        y = convolve(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self)
-        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
+        y = convolve(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.window)
+        if self.bias is None:
+            return y
+        # Added in float32, so that the bias's gradient, a long sum, is one in float32, too.
+        return (widen(y) + self.bias[...]).astype(self.dtype)
 
 
-def convolve(x: jax.Array, kernel: jax.Array, conv: Conv) -> jax.Array:
-    """Convolves with `conv`'s stride and dilation; a 1x1 kernel is a matrix product.
+def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    """Convolves images (B, H, W, in) with an HWIO kernel; a 1x1 kernel is a matrix product.
 
     Taps that see nothing but padding are left out first: on small images those of the pyramid's
     dilated convolutions reach beyond the border from everywhere.
     """
     rows, columns = (
-        _reaching_taps(taps, conv.dilation, length)
+        _reaching_taps(taps, window.dilation, length)
         for taps, length in zip(kernel.shape[:2], x.shape[1:3], strict=True)
     )
     kernel = kernel[rows, columns]
     if kernel.shape[:2] == (1, 1):
-        x = x[:, :: conv.stride, :: conv.stride]
-        if conv.groups > 1:
-            return grouped_pointwise(x, kernel[0, 0], conv.groups)
+        x = x[:, :: window.stride, :: window.stride]
+        if window.groups > 1:
+            return grouped_pointwise(x, kernel[0, 0], window.groups)
         return pointwise(x, kernel[0, 0])
-    padding = [conv.dilation * (taps // 2) for taps in kernel.shape[:2]]
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(conv.stride, conv.stride),
-        padding=[(p, p) for p in padding],
-        rhs_dilation=(conv.dilation, conv.dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=conv.groups,
-    )
+    return convolution.convolve(x, kernel, window)
 
 
 def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
@@ -225,7 +225,7 @@ class BatchNorm(nnx.Module):
       channels: size of the last axis.
       ownership: 'per_task', 'shared', or 'frozen' (shared; scale and bias are not trained).
 
-    Statistics are computed in at least float32 whatever the input's dtype, which the output keeps.
+    It computes in at least float32 whatever the input's dtype, which the output keeps.
     """
 
     def __init__(self, channels: int, ownership: str):
@@ -241,7 +241,6 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
-        x, dtype = x.astype(jnp.promote_types(x.dtype, jnp.float32)), x.dtype
         if train:
             y, mean, var = _standardize(x, self.scale[...], self.bias[...])
             count = x.size // x.shape[-1]
@@ -249,7 +248,7 @@ class BatchNorm(nnx.Module):
             self._record(self.var, var * (count / max(count - 1, 1)))
         else:
             y = _affine(x, self.mean[...], self.var[...], self.scale[...], self.bias[...])
-        return y.astype(dtype)
+        return y
 
     def _record(self, running: nnx.Variable, batch: jax.Array) -> None:
         batch = lax.stop_gradient(batch).astype(running[...].dtype)
@@ -266,13 +265,15 @@ def _standardize(
     automatic differentiation makes of the definition. The statistics carry no gradient.
     """
     axes = tuple(range(x.ndim - 1))
-    mean = jnp.mean(x, axes)
-    var = jnp.mean(jnp.square(x - mean), axes)
+    wide = widen(x)
+    mean = jnp.mean(wide, axes)
+    var = jnp.mean(jnp.square(wide - mean), axes)
     return _affine(x, mean, var, scale, bias), mean, var
 
 
 def _affine(x, mean, var, scale, bias) -> jax.Array:
-    return (x - mean) * (scale * lax.rsqrt(var + BATCH_NORM_EPSILON)) + bias
+    y = (widen(x) - mean) * (scale * lax.rsqrt(var + BATCH_NORM_EPSILON)) + bias
+    return y.astype(x.dtype)
 
 
 def _standardize_forward(x, scale, bias):
@@ -282,9 +283,9 @@ def _standardize_forward(x, scale, bias):
 
 def _standardize_backward(residuals, cotangents):
     x, mean, inverse_deviation, scale = residuals
-    gradient = cotangents[0]
+    gradient = widen(cotangents[0])
     axes = tuple(range(x.ndim - 1))
-    standardized = (x - mean) * inverse_deviation
+    standardized = (widen(x) - mean) * inverse_deviation
     bias_gradient = jnp.sum(gradient, axes)
     scale_gradient = jnp.sum(gradient * standardized, axes)
     count = x.size // x.shape[-1]
@@ -342,7 +343,8 @@ class SqueezeExcite(nnx.Module):
         squeezed = jnp.mean(x, axis=(1, 2))
         hidden = self.activation(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
         gate = jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
-        return x * gate[:, None, None, :]
+        # In float32, so that the gate's gradient, a long sum, is one in float32, too.
+        return (widen(x) * widen(gate)[:, None, None, :]).astype(x.dtype)
 
     def _linear(self, x: jax.Array, kernel: nnx.Variable, bias: nnx.Variable) -> jax.Array:
         return pointwise(x, kernel[...].astype(self.dtype)) + bias[...].astype(self.dtype)

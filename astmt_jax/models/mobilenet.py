@@ -7,6 +7,7 @@ from flax import nnx
 
 from astmt_jax.models import layers
 from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.rematerialization import apply_block
 
 STEM_CHANNELS = 32
 LOW_LEVEL_STAGES = 2  # the low-level features are behind the one of 24 channels
@@ -103,12 +104,13 @@ class MobileNetV2(nnx.Module):
                 channels = config.scaled(stage.channels)
         self.low_level_blocks = sum(config.blocks[:LOW_LEVEL_STAGES])
         self.activation = config.family.activation
+        self.remat = config.remat
 
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
         """Images (B, H, W, 3) -> low-level (B, H/4, W/4, .), high-level (B, H/os, W/os, .)."""
         x = self.activation(self.stem_norm(self.stem_conv(images), train=train))
         outputs = []
         for block in self.blocks:
-            x = block(x, train=train)
+            x = apply_block(block, x, train=train, remat=self.remat)
             outputs.append(x)
         return outputs[self.low_level_blocks - 1], outputs[-1]

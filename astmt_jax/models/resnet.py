@@ -5,6 +5,7 @@ from flax import nnx
 
 from astmt_jax.models import layers
 from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.rematerialization import apply_block
 
 STEM_CHANNELS = 64
 EXPANSION = 4
@@ -98,6 +99,7 @@ class ResNet(nnx.Module):
         self.stem_conv = layers.Conv(3, width, 7, stride=2, dtype=config.compute_dtype)
         self.stem_norm = layers.BatchNorm(width, config.stem_norm)
         self.stages = nnx.List([])
+        self.remat = config.remat
         channels = width
         strides, dilations = STRIDES[config.output_stride], DILATIONS[config.output_stride]
         for stage, (blocks, stride, dilation) in enumerate(
@@ -127,6 +129,6 @@ class ResNet(nnx.Module):
         outputs = []
         for stage in self.stages:
             for bottleneck in stage:
-                x = bottleneck(x, train=train)
+                x = apply_block(bottleneck, x, train=train, remat=self.remat)
             outputs.append(x)
         return outputs[0], outputs[-1]

@@ -1,0 +1,82 @@
+"""The convolution under JAX's transformations, against JAX's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from astmt_jax.models import convolution
+from astmt_jax.models.convolution import Window
+
+WINDOW = Window(stride=2, dilation=2, groups=1)
+
+
+def draw(*shape):
+    return np.random.default_rng(len(shape)).standard_normal(shape)
+
+
+def own(x, kernel):
+    return convolution.convolve(x, kernel, WINDOW)
+
+
+def plain(x, kernel):
+    return WINDOW(x, kernel)
+
+
+def assert_equal(function, *arguments):
+    """`function(convolution)` of the arguments is the same for ours and JAX's own."""
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(argument) for argument in arguments]
+        found, expected = (jax.jit(function(which))(*arguments) for which in (own, plain))
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)  # noqa: E731
+    jax.tree.map(close, found, expected)
+
+
+IMAGES, KERNEL = draw(2, 9, 8, 4), draw(3, 3, 4, 5)
+TASK_IMAGES, TASK_KERNELS = draw(3, 2, 9, 8, 4), draw(3, 3, 3, 4, 5)
+MAPPED = {
+    "images": ((0, None), TASK_IMAGES, KERNEL),
+    "images, tasks second": ((1, None), TASK_IMAGES.swapaxes(0, 1), KERNEL),
+    "kernels": ((None, 0), IMAGES, TASK_KERNELS),
+    "both": ((0, 0), TASK_IMAGES, TASK_KERNELS),
+}
+
+
+def summed(convolve):
+    return lambda *arguments: jnp.sum(jnp.sin(convolve(*arguments)))
+
+
+@pytest.mark.parametrize("case", MAPPED)
+def test_gradient_over_tasks(case):
+    """Of all tasks' sum, as in training, and of every task by itself."""
+    axes, *arguments = MAPPED[case]
+    mapped = lambda convolve: jax.vmap(convolve, axes)  # noqa: E731
+    assert_equal(lambda convolve: jax.value_and_grad(summed(mapped(convolve)), (0, 1)), *arguments)
+    assert_equal(lambda convolve: mapped(jax.grad(summed(convolve), (0, 1))), *arguments)
+
+
+def test_second_derivative():
+    """Of one task, and over tasks: the gradients' own gradients, with respect to everything."""
+
+    def of(convolve):
+        gradients = jax.grad(summed(convolve), (0, 1))
+        return jax.grad(lambda *x: sum(jnp.sum(jnp.sin(g)) for g in gradients(*x)), (0, 1))
+
+    assert_equal(of, IMAGES, KERNEL)
+    assert_equal(lambda convolve: of(jax.vmap(convolve, (0, None))), TASK_IMAGES, KERNEL)
+
+
+def test_images_and_tasks_change_places_for_several_devices_only():
+    """One device gets no transposition to do; what several compute is the same."""
+    for images_outermost, transposes in ((False, 0), (True, 2)):
+        run = lambda x, kernel: convolution._forward(  # noqa: E731
+            x,
+            kernel,
+            window=WINDOW,
+            images_outermost=images_outermost,  # noqa: B023
+        )
+        jaxpr = jax.make_jaxpr(run)(TASK_IMAGES, KERNEL)
+        names = [equation.primitive.name for equation in jaxpr.eqns]
+        assert names.count("transpose") == transposes
+        expected = jax.vmap(plain, (0, None))(TASK_IMAGES, KERNEL)
+        np.testing.assert_allclose(run(TASK_IMAGES, KERNEL), expected, atol=1e-4)

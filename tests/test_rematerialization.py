@@ -1,0 +1,74 @@
+"""Rematerialisation changes what is kept in memory, and nothing else."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from tiny_network import QUICK
+
+from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.layers import TaskParam, TaskStat
+from astmt_jax.models.mobilenet import InvertedResidual, Stage
+from astmt_jax.models.rematerialization import REMATERIALIZATIONS, apply_block
+from astmt_jax.models.resnet import Bottleneck
+
+SMALL = ModelConfig(backbone="resnet14", width_multiplier=0.0625)
+SMALL_MOBILENET = ModelConfig(backbone="mobilenetv2", width_multiplier=0.25, adapters=False)
+TASKS = 3
+
+
+def bottleneck():
+    return Bottleneck(8, 4, stride=2, dilation=1, project=True, config=SMALL)
+
+
+def inverted_residual():
+    return InvertedResidual(8, 8, stride=1, stage=Stage(6, 8, 1, 1), config=SMALL_MOBILENET)
+
+
+def random_like(tree):
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: jnp.asarray(random.uniform(0.5, 1.5, leaf.shape)), tree)
+
+
+def objective(block, remat):
+    """Function over tasks, as `network.features` runs blocks, to loss and statistics; arguments."""
+    graph, task, stat, shared = nnx.split(block, TaskParam, TaskStat, nnx.Param)
+    task, stat = jax.tree.map(lambda x: jnp.stack([x] * TASKS), (task, stat))
+
+    def loss(task, shared, x, stat):
+        def run(task, stat):
+            module = nnx.merge(graph, task, stat, shared, copy=True)
+            y = apply_block(module, x, train=True, remat=remat)
+            return jnp.sum(jnp.sin(y)), nnx.state(module, TaskStat)
+
+        losses, stat = jax.vmap(run)(task, stat)
+        return jnp.sum(losses), stat
+
+    return loss, random_like((task, shared, jnp.zeros((2, 16, 16, 8)), stat))
+
+
+@pytest.mark.parametrize("block", [bottleneck, inverted_residual])
+def test_gradients_and_statistics_stay(block):
+    found = {}
+    with jax.enable_x64(True):
+        for remat in REMATERIALIZATIONS:
+            loss, arguments = objective(block(), remat)
+            gradients = jax.grad(loss, (0, 1, 2), has_aux=True)
+            found[remat] = jax.jit(gradients, compiler_options=QUICK)(*arguments)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)  # noqa: E731
+    for remat in ("elementwise", "block"):
+        jax.tree.map(close, found[remat], found["none"])
+
+
+def test_what_the_backward_pass_keeps():
+    """Less and less: with 'block' its inputs, and what else the loss keeps of its result."""
+    kept = {}
+    for remat in REMATERIALIZATIONS:
+        loss, arguments = objective(bottleneck(), remat)
+        pull_back = jax.eval_shape(lambda *x: jax.vjp(loss, *x, has_aux=True)[1], *arguments)  # noqa: B023
+        kept[remat] = sum(leaf.size for leaf in jax.tree.leaves(pull_back))
+    inputs = sum(leaf.size for leaf in jax.tree.leaves(arguments))
+    outputs = TASKS * 2 * 8 * 8 * 16
+    assert kept["block"] <= inputs + outputs
+    assert kept["block"] < kept["elementwise"] < 0.7 * kept["none"]

@@ -25,6 +25,8 @@ FREE_TO_CHANGE = (
     "config.dataset.data_dir",
     "config.train.log_every_steps",
     "config.train.checkpoint_every_steps",
+    "config.train.keep_checkpoints",
+    "config.train.keep_every_steps",
     "config.train.num_threads",
     "config.evaluation",
 )
@@ -66,6 +68,8 @@ class TrainConfig:
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.
+      keep_checkpoints: how many of the newest checkpoints stay.
+      keep_every_steps: checkpoints of multiples of it stay for good, too; None for none.
       num_threads: of the input pipeline; None is one a core.
     """
 
@@ -76,6 +80,8 @@ class TrainConfig:
     normalize: str = "imagenet"
     log_every_steps: int = 50
     checkpoint_every_steps: int = 1000
+    keep_checkpoints: int = 2
+    keep_every_steps: int | None = None
     num_threads: int | None = None
 
     def __post_init__(self):
@@ -87,13 +93,14 @@ class TrainConfig:
             "epochs",
             "log_every_steps",
             "checkpoint_every_steps",
+            "keep_checkpoints",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
-        if self.num_threads is not None and self.num_threads < 1:
-            raise ValueError(
-                f"train.num_threads is {self.num_threads}, but must be at least 1, or None."
-            )
+        for name in ("keep_every_steps", "num_threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"train.{name} is {value}, but must be at least 1, or None.")
 
 
 @dataclasses.dataclass(frozen=True)

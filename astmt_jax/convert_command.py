@@ -93,7 +93,7 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     check_format(file)
     config = recorded_config(workdir)
     experiment = train.Experiment(config)
-    checkpoints = Checkpoints(workdir)
+    checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
     checkpoints.close()
     write_tensors(file, to_torch(state.params, state.stats, experiment.network))

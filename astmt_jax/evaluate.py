@@ -23,7 +23,7 @@ import jax
 from absl import logging
 from rich.progress import track
 
-from astmt_jax import inference, tables
+from astmt_jax import inference, storage, tables
 from astmt_jax.counting import Counter
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network
@@ -179,9 +179,8 @@ def write_results(path: pathlib.Path, scores: Scores, about: Mapping[str, Any]) 
       about: what the scores are of, as plain values.
     """
     document = {**about, "results": scores.results, "details": scores.details}
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(_without_nan(document), indent=2, allow_nan=False) + "\n")
-    partial.replace(path)  # all or nothing
+    text = json.dumps(_without_nan(document), indent=2, allow_nan=False)
+    storage.write_text(path, text + "\n")
 
 
 def _without_nan(value: Any) -> Any:

@@ -63,6 +63,8 @@ class TrainConfig:
       image_size: side of the square images that the network sees, in pixels.
       batch_size: images a batch, over all devices.
       epochs: passes over the training split.
+      accumulate: in how many parts a batch is taken, one after the other, to save memory; see
+        `TrainStep` for what that means for batch norm.
       update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
         step a batch on the sum of all losses).
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
@@ -76,6 +78,7 @@ class TrainConfig:
     image_size: int
     batch_size: int
     epochs: int
+    accumulate: int = 1
     update_rule: str = "per_task"
     normalize: str = "imagenet"
     log_every_steps: int = 50
@@ -91,6 +94,7 @@ class TrainConfig:
             "image_size",
             "batch_size",
             "epochs",
+            "accumulate",
             "log_every_steps",
             "checkpoint_every_steps",
             "keep_checkpoints",

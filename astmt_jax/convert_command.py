@@ -16,7 +16,6 @@ import sys
 import tempfile
 
 import jax
-import jax.numpy as jnp
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -59,7 +58,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise ValueError(f"{workdir} is not empty: choose a new folder as --workdir.")
     experiment = train.Experiment(config)
-    optimizer = experiment.train_step(steps_per_epoch=1).optimizer
+    step = experiment.train_step(steps_per_epoch=1)
     try:
         params, stats = from_torch(read_tensors(file), experiment.network)
     except WeightsError as error:
@@ -67,9 +66,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
         raise WeightsError(
             message if str(file) in message else f"{file} does not fit the configuration: {message}"
         ) from error
-    state = jax.device_put(
-        TrainState(jnp.int32(0), params, stats, optimizer.init(params)), experiment.replicated
-    )
+    state = jax.device_put(step.new_state(params, stats), experiment.replicated)
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
         complete = pathlib.Path(folder) / workdir.name
@@ -96,7 +93,7 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
     checkpoints.close()
-    write_tensors(file, to_torch(state.params, state.stats, experiment.network))
+    write_tensors(file, to_torch(*state.evaluated, experiment.network))
     return config
 
 

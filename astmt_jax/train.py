@@ -59,10 +59,11 @@ class Experiment:
         tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
         self.network = Network(config.model, tasks, config.discriminator)
         devices = jax.device_count()
-        if config.train.batch_size % devices:
+        parts = devices * config.train.accumulate
+        if config.train.batch_size % parts:
             raise ValueError(
                 f"config.train.batch_size is {config.train.batch_size}, but must be a multiple of "
-                f"the number of devices, {devices}."
+                f"{parts}: of the number of devices, {devices}, times config.train.accumulate."
             )
         mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
         self.batch_sharding = NamedSharding(mesh, PartitionSpec("data"))
@@ -99,6 +100,7 @@ class Experiment:
             poly_schedule(config.optimizer, steps_per_epoch, config.train.epochs),
             reversal_schedule(steps_per_epoch, config.train.epochs),
             config.discriminator.weight,
+            config.train.accumulate,
         )
 
     def init(self, step: TrainStep) -> TrainState:
@@ -117,7 +119,7 @@ class Experiment:
             except WeightsError as error:
                 backbone = self.config.model.backbone
                 raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
-            state = dataclasses.replace(state, params=params, stats=stats)
+            state = step.new_state(params, stats)
         return jax.device_put(state, self.replicated)
 
     def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:
@@ -144,7 +146,7 @@ class Experiment:
         train = self.config.train
         return evaluate.evaluate_network(
             self.network,
-            functools.partial(self.predict, state.params, state.stats),
+            functools.partial(self.predict, *state.evaluated),
             source,
             self.config.evaluation,
             batch_size=train.batch_size,

@@ -35,7 +35,7 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / CONFIG_FILE).exists():
         return
-    changed = differences(_read_json(workdir / CONFIG_FILE), config.to_dict())
+    changed = differences(recorded_config(workdir).to_dict(), config.to_dict())
     if changed:
         raise ValueError(
             f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "

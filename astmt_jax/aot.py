@@ -16,7 +16,6 @@ program for each task. Needs libtpu: pip install '.[tpu]'.
 import functools
 import importlib.metadata
 import json
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 from absl import app, flags, logging
 from rich.table import Table
 
+from astmt_jax import storage
 from astmt_jax.command_line import CONFIG, parse_flags
 from astmt_jax.compilation import Compilation, Compiler
 from astmt_jax.config import Config, from_config_dict
@@ -183,9 +183,7 @@ def write_json(path: pathlib.Path, config: Config, compilations: Sequence[Compil
         "config": config.to_dict(),
         "compilations": [compilation.to_dict() for compilation in compilations],
     }
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, path)
+    storage.write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def main(argv: list[str]) -> None:

@@ -2,19 +2,26 @@
 
 import json
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
+from astmt_jax import storage
 from astmt_jax.config import Config, differences, from_config_dict
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.progress import CONSOLE
 from astmt_jax.train_step import TrainState
 
 CONFIG_FILE = "config.json"
 IMPORT_FILE = "imported.json"
 CHECKPOINTS = "checkpoints"
+DAMAGED = ".damaged"
+CHECKSUM = "checksum"
 
 
 def check_workdir(workdir: pathlib.Path, config: Config) -> None:
@@ -28,7 +35,7 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / CONFIG_FILE).exists():
         return
-    changed = differences(_read_json(workdir / CONFIG_FILE), config.to_dict())
+    changed = differences(recorded_config(workdir).to_dict(), config.to_dict())
     if changed:
         raise ValueError(
             f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
@@ -82,85 +89,150 @@ def _read_json(path: pathlib.Path) -> Any:
 
 
 def _write_json(path: pathlib.Path, document: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, indent=2) + "\n")
-    partial.replace(path)  # all or nothing
+    storage.write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+class CheckpointError(OSError):
+    """Checkpoints exist, but none of them can be read."""
 
 
 class Checkpoints:
     """The newest checkpoints of a run; saving goes on in the background.
 
+    A checkpoint is complete or does not count, and carries a checksum of its state. What cannot be
+    read or does not have its checksum is passed over with a warning.
+
     Args:
       workdir: the run's folder.
-      keep: how many to keep.
+      keep: how many of the newest to keep.
+      keep_every: checkpoints of multiples of so many steps stay for good, too; None for none.
+      read_only: leaves the folder as it is, in which a run may be saving at this moment.
     """
 
-    def __init__(self, workdir: pathlib.Path, keep: int = 2):
-        self._manager = ocp.CheckpointManager(
-            (workdir / CHECKPOINTS).resolve(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep),
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        keep: int = 2,
+        keep_every: int | None = None,
+        read_only: bool = False,
+    ):
+        policies = [LatestN(keep)] + ([EveryNSteps(keep_every)] if keep_every else [])
+        self._options = ocp.CheckpointManagerOptions(
+            preservation_policy=AnyPreservationPolicy(policies),
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+            read_only=read_only,
+            lightweight_initialize=True,  # damaged metadata must not end it all
         )
+        self._folder = (workdir / CHECKPOINTS).resolve()
+        self._manager = ocp.CheckpointManager(self._folder, options=self._options)
+        self._damaged: list[int] = []
 
     def latest_step(self) -> int | None:
         """Batches seen by the newest complete checkpoint; None without any."""
         return self._manager.latest_step()
 
     def save(self, step: int, state: TrainState) -> None:
-        """Starts saving `state` as the checkpoint of `step`."""
-        self._manager.save(step, args=ocp.args.StandardSave(state))
+        """Starts saving `state` as the checkpoint of `step`; the state may be donated afterwards.
+
+        Raises:
+          FloatingPointError: the state is not finite; nothing is saved.
+          Exception: what the saving before ran into, such as a full disk.
+        """
+        checksum, finite = jax.device_get(_summary(state))
+        if not finite.all():
+            path = jax.tree_util.tree_leaves_with_path(state)[int(np.argmin(finite))][0]
+            raise FloatingPointError(
+                f"{jax.tree_util.keystr(path, simple=True, separator='.')} is not finite after "
+                f"step {step}: training stops here. The last checkpoint is intact; a smaller "
+                "config.optimizer.learning_rate is the usual remedy."
+            )
+        if self._damaged:
+            self._set_aside()
+        metadata = {CHECKSUM: int(checksum)}
+        self._manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=metadata)
+
+    def check(self) -> None:
+        """Raises what saving in the background ran into, such as a full disk; waits for nothing."""
+        self._manager.check_for_errors()
 
     def restore(self, like: TrainState) -> TrainState:
-        """The newest checkpoint, with the shapes, dtypes and shardings of `like`.
+        """The newest checkpoint that can be read, with shapes, dtypes and shardings of `like`.
 
         `like` holds arrays, or only their descriptions (`jax.ShapeDtypeStruct`).
 
         Raises:
           FileNotFoundError: there is none.
+          CheckpointError: none of them can be read.
         """
-        step = self.latest_step()
-        if step is None:
-            raise FileNotFoundError(f"There is no checkpoint in {self._manager.directory}.")
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        if not steps:
+            raise FileNotFoundError(f"There is no checkpoint in {self._folder}.")
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        for step in steps:
+            try:
+                state = self._read(step, abstract)
+            except Exception as error:  # each damaged file leads to another kind of error
+                CONSOLE.print(
+                    f"Warning: the checkpoint of step {step} in {self._folder} is damaged "
+                    f"({_first_words(error)}) and passed over."
+                )
+                self._damaged.append(step)
+            else:
+                return state
+        raise CheckpointError(
+            f"No checkpoint in {self._folder} can be read (steps "
+            f"{', '.join(map(str, reversed(steps)))}): bring one back from a backup, or delete the "
+            "folder of the run to start over."
+        )
+
+    def _read(self, step: int, abstract: TrainState) -> TrainState:
+        state = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        # Older checkpoints have no checksum.
+        expected = (self._manager.metadata(step).custom_metadata or {}).get(CHECKSUM)
+        if expected is not None and int(_summary(state)[0]) != expected:
+            raise ValueError("its values do not have the checksum that was saved with them")
+        return state
+
+    def _set_aside(self) -> None:
+        """Renames the damaged checkpoints, so that their steps can be saved again."""
+        self._manager.close()
+        if jax.process_index() == 0:
+            for step in self._damaged:
+                folder = self._folder / str(step)
+                shutil.rmtree(folder.with_suffix(DAMAGED), ignore_errors=True)
+                folder.rename(folder.with_suffix(DAMAGED))
+        ocp.multihost.sync_global_processes("damaged checkpoints set aside")
+        self._damaged = []
+        self._manager = ocp.CheckpointManager(self._folder, options=self._options)
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
+        """Waits until everything is on disk; raises what saving ran into."""
         self._manager.close()
 
 
-def restore_variables(
-    workdir: pathlib.Path, params: Params, stats: Stats
-) -> tuple[int, Params, Stats]:
-    """The network's variables of a folder's newest checkpoint, without the optimizer's state.
+@jax.jit
+def _summary(state: TrainState) -> tuple[jax.Array, jax.Array]:
+    """A checksum, () uint32, that every single bit changes, and which leaves are finite, (n,) bool.
 
-    Only reads, so that the run may still be going on.
-
-    Args:
-      workdir: the run's folder.
-      params: descriptions of the arrays (`jax.ShapeDtypeStruct` with a sharding).
-      stats: likewise.
-
-    Returns:
-      The checkpoint's step, its parameters and its statistics.
-
-    Raises:
-      FileNotFoundError: there is no checkpoint.
-      ValueError: its arrays are not those described.
+    Neither depends on how the state is laid out over devices.
     """
-    folder = (workdir / CHECKPOINTS).resolve()
-    options = ocp.CheckpointManagerOptions(create=False)
-    manager = ocp.CheckpointManager(folder, options=options) if folder.is_dir() else None
-    step = None if manager is None else manager.latest_step()
-    if step is None:
-        raise FileNotFoundError(f"There is no checkpoint in {folder}.")
-    like = {"params": params, "stats": stats}
-    restored = manager.restore(
-        step,
-        args=ocp.args.PyTreeRestore(
-            like,
-            restore_args=ocp.checkpoint_utils.construct_restore_args(like),
-            partial_restore=True,
-        ),
-    )
-    manager.close()
-    return step, restored["params"], restored["stats"]
+    leaves = jax.tree.leaves(state)
+    checksum = jnp.uint32(0)
+    for number, leaf in enumerate(leaves):
+        bits = 8 * min(leaf.dtype.itemsize, 4)
+        words = jax.lax.bitcast_convert_type(leaf, f"uint{bits}").astype(jnp.uint32)
+        position = jnp.zeros(words.shape, jnp.uint32)
+        for axis, size in enumerate(words.shape):
+            along = jax.lax.broadcasted_iota(jnp.uint32, words.shape, axis)
+            position = position * np.uint32(size) + along
+        # An odd factor loses no change of a word modulo 2 ** 32.
+        weights = 2 * position + np.uint32(2 * number + 1)
+        checksum += jnp.sum(words * weights, dtype=jnp.uint32)
+    return checksum, jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])
+
+
+def _first_words(error: Exception, length: int = 100) -> str:
+    """The beginning of an error's message, or its kind where it has none."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= length else f"{words[:length]}..."

@@ -25,6 +25,8 @@ FREE_TO_CHANGE = (
     "config.dataset.data_dir",
     "config.train.log_every_steps",
     "config.train.checkpoint_every_steps",
+    "config.train.keep_checkpoints",
+    "config.train.keep_every_steps",
     "config.train.num_threads",
     "config.evaluation",
 )
@@ -61,21 +63,28 @@ class TrainConfig:
       image_size: side of the square images that the network sees, in pixels.
       batch_size: images a batch, over all devices.
       epochs: passes over the training split.
+      accumulate: in how many parts a batch is taken, one after the other, to save memory; see
+        `TrainStep` for what that means for batch norm.
       update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
         step a batch on the sum of all losses).
       normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.
+      keep_checkpoints: how many of the newest checkpoints stay.
+      keep_every_steps: checkpoints of multiples of it stay for good, too; None for none.
       num_threads: of the input pipeline; None is one a core.
     """
 
     image_size: int
     batch_size: int
     epochs: int
+    accumulate: int = 1
     update_rule: str = "per_task"
     normalize: str = "imagenet"
     log_every_steps: int = 50
     checkpoint_every_steps: int = 1000
+    keep_checkpoints: int = 2
+    keep_every_steps: int | None = None
     num_threads: int | None = None
 
     def __post_init__(self):
@@ -85,15 +94,17 @@ class TrainConfig:
             "image_size",
             "batch_size",
             "epochs",
+            "accumulate",
             "log_every_steps",
             "checkpoint_every_steps",
+            "keep_checkpoints",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
-        if self.num_threads is not None and self.num_threads < 1:
-            raise ValueError(
-                f"train.num_threads is {self.num_threads}, but must be at least 1, or None."
-            )
+        for name in ("keep_every_steps", "num_threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"train.{name} is {value}, but must be at least 1, or None.")
 
 
 @dataclasses.dataclass(frozen=True)

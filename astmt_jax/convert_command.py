@@ -16,7 +16,6 @@ import sys
 import tempfile
 
 import jax
-import jax.numpy as jnp
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -27,7 +26,7 @@ from astmt_jax.config import Config, from_config_dict
 from astmt_jax.convert import from_torch, to_torch
 from astmt_jax.models.network import parameter_count
 from astmt_jax.progress import CONSOLE
-from astmt_jax.train_step import TrainState
+from astmt_jax.train_step import TrainState, initial_state
 from astmt_jax.weight_files import WeightsError, check_format, read_tensors, write_tensors
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "File of weights to import.")
@@ -59,7 +58,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise ValueError(f"{workdir} is not empty: choose a new folder as --workdir.")
     experiment = train.Experiment(config)
-    optimizer = experiment.train_step(steps_per_epoch=1).optimizer
+    step = experiment.train_step(steps_per_epoch=1)
     try:
         params, stats = from_torch(read_tensors(file), experiment.network)
     except WeightsError as error:
@@ -67,9 +66,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
         raise WeightsError(
             message if str(file) in message else f"{file} does not fit the configuration: {message}"
         ) from error
-    state = jax.device_put(
-        TrainState(jnp.int32(0), params, stats, optimizer.init(params)), experiment.replicated
-    )
+    state = jax.device_put(initial_state(params, stats, step.optimizer), experiment.replicated)
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
         complete = pathlib.Path(folder) / workdir.name
@@ -93,10 +90,10 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     check_format(file)
     config = recorded_config(workdir)
     experiment = train.Experiment(config)
-    checkpoints = Checkpoints(workdir)
+    checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
     checkpoints.close()
-    write_tensors(file, to_torch(state.params, state.stats, experiment.network))
+    write_tensors(file, to_torch(*state.evaluated, experiment.network))
     return config
 
 

@@ -23,7 +23,7 @@ import jax
 from absl import logging
 from rich.progress import track
 
-from astmt_jax import inference, tables
+from astmt_jax import inference, storage, tables
 from astmt_jax.counting import Counter
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network
@@ -183,9 +183,8 @@ def write_results(path: pathlib.Path, scores: Scores, about: Mapping[str, Any]) 
 
 def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
     """Writes plain values to a file, all or nothing; numbers that are undefined as null."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(_without_nan(document), indent=2, allow_nan=False) + "\n")
-    partial.replace(path)
+    text = json.dumps(_without_nan(document), indent=2, allow_nan=False)
+    storage.write_text(path, text + "\n")
 
 
 def _without_nan(value: Any) -> Any:

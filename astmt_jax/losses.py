@@ -4,9 +4,14 @@ Every loss leaves out the label elements that are `IGNORE` (255): from its numer
 denominator and from its class weights, so that partly labelled data trains correctly. With no valid
 element at all a loss is 0 and its derivatives of every order are 0, never NaN.
 
+Every loss can be had in parts: with `of`, the labels of a whole batch, it is what a part of that
+batch adds to the loss. Denominators and class weights are then those of all labels, so that the
+losses and the gradients of the parts add up to those of the whole.
+
 Shapes: `logits` (B, H, W, C) of any float dtype; `labels` (B, H, W, c) of any dtype, c = C except
-for the class maps of `softmax_cross_entropy`, where c = 1. The result is a scalar of the logits'
-dtype, at least float32. All of them can be used under `jit`, `vmap` and repeated `grad`.
+for the class maps of `softmax_cross_entropy`, where c = 1; `of` the same, with any number of
+images. The result is a scalar of the logits' dtype, at least float32. All of them can be used under
+`jit`, `vmap` and repeated `grad`.
 
 The Sobel gradients are shifted differences, not convolutions: XLA runs convolutions inside control
 flow slowly on a CPU, and losses are called from `lax.switch`.
@@ -23,12 +28,15 @@ def valid_pixels(labels: jax.Array) -> jax.Array:
     return labels[..., 0] != IGNORE
 
 
-def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def softmax_cross_entropy(
+    logits: jax.Array, labels: jax.Array, of: jax.Array | None = None
+) -> jax.Array:
     """Mean over valid pixels of the cross-entropy between softmax(logits) and the class ids.
 
     Args:
       logits: (B, H, W, C) float.
       labels: (B, H, W, 1), class ids 0..C-1 or 255, of any integer or float dtype.
+      of: labels of the whole batch that these are a part of; None where they are the whole.
 
     Raises:
       ValueError: the shapes do not fit each other.
@@ -40,11 +48,14 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     logits = _promote(logits)
     targets = jax.nn.one_hot(class_ids, logits.shape[-1], dtype=logits.dtype)
     losses = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(targets * logits, axis=-1)
-    return _masked_mean(losses, valid)
+    return _masked_mean(losses, valid, valid_pixels(_whole(labels, of)))
 
 
 def balanced_binary_cross_entropy(
-    logits: jax.Array, labels: jax.Array, positive_weight: float | None = None
+    logits: jax.Array,
+    labels: jax.Array,
+    of: jax.Array | None = None,
+    positive_weight: float | None = None,
 ) -> jax.Array:
     """Class-balanced sigmoid cross-entropy, for rare positives such as boundaries.
 
@@ -54,6 +65,7 @@ def balanced_binary_cross_entropy(
     Args:
       logits: (B, H, W, C) float.
       labels: (B, H, W, C) in 0..1, or 255.
+      of: labels of the whole batch that these are a part of; None where they are the whole.
       positive_weight: w in [0, 1]; None takes the fraction of negatives among the valid elements
         of the whole batch.
 
@@ -64,14 +76,17 @@ def balanced_binary_cross_entropy(
     logits = _promote(logits)
     valid = labels != IGNORE
     positive = valid & (labels >= 0.5)
+    all_labels = _whole(labels, of)
+    all_valid = all_labels != IGNORE
     if positive_weight is None:
-        positive_weight = _masked_mean((~positive).astype(logits.dtype), valid)
+        negative = (all_labels < 0.5).astype(logits.dtype)
+        positive_weight = _masked_mean(negative, all_valid, all_valid)
     weights = jnp.where(positive, positive_weight, 1 - positive_weight)
     losses = jax.nn.softplus(logits) - positive * logits
-    return _masked_mean(weights * losses, valid)
+    return _masked_mean(weights * losses, valid, all_valid)
 
 
-def normals_l1(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def normals_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None) -> jax.Array:
     """Mean absolute difference, per component, between normalised outputs and unit normals.
 
     Outputs are divided by (L2 norm + 1e-12). An output shorter than 1e-12 has no direction: it
@@ -80,6 +95,7 @@ def normals_l1(logits: jax.Array, labels: jax.Array) -> jax.Array:
     Args:
       logits: (B, H, W, 3) float, of any length.
       labels: (B, H, W, 3) unit vectors, or 255 in every channel.
+      of: labels of the whole batch that these are a part of; None where they are the whole.
 
     Raises:
       ValueError: the shapes differ.
@@ -87,10 +103,16 @@ def normals_l1(logits: jax.Array, labels: jax.Array) -> jax.Array:
     _require_shape(labels, logits.shape)
     logits = _promote(logits)
     valid = labels != IGNORE
-    return _masked_l1(_normalize(jnp.where(valid, logits, 0)), labels, valid)
+    outputs = _normalize(jnp.where(valid, logits, 0))
+    return _masked_l1(outputs, labels, valid, _whole(labels, of) != IGNORE)
 
 
-def depth_l1(logits: jax.Array, labels: jax.Array, mask_gradient: bool = True) -> jax.Array:
+def depth_l1(
+    logits: jax.Array,
+    labels: jax.Array,
+    of: jax.Array | None = None,
+    mask_gradient: bool = True,
+) -> jax.Array:
     """L1 on depth plus L1 between the 3x3 Sobel gradients of output and label.
 
     Both terms are sums divided by the number of valid elements. The Sobel filters are the
@@ -99,6 +121,7 @@ def depth_l1(logits: jax.Array, labels: jax.Array, mask_gradient: bool = True) -
     Args:
       logits: (B, H, W, 1) float, metres.
       labels: (B, H, W, 1), metres, or 255.
+      of: labels of the whole batch that these are a part of; None where they are the whole.
       mask_gradient: leave out the gradient term wherever an ignored pixel lies in the 3x3 window.
         False gives the reference implementation's form, which takes ignored labels as 0 metres
         and so pulls the outputs around and inside unlabelled regions towards 0. Without ignored
@@ -110,31 +133,35 @@ def depth_l1(logits: jax.Array, labels: jax.Array, mask_gradient: bool = True) -
     _require_shape(labels, logits.shape)
     logits = _promote(logits)
     valid = labels != IGNORE
+    all_valid = _whole(labels, of) != IGNORE
     targets = jnp.where(valid, labels, 0).astype(logits.dtype)
     if mask_gradient:
         counted = _all_valid_3x3(valid)
         logits = jnp.where(valid, logits, 0)
     else:
         # Nothing valid must still mean no loss.
-        counted = jnp.broadcast_to(valid.any(), valid.shape)
+        counted = jnp.broadcast_to(all_valid.any(), valid.shape)
     # The filters are linear: the difference of gradients is the gradient of the difference.
     horizontal, vertical = _sobel(logits - targets)
     gradient_sum = jnp.where(counted, jnp.abs(horizontal) + jnp.abs(vertical), 0).sum()
-    return _masked_l1(logits, labels, valid) + gradient_sum / _count(valid, logits.dtype)
+    absolute = _masked_l1(logits, labels, valid, all_valid)
+    return absolute + gradient_sum / _count(all_valid, logits.dtype)
 
 
-def albedo_l1(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def albedo_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None) -> jax.Array:
     """Mean absolute difference over the valid elements.
 
     Args:
       logits: (B, H, W, C) float.
       labels: (B, H, W, C) in 0..1, or 255.
+      of: labels of the whole batch that these are a part of; None where they are the whole.
 
     Raises:
       ValueError: the shapes differ.
     """
     _require_shape(labels, logits.shape)
-    return _masked_l1(_promote(logits), labels, labels != IGNORE)
+    all_valid = _whole(labels, of) != IGNORE
+    return _masked_l1(_promote(logits), labels, labels != IGNORE, all_valid)
 
 
 def _require_shape(labels: jax.Array, expected: tuple[int, ...]) -> None:
@@ -152,12 +179,19 @@ def _count(valid: jax.Array, dtype: jnp.dtype) -> jax.Array:
     return jnp.maximum(valid.sum(), 1).astype(dtype)
 
 
-def _masked_mean(values: jax.Array, valid: jax.Array) -> jax.Array:
-    return jnp.where(valid, values, 0).sum() / _count(valid, values.dtype)
+def _whole(labels: jax.Array, of: jax.Array | None) -> jax.Array:
+    return labels if of is None else of
 
 
-def _masked_l1(outputs: jax.Array, labels: jax.Array, valid: jax.Array) -> jax.Array:
-    return _masked_mean(jnp.abs(outputs - labels.astype(outputs.dtype)), valid)
+def _masked_mean(values: jax.Array, valid: jax.Array, all_valid: jax.Array) -> jax.Array:
+    """Sum of the valid values, divided by the number of all valid elements of the batch."""
+    return jnp.where(valid, values, 0).sum() / _count(all_valid, values.dtype)
+
+
+def _masked_l1(
+    outputs: jax.Array, labels: jax.Array, valid: jax.Array, all_valid: jax.Array
+) -> jax.Array:
+    return _masked_mean(jnp.abs(outputs - labels.astype(outputs.dtype)), valid, all_valid)
 
 
 def _normalize(vectors: jax.Array) -> jax.Array:

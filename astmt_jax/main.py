@@ -1,13 +1,17 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
 import pathlib
+import signal
 import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import train
-from astmt_jax.checkpoint import check_workdir
+from astmt_jax import compilation_cache, storage, train
+from astmt_jax.checkpoint import CheckpointError, check_workdir
 from astmt_jax.command_line import parse_flags, settings
+from astmt_jax.interruption import EXIT_CODE, Interrupted
+from astmt_jax.profiling import trace_hook
+from astmt_jax.progress import CONSOLE
 from astmt_jax.weight_files import WeightsError
 
 WORKDIR = flags.DEFINE_string(
@@ -18,6 +22,15 @@ MODE = flags.DEFINE_enum(
 )
 SAVE_PREDICTIONS = flags.DEFINE_string(
     "save_predictions", None, "With --mode=eval: new folder for the predictions."
+)
+PROFILE_STEPS = flags.DEFINE_string(
+    "profile_steps", None, "START:STOP, steps whose trace goes to the run's folder, profile/."
+)
+COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    None,
+    "Folder that keeps compiled programs (default: JAX_COMPILATION_CACHE_DIR or, in the user's "
+    "cache folder, astmt_jax/compiled); empty for none.",
 )
 
 
@@ -33,19 +46,49 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
+    compilation_cache.enable(COMPILATION_CACHE.value)
+    # As Ctrl-C; the training loop takes both over, to save first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _run(workdir)
+    except Interrupted as message:
+        CONSOLE.print(str(message))
+        sys.exit(EXIT_CODE)
+    except KeyboardInterrupt:
+        CONSOLE.print("Interrupted: the same command goes on where it stopped.")
+        sys.exit(EXIT_CODE)
+    except Exception as error:
+        if storage.is_disk_full(error):
+            sys.exit(
+                f"Error: The disk of {workdir} is full: free some space, and the same command goes "
+                "on from the last checkpoint, which is intact."
+            )
+        raise
+
+
+def _run(workdir: pathlib.Path) -> None:
+    """Trains or evaluates; what the user can put right ends the program with one sentence."""
     try:
         experiment = train.Experiment(settings(workdir))
         check_workdir(workdir, experiment.config)
         splits = experiment.open_splits()
+        num_steps = splits.steps_per_epoch * experiment.config.train.epochs
+        profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / "profile")
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"Error: {error}")
     try:
         if MODE.value == "train":
-            train.train(experiment, splits, workdir)
+            train.train(experiment, splits, workdir, profile)
         else:
             save_to = SAVE_PREDICTIONS.value and pathlib.Path(SAVE_PREDICTIONS.value)
             train.evaluate_checkpoint(experiment, splits, workdir, save_to)
-    except (FileNotFoundError, FileExistsError, FloatingPointError, WeightsError) as error:
+    except (
+        FileNotFoundError,
+        FileExistsError,
+        FloatingPointError,
+        WeightsError,
+        CheckpointError,
+    ) as error:
         sys.exit(f"Error: {error}")
 
 

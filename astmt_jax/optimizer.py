@@ -28,6 +28,8 @@ class OptimizerConfig:
       task_multiplier: learning-rate multiplier of task-specific parameters, prediction layers
         included; None means the number of tasks, as in the paper.
       discriminator_multiplier: learning-rate multiplier of the discriminator.
+      ema_decay: of an exponential moving average of the variables (see `moving_average`), which is
+        then what is evaluated; None keeps none.
     """
 
     name: str = "sgd"
@@ -40,6 +42,7 @@ class OptimizerConfig:
     decay_every: str = "epoch"
     task_multiplier: float | None = None
     discriminator_multiplier: float = 10.0
+    ema_decay: float | None = None
 
     def __post_init__(self):
         check_choice("optimizer.name", self.name, ("sgd", "adamw"))
@@ -53,6 +56,10 @@ class OptimizerConfig:
                 raise ValueError(
                     f"optimizer.{name} is {getattr(self, name)}, but must be in [0, 1)."
                 )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(
+                f"optimizer.ema_decay is {self.ema_decay}, but must be between 0 and 1, or None."
+            )
         for name in ("weight_decay", "warmup_steps", "poly_power", "discriminator_multiplier"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(
@@ -90,6 +97,23 @@ def reversal_schedule(steps_per_epoch: int, epochs: int) -> Callable[[jax.Array]
     return alpha
 
 
+def moving_average(average, current, decay: float, step: jax.Array):
+    """Exponential moving average of a tree of arrays after one more step.
+
+    average + (1 - d) (current - average) with d = min(decay, (1 + step) / (10 + step)): with so few
+    steps behind it, the average is not yet held back by where it began
+    (tf.train.ExponentialMovingAverage with num_updates does the same).
+
+    Args:
+      average: so far; the variables themselves before the first step.
+      current: the variables after the step.
+      decay: d in the long run, in (0, 1).
+      step: () int32, batches seen before the step.
+    """
+    rate = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
+    return jax.tree.map(lambda a, c: a + rate.astype(a.dtype) * (c - a), average, current)
+
+
 class Optimizer:
     """Updates `Params` group by group; optimizer states live in a `Params` of the same layout.
 
@@ -107,6 +131,7 @@ class Optimizer:
                 optax.scale_by_adam(b1=config.momentum, b2=config.adam_b2),
                 optax.add_decayed_weights(config.weight_decay),
             )
+        self.ema_decay = config.ema_decay
         multiplier = config.task_multiplier
         self._task_multiplier = num_tasks if multiplier is None else multiplier
         self._discriminator_multiplier = config.discriminator_multiplier

@@ -14,12 +14,14 @@ from astmt_jax import evaluate, inference, pipeline, tables, visualize
 from astmt_jax.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
+from astmt_jax.interruption import Interrupted, StopRequest
 from astmt_jax.models.network import Network, parameter_count
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
 from astmt_jax.pretrained import load_encoder
+from astmt_jax.profiling import Hook
 from astmt_jax.progress import CONSOLE, LossAverage, Progress
 from astmt_jax.source import Source, labelled
-from astmt_jax.train_step import TrainState, TrainStep
+from astmt_jax.train_step import TrainState, TrainStep, initial_state
 from astmt_jax.weight_files import WeightsError, read_tensors
 
 RESULTS_FILE = "results.json"
@@ -57,10 +59,11 @@ class Experiment:
         tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
         self.network = Network(config.model, tasks, config.discriminator)
         devices = jax.device_count()
-        if config.train.batch_size % devices:
+        parts = devices * config.train.accumulate
+        if config.train.batch_size % parts:
             raise ValueError(
                 f"config.train.batch_size is {config.train.batch_size}, but must be a multiple of "
-                f"the number of devices, {devices}."
+                f"{parts}: of the number of devices, {devices}, times config.train.accumulate."
             )
         mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
         self.batch_sharding = NamedSharding(mesh, PartitionSpec("data"))
@@ -97,6 +100,7 @@ class Experiment:
             poly_schedule(config.optimizer, steps_per_epoch, config.train.epochs),
             reversal_schedule(steps_per_epoch, config.train.epochs),
             config.discriminator.weight,
+            config.train.accumulate,
         )
 
     def init(self, step: TrainStep) -> TrainState:
@@ -115,7 +119,7 @@ class Experiment:
             except WeightsError as error:
                 backbone = self.config.model.backbone
                 raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
-            state = dataclasses.replace(state, params=params, stats=stats)
+            state = initial_state(params, stats, step.optimizer)
         return jax.device_put(state, self.replicated)
 
     def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:
@@ -142,7 +146,7 @@ class Experiment:
         train = self.config.train
         return evaluate.evaluate_network(
             self.network,
-            functools.partial(self.predict, state.params, state.stats),
+            functools.partial(self.predict, *state.evaluated),
             source,
             self.config.evaluation,
             batch_size=train.batch_size,
@@ -157,7 +161,10 @@ class Experiment:
 
 
 def train(
-    experiment: Experiment, splits: Splits, workdir: pathlib.Path
+    experiment: Experiment,
+    splits: Splits,
+    workdir: pathlib.Path,
+    profile: Hook | None = None,
 ) -> dict[str, dict[str, float]]:
     """Trains until the last epoch, going on from the newest checkpoint, and evaluates.
 
@@ -166,13 +173,16 @@ def train(
       splits: on what.
       workdir: its folder; holds config.json, checkpoints, TensorBoard's event files and, at the
         end, results.json and panels.png.
+      profile: from `profiling.trace_hook`; None traces nothing.
 
     Returns:
       The results: task name -> metric -> value.
 
     Raises:
-      FloatingPointError: a loss stopped being finite.
+      FloatingPointError: a loss or the state stopped being finite.
       WeightsError: weights to start from cannot be used; nothing is written then.
+      CheckpointError: no checkpoint can be read.
+      Interrupted: SIGTERM or SIGINT came; the state is saved.
     """
     config = experiment.config
     num_steps = splits.steps_per_epoch * config.train.epochs
@@ -180,34 +190,54 @@ def train(
     state, checkpoints = _begin(experiment, step, workdir)
     first_step = int(state.step)
     writer = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
-    writer.write_hparams(_flat(config.to_dict()))
-    CONSOLE.print(
-        f"Training {', '.join(experiment.network.names)} on {splits.training.name}: "
-        f"{splits.training.length} images, "
-        f"{num_steps - first_step} steps, {parameter_count(state.params):,} parameters, "
-        f"{jax.device_count()} {jax.devices()[0].platform} device(s)."
-    )
-    source = splits.training
-    state = _loop(experiment, step, state, source, first_step, num_steps, checkpoints, writer)
-    checkpoints.close()
-    results = finish(experiment, splits.evaluation, state, workdir, writer)
-    writer.close()
-    return results
+    try:
+        writer.write_hparams(_flat(config.to_dict()))
+        CONSOLE.print(
+            f"Training {', '.join(experiment.network.names)} on {splits.training.name}: "
+            f"{splits.training.length} images, "
+            f"{num_steps - first_step} steps, {parameter_count(state.params):,} parameters, "
+            f"{jax.device_count()} {jax.devices()[0].platform} device(s)."
+        )
+        source = splits.training
+        with StopRequest() as stop:
+            state = _loop(
+                experiment,
+                step,
+                state,
+                source,
+                first_step,
+                num_steps,
+                checkpoints,
+                writer,
+                stop,
+                profile or (lambda number: None),
+            )
+            checkpoints.close()
+            number = int(state.step)
+            if stop.reached(number):
+                raise Interrupted(
+                    f"Stopped by a signal after step {number} of {num_steps}, which is saved: the "
+                    "same command goes on from there."
+                )
+        return finish(experiment, splits.evaluation, state, workdir, writer)
+    finally:
+        writer.close()
 
 
 def _begin(
     experiment: Experiment, step: TrainStep, workdir: pathlib.Path
 ) -> tuple[TrainState, Checkpoints]:
     """The state to go on from; a folder without one is claimed once there is a state to start."""
-    checkpoints = Checkpoints(workdir) if (workdir / CONFIG_FILE).exists() else None
+    config = experiment.config.train
+    new = functools.partial(Checkpoints, workdir, config.keep_checkpoints, config.keep_every_steps)
+    checkpoints = new() if (workdir / CONFIG_FILE).exists() else None
     if checkpoints is not None and checkpoints.latest_step() is not None:
-        number = checkpoints.latest_step()
-        CONSOLE.print(f"Going on from the checkpoint of step {number} in {workdir}.")
         state = experiment.restore(step, checkpoints)
+        CONSOLE.print(f"Going on from the checkpoint of step {int(state.step)} in {workdir}.")
     else:
         state = experiment.init(step)
     claim_workdir(workdir, experiment.config)
-    return state, checkpoints or Checkpoints(workdir)
+    return state, checkpoints or new()
 
 
 def _loop(
@@ -219,8 +249,14 @@ def _loop(
     num_steps: int,
     checkpoints: Checkpoints,
     writer: metric_writers.MetricWriter,
+    stop: StopRequest,
+    profile: Hook,
 ) -> TrainState:
-    """Steps `first_step` + 1 to `num_steps`; returns the state after the last."""
+    """Steps `first_step` + 1 to `num_steps`, or until a stop is requested.
+
+    Returns:
+      The state after the last step that was made, which is saved.
+    """
     config = experiment.config
     batches = pipeline.train_batches(
         source,
@@ -241,13 +277,16 @@ def _loop(
     ]
     progress = Progress(first_step, num_steps, config.train.batch_size)
     losses = LossAverage(experiment.network.names)
+    profile(first_step)
     for number, batch in enumerate(
         pipeline.prefetch(batches, experiment.batch_sharding), first_step + 1
     ):
         with jax.transfer_guard("disallow"):
             state, metrics = update(state, batch)
         losses.add(number, metrics)
-        last = number == num_steps
+        profile(number)
+        checkpoints.check()
+        last = number == num_steps or stop.reached(number)
         if last or number % config.train.log_every_steps == 0:
             means = losses.take()
             speed = progress.report(number, means["loss"])
@@ -257,6 +296,8 @@ def _loop(
         if last or number % config.train.checkpoint_every_steps == 0:
             losses.flush()  # nothing is saved that is not finite
             checkpoints.save(number, state)
+        if last:
+            break
     return state
 
 
@@ -311,12 +352,13 @@ def evaluate_checkpoint(
 
     Raises:
       FileNotFoundError: there is no run, or no checkpoint.
+      CheckpointError: no checkpoint can be read.
       FileExistsError: the folder for the predictions holds something.
     """
     recorded_config(workdir)
     if save_to is not None and save_to.exists() and any(save_to.iterdir()):
         raise FileExistsError(f"{save_to} is not empty: choose a new folder for the predictions.")
-    checkpoints = Checkpoints(workdir)
+    checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
     checkpoints.close()
     writer = metric_writers.SummaryWriter(str(workdir))

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from astmt_jax.accumulation import update_function
 from astmt_jax.labels import IGNORE
 from astmt_jax.losses import softmax_cross_entropy
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, Params, Stats, one_task, slice_of_task
-from astmt_jax.optimizer import Optimizer, select
+from astmt_jax.optimizer import Optimizer, moving_average, select
 
 
 @jax.tree_util.register_dataclass
@@ -25,12 +26,27 @@ class TrainState:
       params: trained variables.
       stats: running statistics.
       optimizer: optimizer states, in the layout of `params`.
+      average: moving average of `params` and `stats`, or None. Running statistics are averaged just
+        as parameters, so that they belong to the averaged ones.
     """
 
     step: jax.Array
     params: Params
     stats: Stats
     optimizer: Params
+    average: tuple[Params, Stats] | None = None
+
+    @property
+    def evaluated(self) -> tuple[Params, Stats]:
+        """The variables to predict with: the moving average where there is one."""
+        return self.average or (self.params, self.stats)
+
+
+def initial_state(params: Params, stats: Stats, optimizer: Optimizer) -> TrainState:
+    """State before the first step of training that starts from the given variables."""
+    # Copies, as no array can be donated twice.
+    average = None if optimizer.ema_decay is None else jax.tree.map(jnp.copy, (params, stats))
+    return TrainState(jnp.int32(0), params, stats, optimizer.init(params), average)
 
 
 class TrainStep:
@@ -42,6 +58,10 @@ class TrainStep:
       learning_rate: function of the step (int32 scalar).
       alpha: strength of the gradient reversal as a function of the step.
       discriminator_weight: d in total = (1 - d) * task loss + d * discriminator loss.
+      accumulate: in how many parts, one after the other, a batch is taken. An update is that of the
+        whole batch (losses, the discriminator's too, are normalised by all its valid pixels and
+        class counts) but for batch norm, which normalises each part by the part's own statistics
+        and moves the running statistics once a part.
 
     Batches are dicts with `image` (B, H, W, 3) and `labels`, a dict task -> (B, H, W, c), as
     `pipeline.py` yields them. Metrics are dicts of device arrays: `loss` with its multiplier, and
@@ -55,24 +75,27 @@ class TrainStep:
         learning_rate: Callable[[jax.Array], jax.Array],
         alpha: Callable[[jax.Array], jax.Array],
         discriminator_weight: float,
+        accumulate: int = 1,
     ):
         self.network = network
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.alpha = alpha
         self.discriminator_weight = discriminator_weight if network.has_discriminator else 0.0
-        self.task_step = jax.jit(self._task_step, donate_argnames="state")
-        self.joint_step = jax.jit(self._joint_step, donate_argnames="state")
+        self.task_step = update_function(
+            lambda state, index: one_task(state.stats, index),
+            self._task_part,
+            self._apply_task,
+            accumulate,
+        )
+        self.joint_step = update_function(
+            lambda state: state.stats, self._joint_part, self._apply_joint, accumulate
+        )
 
     def init(self, key: jax.Array) -> TrainState:
         """State before the first step; `key` is a typed PRNG key."""
 
-        @jax.jit
-        def init(key):
-            params, stats = self.network.init(key)
-            return TrainState(jnp.int32(0), params, stats, self.optimizer.init(params))
-
-        return init(key)
+        return jax.jit(lambda key: initial_state(*self.network.init(key), self.optimizer))(key)
 
     def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         """The paper's update: one optimizer step a task, in order, on the same batch."""
@@ -93,7 +116,13 @@ class TrainStep:
         return self.joint_step(state, batch)
 
     def task_gradients(
-        self, params: Params, stats: Stats, batch: dict, index: jax.Array, alpha: jax.Array
+        self,
+        params: Params,
+        stats: Stats,
+        batch: dict,
+        index: jax.Array,
+        alpha: jax.Array,
+        labels: dict | None = None,
     ) -> tuple[Params, Stats, dict]:
         """Gradients of one task's objective.
 
@@ -103,6 +132,7 @@ class TrainStep:
           batch: images and labels.
           index: () int32, the task; may be traced.
           alpha: strength of the gradient reversal.
+          labels: of the whole batch, where `batch` is a part of it.
 
         Returns:
           Gradients of `params`, statistics after the batch, and scalar metrics.
@@ -113,19 +143,30 @@ class TrainStep:
                 params, stats, batch["image"], train=True
             )
             branches = [partial(self._task_loss, i) for i in range(len(self.network.tasks))]
-            loss, gradient, targets, heads = jax.lax.switch(
-                index, branches, params.heads, stats.heads, features, batch["labels"]
+            *parts, heads = jax.lax.switch(
+                index,
+                branches,
+                params.heads,
+                stats.heads,
+                features,
+                batch["labels"],
+                labels or batch["labels"],
             )
-            total, metrics = self._total(params, loss, gradient, targets, alpha)
+            total, metrics = self._total(params, *parts, alpha)
             return total, (dataclasses.replace(new_stats, heads=heads), metrics)
 
         gradients, (new_stats, metrics) = jax.grad(objective, has_aux=True)(params)
         return gradients, new_stats, metrics
 
     def joint_gradients(
-        self, params: Params, stats: Stats, batch: dict, alpha: jax.Array
+        self,
+        params: Params,
+        stats: Stats,
+        batch: dict,
+        alpha: jax.Array,
+        labels: dict | None = None,
     ) -> tuple[Params, Stats, dict]:
-        """Gradients of the sum of all tasks' objectives.
+        """Gradients of the sum of all tasks' objectives; arguments as in `task_gradients`.
 
         Returns:
           Gradients of `params`, each task's statistics after the batch (`shared` stacked over
@@ -137,7 +178,12 @@ class TrainStep:
             heads, parts = stats.heads, []
             for index in range(len(self.network.tasks)):
                 *part, heads = self._task_loss(
-                    index, params.heads, heads, slice_of_task(features, index), batch["labels"]
+                    index,
+                    params.heads,
+                    heads,
+                    slice_of_task(features, index),
+                    batch["labels"],
+                    labels or batch["labels"],
                 )
                 parts.append(part)
             stacked = jax.tree.map(lambda *x: jnp.stack(x), *parts)
@@ -148,13 +194,15 @@ class TrainStep:
         return gradients, new_stats, metrics
 
     def _task_loss(
-        self, index: int, heads: dict, head_stats: dict, features, labels: dict
-    ) -> tuple[jax.Array, jax.Array | None, jax.Array | None, dict]:
+        self, index: int, heads: dict, head_stats: dict, features, labels: dict, of: dict
+    ) -> tuple[jax.Array, jax.Array | None, jax.Array | None, jax.Array | None, dict]:
         """Weighted loss of task `index`, its gradient with respect to the features (B, h, w, C),
-        the discriminator's targets (B, h, w, 1) int32 (the task, or 255 where unlabelled), both
-        None without a discriminator, and all heads' statistics after the batch."""
+        the discriminator's targets (B, h, w, 1) int32 (the task, or 255 where unlabelled) for
+        these labels and for those `of` the whole batch, all three None without a discriminator,
+        and all heads' statistics after the batch."""
         task = self.network.tasks[index]
         head, stats, label = heads[task.name], head_stats[task.name], labels[task.name]
+        all_labels = of[task.name]
         features, new_stats = self.network.head_features(
             task.name, head, stats, features, train=True
         )
@@ -162,13 +210,16 @@ class TrainStep:
 
         def loss(features):
             logits = self.network.logits(task.name, head, stats, features, label.shape[1:3])
-            return task.loss_weight * task.loss(logits, label)
+            return task.loss_weight * task.loss(logits, label, all_labels)
 
         if not self.network.has_discriminator:
-            return loss(features), None, None, new_stats
+            return loss(features), None, None, None, new_stats
         value, gradient = jax.value_and_grad(loss)(features)
-        valid = _nearest(label[..., :1], features.shape[1:3]) != IGNORE
-        return value, gradient, jnp.where(valid, index, IGNORE), new_stats
+        targets, all_targets = (
+            jnp.where(_nearest(x[..., :1], features.shape[1:3]) != IGNORE, index, IGNORE)
+            for x in (label, all_labels)
+        )
+        return value, gradient, targets, all_targets, new_stats
 
     def _total(
         self,
@@ -176,54 +227,65 @@ class TrainStep:
         loss: jax.Array,
         gradient: jax.Array | None,
         targets: jax.Array | None,
+        all_targets: jax.Array | None,
         alpha: jax.Array,
     ) -> tuple[jax.Array, dict]:
-        """Objective of one task, and its metrics."""
+        """Objective of one task, and its metrics; of a part, what it adds to the batch's."""
         if not self.network.has_discriminator:
             return loss, {"loss": loss}
         gradient = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
         reversed_ = reverse_gradient(unit_length(gradient), alpha)
         logits = self.network.discriminate(params.discriminator, reversed_)
-        discriminator_loss = softmax_cross_entropy(logits, targets)
-        valid = targets[..., 0] != IGNORE
-        correct = valid & (jnp.argmax(logits, axis=-1) == targets[..., 0])
+        discriminator_loss = softmax_cross_entropy(logits, targets, all_targets)
+        count = jnp.sum(all_targets != IGNORE)
+        # Where nothing is labelled the target, 255, is none of the tasks.
+        correct = jnp.argmax(logits, axis=-1) == targets[..., 0]
         weight = self.discriminator_weight
         return (1 - weight) * loss + weight * discriminator_loss, {
             "loss": loss,
             "discriminator_loss": discriminator_loss,
-            "discriminator_accuracy": jnp.sum(correct) / jnp.maximum(jnp.sum(valid), 1),
+            "discriminator_accuracy": jnp.sum(correct) / jnp.maximum(count, 1),
         }
 
-    def _task_step(self, state: TrainState, batch: dict, index: jax.Array):
+    def _task_part(self, state: TrainState, stats: Stats, part: dict, labels: dict, index):
+        params = one_task(state.params, index)
+        return self.task_gradients(params, stats, part, index, self.alpha(state.step), labels)
+
+    def _apply_task(self, state: TrainState, gradients, new_stats, labels: dict, index):
         names = self.network.names
-        active = _labelled(batch, names)[index]
+        active = _labelled(labels, names)[index]
         params, stats = one_task(state.params, index), one_task(state.stats, index)
-        optimizer = one_task(state.optimizer, index)
-        gradients, new_stats, metrics = self.task_gradients(
-            params, stats, batch, index, self.alpha(state.step)
-        )
         new_params, new_optimizer = self.optimizer.update(
             params,
             gradients,
-            optimizer,
+            one_task(state.optimizer, index),
             self.learning_rate(state.step),
             active=active,
             head_active={name: active & (index == i) for i, name in enumerate(names)},
         )
         last = index == len(names) - 1
-        return TrainState(
-            step=state.step + last.astype(jnp.int32),
-            params=_with_slice(state.params, new_params, index),
-            stats=_with_slice(state.stats, select(active, new_stats, stats), index),
-            optimizer=_with_slice(state.optimizer, new_optimizer, index),
-        ), metrics
-
-    def _joint_step(self, state: TrainState, batch: dict):
-        names = self.network.names
-        active = _labelled(batch, names)
-        gradients, new_stats, metrics = self.joint_gradients(
-            state.params, state.stats, batch, self.alpha(state.step)
+        new_variables = (
+            _with_slice(state.params, new_params, index),
+            _with_slice(state.stats, select(active, new_stats, stats), index),
         )
+        average = self._averaged(state, new_variables)
+        return TrainState(
+            state.step + last.astype(jnp.int32),
+            *new_variables,
+            optimizer=_with_slice(state.optimizer, new_optimizer, index),
+            average=select(last, average, state.average),
+        )
+
+    def _joint_part(self, state: TrainState, stats: Stats, part: dict, labels: dict):
+        gradients, new_stats, metrics = self.joint_gradients(
+            state.params, stats, part, self.alpha(state.step), labels
+        )
+        names = self.network.names
+        return gradients, _merge_stats(stats, new_stats, _labelled(labels, names), names), metrics
+
+    def _apply_joint(self, state: TrainState, gradients, stats, labels: dict):
+        names = self.network.names
+        active = _labelled(labels, names)
         params, optimizer = self.optimizer.update(
             state.params,
             gradients,
@@ -232,12 +294,14 @@ class TrainStep:
             active=active,
             head_active={name: active[i] for i, name in enumerate(names)},
         )
-        return TrainState(
-            step=state.step + 1,
-            params=params,
-            stats=_merge_stats(state.stats, new_stats, active, names),
-            optimizer=optimizer,
-        ), metrics
+        average = self._averaged(state, (params, stats))
+        return TrainState(state.step + 1, params, stats, optimizer, average)
+
+    def _averaged(self, state: TrainState, variables: tuple[Params, Stats]):
+        """The moving average after a step to `variables`, if there is one."""
+        if state.average is None:
+            return None
+        return moving_average(state.average, variables, self.optimizer.ema_decay, state.step)
 
 
 def _nearest(labels: jax.Array, size: tuple[int, int]) -> jax.Array:
@@ -248,9 +312,9 @@ def _nearest(labels: jax.Array, size: tuple[int, int]) -> jax.Array:
     return labels[:, rows][:, :, columns]
 
 
-def _labelled(batch: dict, names: tuple[str, ...]) -> jax.Array:
+def _labelled(labels: dict, names: tuple[str, ...]) -> jax.Array:
     """(T,) bool: whether the batch has any label of each task."""
-    return jnp.stack([jnp.any(batch["labels"][name] != IGNORE) for name in names])
+    return jnp.stack([jnp.any(labels[name] != IGNORE) for name in names])
 
 
 def _with_slice(stacked, view, index: jax.Array):

@@ -11,13 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax import checkpoint, inference
+from astmt_jax import inference
+from astmt_jax.checkpoint import Checkpoints, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.optimizer import Optimizer
 from astmt_jax.photos import Photo, read_photo
 from astmt_jax.pipeline import NORMALIZATIONS
 from astmt_jax.tasks import Task
+from astmt_jax.train_step import initial_state
 
 
 def load(workdir: str | pathlib.Path) -> "Model":
@@ -30,19 +33,25 @@ def load(workdir: str | pathlib.Path) -> "Model":
 
     Raises:
       FileNotFoundError: the folder holds no run, or no checkpoint yet.
+      CheckpointError: no checkpoint can be read.
       ValueError: its settings cannot be read.
     """
     workdir = pathlib.Path(workdir)
-    config = checkpoint.recorded_config(workdir)
+    config = recorded_config(workdir)
     tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
     network = Network(config.model, tasks, config.discriminator)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    optimizer = Optimizer(config.optimizer, len(tasks))
     described = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        jax.eval_shape(network.init, jax.random.key(0)),
+        jax.eval_shape(
+            lambda key: initial_state(*network.init(key), optimizer), jax.random.key(config.seed)
+        ),
     )
-    step, params, stats = checkpoint.restore_variables(workdir, *described)
-    return Model(config, network, params, stats, step)
+    checkpoints = Checkpoints(workdir, read_only=True)
+    state = checkpoints.restore(described)
+    checkpoints.close()
+    return Model(config, network, *state.evaluated, int(state.step))
 
 
 @dataclasses.dataclass(frozen=True)

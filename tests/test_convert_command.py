@@ -11,7 +11,7 @@ from absl.testing import flagsaver
 from array_record.python import array_record_data_source  # noqa: F401 (see `run`)
 from test_network import random_variables
 
-from astmt_jax import checkpoint, command_line, convert_command, main, train
+from astmt_jax import checkpoint, command_line, compilation_cache, convert_command, main, train
 from astmt_jax.convert import from_torch, to_torch
 from astmt_jax.weight_files import read_tensors, write_tensors
 
@@ -42,6 +42,8 @@ def run(monkeypatch, data_dir):
         f"--config.dataset.data_dir={data_dir}",
     ]
     config += [f"--config.{name}={value}" for name, value in SETTINGS.items()]
+    # Compiled programs of tests do not belong in the user's cache.
+    monkeypatch.setattr(compilation_cache, "enable", lambda folder: None)
 
     def run(command, *arguments, configured=True):
         argv = ["command", *(config if configured else ()), *map(str, arguments)]

@@ -219,3 +219,18 @@ def test_labels_of_another_shape_are_refused(name):
 def test_valid_pixels():
     labels = jnp.array([[[0.0, 1, 0], [255, 255, 255]]])
     np.testing.assert_array_equal(losses.valid_pixels(labels), [[True, False]])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_parts_add_up_to_the_batch(x64, name):
+    """Losses and gradients of two parts, one with fewer labels, are those of the whole."""
+    logits, labels = sample(name, seed=11)
+    labels[1, :4] = IGNORE
+    whole, gradient = VALUE_AND_GRAD[name](logits, labels)
+    parts = [
+        jax.value_and_grad(ALL[name])(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]), labels)
+        for rows in (slice(0, 1), slice(1, 2))
+    ]
+    np.testing.assert_allclose(sum(value for value, _ in parts), whole, rtol=1e-12)
+    found = np.concatenate([part for _, part in parts])
+    np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-14)

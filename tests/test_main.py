@@ -1,6 +1,7 @@
 """The command line, end to end on a tiny dataset, killed and started again, and misused."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from astmt_jax import command_line, evaluate, main
 from astmt_jax.config import from_config_dict
+from astmt_jax.interruption import EXIT_CODE, Interrupted
 
 CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"
@@ -149,11 +151,20 @@ def test_run_keeps_the_newest_checkpoints(runs):
 
 
 def test_killed_run_goes_on(runs):
-    """SIGKILL after the first checkpoint, then the same command: the same results to the byte.
+    """Stopped, then killed, and on with the same command: the same results to the byte.
 
-    This run's folder is another one, so that it also shows that two runs with one seed agree.
+    SIGTERM saves the step that it comes in; SIGKILL comes right after a checkpoint. This run's
+    folder is another one, so that it also shows that two runs with one seed agree.
     """
     folder = runs.folder / "killed"
+    process = runs.start("killed", "--config.train.log_every_steps=1")
+    while not process.stdout.readline().startswith("step 1/"):
+        assert process.poll() is None, process.communicate()[1]
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == EXIT_CODE, errors
+    stopped = max(int(path.name) for path in (folder / "checkpoints").iterdir())
+    assert f"Stopped by a signal after step {stopped} of {NUM_STEPS}" in output
     process = runs.start("killed")
     deadline = time.monotonic() + 300
     while not (folder / "checkpoints" / str(CHECKPOINT_EVERY)).exists():
@@ -236,10 +247,12 @@ def command(monkeypatch, tmp_path):
     """Runs `main` in this process with the given arguments; returns what it exits with."""
 
     def run(*arguments, workdir=tmp_path / "run"):
-        argv = ["main", f"--workdir={workdir}", *arguments]
+        argv = ["main", f"--workdir={workdir}", "--compilation_cache=", *arguments]
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
+        handler = signal.getsignal(signal.SIGTERM)
         with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
             main.main(main.parse_flags(argv))
+        signal.signal(signal.SIGTERM, handler)
         assert not workdir.exists()
         return caught.value.code
 
@@ -265,6 +278,9 @@ def command(monkeypatch, tmp_path):
         ([CONFIG, "--config.dataset.options.size=96"], ["size"]),
         ([CONFIG, "--config.evaluation.edge_protocol=bsd"], ["edge_protocol is 'bsd'", "bsds"]),
         ([CONFIG, "--mode=test"], ["mode", "test", "train", "eval"]),
+        ([CONFIG, "--config.train.accumulate=3"], ["batch_size is 8", "multiple of 3"]),
+        ([CONFIG, "--config.train.keep_every_steps=0"], ["keep_every_steps is 0", "or None"]),
+        ([CONFIG, "--config.optimizer.ema_decay=1.0"], ["ema_decay is 1.0", "between 0 and 1"]),
     ],
 )
 def test_misuse_ends_with_one_sentence(command, arguments, words):
@@ -274,6 +290,32 @@ def test_misuse_ends_with_one_sentence(command, arguments, words):
     assert "\n" not in code
     for word in words:
         assert word in code
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (Interrupted("Stopped after step 7."), 75, "Stopped after step 7."),
+        (KeyboardInterrupt(), 75, "the same command goes on"),
+        (OSError(errno.ENOSPC, "No space left on device"), "Error: The disk of ", "is full"),
+        (ValueError("RESOURCE_EXHAUSTED: No space left on device"), "Error: The disk of ", "full"),
+    ],
+)
+def test_how_a_run_can_end(command, monkeypatch, capfd, error, code, words):
+    """Exit code 75 for what can simply be started again; a full disk is named."""
+
+    def fail(workdir):
+        raise error
+
+    monkeypatch.setattr(main, "_run", fail)
+    found = command(f"--config={CONFIG}")
+    output = capfd.readouterr().out
+    if isinstance(code, int):
+        assert found == code
+        assert words in output
+    else:
+        assert found.startswith(code)
+        assert words in found
 
 
 def sample_of(value):

@@ -7,7 +7,13 @@ import optax
 import pytest
 
 from astmt_jax.models.network import Params, one_task
-from astmt_jax.optimizer import Optimizer, OptimizerConfig, poly_schedule, reversal_schedule
+from astmt_jax.optimizer import (
+    Optimizer,
+    OptimizerConfig,
+    moving_average,
+    poly_schedule,
+    reversal_schedule,
+)
 
 NUM_TASKS = 2
 NAMES = ("sal", "depth")
@@ -197,3 +203,26 @@ def test_reversal_schedule():
     found = [float(schedule(jnp.int32(step))) for step in range(12)]
     expected = [np.tanh(5 * (step // 3 + 1) / 4) for step in range(12)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_moving_average_in_closed_form():
+    """A weighted sum of all values so far, whose weights add up to 1; the decay grows to 0.5."""
+    values = np.random.default_rng(0).standard_normal((21, 3))
+    decays = np.array([min(0.5, (1 + n) / (10 + n)) for n in range(20)])
+    assert decays[7] < decays[8] == decays[-1] == 0.5
+    # The value before step 0 came with weight 1; each step scales what there was by its decay.
+    left = np.append(np.cumprod(decays[::-1])[::-1], 1.0)
+    weights = np.append(1.0, 1 - decays) * left
+    np.testing.assert_allclose(weights.sum(), 1)
+    average = {"kernel": jnp.asarray(values[0], jnp.float32)}
+    for number, value in enumerate(values[1:]):
+        current = {"kernel": jnp.asarray(value, jnp.float32)}
+        average = moving_average(average, current, 0.5, jnp.int32(number))
+    np.testing.assert_allclose(average["kernel"], weights @ values, rtol=1e-5)
+
+
+def test_moving_average_of_a_constant_is_the_constant():
+    """To the bit: frozen weights and tasks that are not trained stay what they are."""
+    constant = jnp.asarray(np.random.default_rng(0).standard_normal(50), jnp.float32)
+    found = moving_average(constant, constant, 0.999, jnp.int32(12345))
+    np.testing.assert_array_equal(found, constant)

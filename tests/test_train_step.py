@@ -29,7 +29,7 @@ from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, one_task
 from astmt_jax.optimizer import Optimizer, OptimizerConfig
-from astmt_jax.train_step import TrainStep
+from astmt_jax.train_step import TrainStep, initial_state
 
 NAMES = tuple(CHANNELS)
 
@@ -238,9 +238,9 @@ def targets_of(step, name, labels, size):
     features = jnp.zeros((len(labels), *size, 32))
     index = NAMES.index(name)
     task_loss = jax.jit(
-        lambda labels: step._task_loss(index, heads, {name: {}}, features, {name: labels})[2]
+        lambda labels: step._task_loss(index, heads, {name: {}}, features, labels, labels)[2]
     )
-    return task_loss(jnp.asarray(labels))
+    return task_loss({name: jnp.asarray(labels)})
 
 
 def test_discriminator_targets_are_the_nearest_labels(step):
@@ -307,6 +307,81 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32():
     expected = weighted_losses(full, random_state(full), batch)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=0.03)
     assert metrics["loss"][0] != expected[0]
+
+
+def accumulating(step, num_parts):
+    """The same step on parts of batches."""
+    return TrainStep(
+        step.network,
+        step.optimizer,
+        step.learning_rate,
+        step.alpha,
+        step.discriminator_weight,
+        num_parts,
+    )
+
+
+@UPDATES
+def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
+    """With batch norm held still nothing else is different: all variables, momentum and metrics.
+
+    The parts have different numbers of labels and of positives, and the discriminator takes part.
+    """
+    normalize = layers.BatchNorm.__call__
+    monkeypatch.setattr(
+        layers.BatchNorm, "__call__", lambda self, x, *, train: normalize(self, x, train=False)
+    )
+    with jax.enable_x64(True):
+        step = tiny_step("float64", {"semseg": 5, "sal": 1})
+        method = TrainStep.per_task_update if update is per_task else TrainStep.joint_update
+        results = []
+        for num_parts in (1, 2):
+            stepper, state, metrics = accumulating(step, num_parts), random_state(step), []
+            for seed in range(2):
+                batch = random_batch(step, batch=4, seed=seed)
+                labels = {name: x.at[0, :20].set(255) for name, x in batch["labels"].items()}
+                state, values = method(stepper, state, batch | {"labels": labels})
+                metrics.append(copied(values))
+            results.append((copied(state), metrics))
+        before = random_state(step)
+        assert num_equal(results[0][0].params, before.params) == 0
+        assert_close(results[1], results[0], rtol=1e-9, atol=1e-12)
+
+
+def test_accumulated_statistics_move_once_a_part(step):
+    """Every second example from the first on, then every second from the second on."""
+    state, batch = random_state(step), random_batch(step, batch=4)
+    stats = one_task(state.stats, 0)
+    for number in range(2):
+        images = batch["image"][number::2]
+        view = one_task(state.params, 0)
+        _, stats = step.network.task_features(view, stats, images, train=True)
+    expected = copied(stats.shared)
+    after, _ = accumulating(step, 2).joint_update(state, batch)
+    assert_close(after.stats.shared, expected, rtol=1e-5, atol=1e-6)
+
+
+@UPDATES
+def test_moving_average_follows_every_batch(step, update):
+    """Of parameters and statistics, once a batch; it is what predictions are made with."""
+    config = OptimizerConfig(learning_rate=0.01, ema_decay=0.3)
+    averaging = TrainStep(
+        step.network, Optimizer(config, len(NAMES)), step.learning_rate, step.alpha, 0.3
+    )
+    start = random_state(step)
+    state = initial_state(start.params, start.stats, averaging.optimizer)
+    expected = copied((state.params, state.stats))
+    assert_identical(state.evaluated, expected)
+    for number in range(2):
+        state = update(averaging, state, random_batch(step, seed=number))
+        decay = min(0.3, (1 + number) / (10 + number))
+        expected = jax.tree.map(
+            lambda a, x: decay * a + (1 - decay) * np.asarray(x),  # noqa: B023
+            expected,
+            (state.params, state.stats),
+        )
+    assert_close(state.evaluated, expected, rtol=1e-4, atol=1e-6)
+    assert num_equal(state.evaluated[0].shared, state.params.shared) == 0
 
 
 SHARDED = """

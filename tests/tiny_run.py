@@ -1,13 +1,17 @@
 """A run's folder with a network that compiles in a second, for what works on trained networks."""
 
+import dataclasses
 import pathlib
 
+import jax.numpy as jnp
 from test_config import settings
 from tiny_network import TinyNetwork, random_state, step_of
 
 from astmt_jax.checkpoint import Checkpoints, claim_workdir
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.optimizer import Optimizer
+from astmt_jax.train_step import initial_state
 from astmt_jax.trained_model import Model
 
 TASKS = ("semseg", "normals", "edge", "depth")
@@ -42,7 +46,7 @@ def write_run(workdir: pathlib.Path) -> Model:
     config, network, state = _parts()
     claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
-    checkpoints.save(STEP, state)
+    checkpoints.save(STEP, dataclasses.replace(state, step=jnp.int32(STEP)))
     checkpoints.close()
     return Model(config, network, state.params, state.stats, STEP)
 
@@ -51,4 +55,6 @@ def _parts():
     config = tiny_config()
     tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
     network = TinyNetwork(config.model, tasks, config.discriminator)
-    return config, network, random_state(step_of(network))
+    state = random_state(step_of(network))
+    optimizer = Optimizer(config.optimizer, len(tasks))
+    return config, network, initial_state(state.params, state.stats, optimizer)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from astmt_jax import storage
 from astmt_jax.comparison import figure, tables
 from astmt_jax.comparison.costs import Cost
 from astmt_jax.comparison.methods import Method, Run
@@ -51,8 +52,6 @@ def write_report(
         **as_document(scores, tasks),
     }
     write_json(workdir / f"{NAME}.json", document)
-    partial = workdir / f"{NAME}.partial"
-    partial.write_text(tables.markdown(scores, tasks, title))
-    partial.replace(workdir / f"{NAME}.md")
+    storage.write_text(workdir / f"{NAME}.md", tables.markdown(scores, tasks, title))
     figure.draw(scores, tasks, workdir / f"{NAME}.png")
     return tables.terminal_table(scores, tasks, title)

@@ -1,0 +1,62 @@
+"""Stopping on request: a scheduler's SIGTERM before preemption, or Ctrl-C."""
+
+import os
+import signal
+import threading
+
+import jax
+from jax.experimental import multihost_utils
+
+EXIT_CODE = os.EX_TEMPFAIL
+"""75: a run ended early by a signal; the same command goes on where it stopped."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(Exception):
+    """A run was asked to stop, and what it had done is saved; says so in one sentence."""
+
+
+class StopRequest:
+    """Context in which SIGTERM and SIGINT ask for a stop instead of ending the process.
+
+    The first signal is noted; a second one ends the process at once. Of several processes one
+    signalled process is enough: JAX's preemption service makes all stop behind the same step. It
+    has taken SIGTERM for itself, so that only SIGINT, passed on as SIGTERM, is handled here.
+    Outside the main thread, which alone can handle signals, the context does nothing.
+    """
+
+    def __init__(self):
+        self._noted = False
+        self._before = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            if jax.process_count() == 1:
+                handlers = dict.fromkeys(SIGNALS, self._note)
+            else:
+                handlers = {signal.SIGINT: _pass_on}
+            self._before = {
+                number: signal.signal(number, handler) for number, handler in handlers.items()
+            }
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def reached(self, step: int) -> bool:
+        """Whether to stop behind `step`; every process asks at every step."""
+        if jax.process_count() > 1:
+            self._noted |= multihost_utils.reached_preemption_sync_point(step)
+        return self._noted
+
+    def _note(self, number, frame) -> None:
+        self._noted = True
+        for other in SIGNALS:
+            signal.signal(other, signal.SIG_DFL)
+
+
+def _pass_on(number, frame) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)

@@ -160,7 +160,12 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
 
 
 def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
-    """The taps of a centred kernel that overlap an axis of `length` at some position."""
+    """The taps of a centred kernel that overlap an axis of `length` at some position.
+
+    All of them where the length is a symbol, in a program that is exported for any size.
+    """
+    if not isinstance(length, int):
+        return slice(None)
     centre = taps // 2
     reach = min(centre, (length - 1) // dilation)
     return slice(centre - reach, centre + reach + 1)

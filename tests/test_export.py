@@ -1,0 +1,251 @@
+"""Exported networks: run where nothing but jax and numpy can be imported, and slices of weights."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors
+from test_network import MOBILENET, SMALL, SMALL_MOBILENET
+from tiny_network import TinyNetwork
+from tiny_run import TASKS, tiny_config, tiny_model
+
+from astmt_jax import export
+from astmt_jax.config import from_config_dict
+from astmt_jax.datasets import registry
+from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.trained_model import Model
+
+DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "export.md"
+
+# Only these and the standard library can be imported from where packages are installed: jax, what
+# it installs, and numpy.
+BLOCKER = """
+import importlib.machinery, sys
+
+class Blocker:
+    allowed = {"jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy"}
+
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in self.allowed or top in sys.stdlib_module_names:
+            return None
+        elsewhere = [place for place in sys.path if "site-packages" not in place]
+        spec = importlib.machinery.PathFinder.find_spec(name, path or elsewhere)
+        if spec is None:
+            raise ModuleNotFoundError(f"{name} is not there", name=name)
+        return spec
+
+sys.meta_path.insert(0, Blocker())
+"""
+SAVE = """
+images = np.load("images.npy")
+np.save("found.npy", network(images.astype(np.float32))["normals"])
+print(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names))
+"""
+
+
+def loader():
+    """The example in the documentation."""
+    return re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[1]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def command(model):
+    """Runs the command with that model; returns its exit code, None for success."""
+
+    def run(*arguments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "load", lambda workdir: model)
+            try:
+                export.main(["--workdir=run", *map(str, arguments)])
+            except SystemExit as end:
+                return end.code
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(command, tmp_path_factory):
+    """Holds the artefact of normals, images and what the network predicts for them."""
+    folder = tmp_path_factory.mktemp("export")
+    assert command("--task=normals", f"--output={folder / 'normals.zip'}") is None
+    return folder
+
+
+def pictures(batch, height, width):
+    return np.random.default_rng(1).integers(0, 256, (batch, height, width, 3)).astype(np.uint8)
+
+
+def assert_runs(python, folder, model, *, prefix=""):
+    """Runs the documentation's loader in a process of its own, on images it was not checked on."""
+    images = pictures(3, 64, 80)
+    np.save(folder / "images.npy", images)
+    result = subprocess.run(
+        [python, "-c", prefix + loader() + SAVE],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"JAX_PLATFORMS": "cpu", "PATH": ""},
+    )
+    assert result.returncode == 0, result.stderr
+    expected = model.predict_batch(list(images), ["normals"], size=80)
+    found = np.load(folder / "found.npy")
+    np.testing.assert_allclose(found, [p["normals"] for p in expected], atol=1e-4)
+    return result.stdout
+
+
+def test_artefact_runs_where_only_jax_and_numpy_are(folder, model):
+    output = assert_runs(sys.executable, folder, model, prefix=BLOCKER)
+    assert "'jax'" in output
+    for name in ("flax", "tensorflow", "orbax", "astmt_jax", "safetensors"):
+        assert f"'{name}'" not in output
+
+
+@pytest.mark.slow  # installs packages
+def test_artefact_runs_in_an_environment_of_its_own(folder, model, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    packages = [f"jax=={jax.__version__}", f"numpy=={np.__version__}"]
+    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    assert_runs(python, folder, model)
+
+
+def test_artefact_says_what_it_is(folder):
+    with zipfile.ZipFile(folder / "normals.zip") as archive:
+        description = json.loads(archive.read("about.json"))
+        exported = jax.export.deserialize(bytearray(archive.read("network.jax_export")))
+    assert description["tasks"] == {"normals": []}
+    assert description["multiple_of"] == 16
+    assert description["longer_side_in_training"] == 32
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+
+
+def test_all_tasks_in_one_artefact(model):
+    exported = export.export_network(model, TASKS)
+    assert export.difference(exported, model, TASKS) < 1e-5
+    assert export.describe(model, TASKS)["tasks"]["semseg"][1] == "aeroplane"
+
+
+def test_images_of_other_sizes_are_refused(folder):
+    with zipfile.ZipFile(folder / "normals.zip") as archive:
+        exported = jax.export.deserialize(bytearray(archive.read("network.jax_export")))
+    with pytest.raises(ValueError, match="16"):
+        exported.call(np.zeros((1, 32, 40, 3), np.float32))
+
+
+def test_what_differs_from_the_network_is_not_written(command, model, tmp_path, monkeypatch):
+    """Here the exported network has another task's modulation."""
+    original = export.predictions
+
+    def wrong(network, normalize, params, stats, images, modulations):
+        swapped = tuple((task, "edge") for task, _ in modulations)
+        return original(network, normalize, params, stats, images, swapped)
+
+    monkeypatch.setattr(export, "predictions", wrong)
+    code = command("--task=normals", f"--output={tmp_path / 'normals.zip'}")
+    assert re.match(
+        r"Error: The exported network's predictions are \S+ from the network's own", code
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_distance_is_a_share():
+    expected = np.float32([[4, 4], [0, 0]])
+    assert export._distance(expected + 1, expected) == 0.25
+    assert not export._distance(expected + np.nan, expected) <= 1
+    assert export._distance(expected[:1], expected) == float("inf")
+    classes = np.uint8([[1, 2], [3, 4]])
+    assert export._distance(np.uint8([[1, 2], [3, 200]]), classes) == 0.25
+
+
+def test_weights_are_those_of_the_single_task_network(command, model, tmp_path):
+    """A network for this task alone predicts the same with them."""
+    path = tmp_path / "depth.safetensors"
+    assert command("--task=depth", f"--output={path}") is None
+    with safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert metadata["task"] == "depth"
+    assert metadata["normalize"] == "imagenet"
+    assert json.loads(metadata["model"])["decoder_width"] == 32
+    config = tiny_config()
+    network = TinyNetwork(config.model, (model.task("depth"),), config.discriminator)
+    unused = set(weights)
+
+    def take(path, leaf):
+        collection, *names = (getattr(entry, "name", getattr(entry, "key", None)) for entry in path)
+        if collection == "heads":
+            names = ["head", *names[1:]]
+        name = ".".join(map(str, names))
+        unused.discard(name)
+        return jnp.asarray(weights[name][None] if collection == "task" else weights[name])
+
+    params, stats = jax.eval_shape(network.init, jax.random.key(0))
+    params, stats = (jax.tree_util.tree_map_with_path(take, tree) for tree in (params, stats))
+    assert isinstance(params, Params)
+    assert isinstance(stats, Stats)
+    assert unused == set()
+    single = Model(config, network, params, stats, 0)
+    image = pictures(1, 32, 32)[0]
+    expected = model.predict(image, ["depth"])["depth"]
+    np.testing.assert_allclose(single.predict(image)["depth"], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task=sal", "--output=x.zip"], "There is no task 'sal': the model has semseg, "),
+        (["--task=sal", "--output=x.safetensors"], "There is no task 'sal': "),
+        (["--task=all", "--output=x.safetensors"], "x.safetensors would hold one task's network"),
+        (["--task=edge", "--output=x.onnx"], "x.onnx must end in .zip or .safetensors."),
+    ],
+)
+def test_what_cannot_be_exported_is_said_in_one_sentence(command, arguments, message):
+    assert command(*arguments).startswith(f"Error: {message}")
+
+
+def real_model(**model):
+    """A model with the real trunk and random variables."""
+    values = tiny_config().to_dict()
+    values["model"] |= SMALL | model
+    config = from_config_dict(values)
+    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
+    network = Network(config.model, tasks, config.discriminator)
+    return Model(config, network, *jax.jit(network.init)(jax.random.key(0)), 0)
+
+
+def test_real_network_exports_for_any_size():
+    model = real_model(backbone="resnet14", conv_init="kaiming")
+    exported = export.export_network(model, ["normals"])
+    assert str(exported.in_avals[0].shape) == "(b, 16*h, 16*w, 3)"
+    assert str(exported.out_avals[0].shape) == "(b, 16*h, 16*w, 3)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"output_stride": 8},
+        SMALL_MOBILENET,
+        MOBILENET | {"output_stride": 8},
+        {"decoder": "uber"},
+    ],
+    ids=["resnet", "stride8", "mobilenet", "mobilenet8", "uber"],
+)
+def test_all_kinds_of_networks_export(settings):
+    model = real_model(**({"conv_init": "kaiming"} | settings))
+    exported = export.export_network(model, TASKS)
+    assert export.difference(exported, model, TASKS) <= export.tolerance(model)

@@ -60,7 +60,7 @@ def overall_cost(network: Network, image_size: int) -> tuple[int, int]:
     params, stats = variables
     return (
         parameter_count(params) + parameter_count(stats.frozen),
-        multiply_adds(lambda v, x: network.predict_all(*v, x), variables, images),
+        _all_tasks(network, variables, images),
     )
 
 
@@ -78,8 +78,14 @@ def network_cost(network: Network, image_size: int) -> Cost:
         heads={name: parameter_count(params.heads[name]) for name in network.names},
         discriminator=parameter_count(params.discriminator),
         one_task={name: one_task(name) for name in network.names},
-        all_tasks=overall_cost(network, image_size)[1],
+        all_tasks=_all_tasks(network, variables, images),
     )
+
+
+def _all_tasks(
+    network: Network, variables: tuple[Params, Stats], images: jax.ShapeDtypeStruct
+) -> int:
+    return multiply_adds(lambda v, x: network.predict_all(*v, x), variables, images)
 
 
 def _descriptions(

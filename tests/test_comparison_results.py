@@ -95,6 +95,15 @@ def test_no_drop_without_all_single_task_networks(finished, tmp_path):
     assert math.isnan(rows["mtl"].drop["average"].spread)
 
 
+def test_no_drop_relative_to_nothing(finished, tmp_path):
+    """A single-task network with mIoU 0: its seed has no drop, and all else stays."""
+    path = tmp_path / "seed0" / "single-semseg" / "results.json"
+    path.write_text(path.read_text().replace("0.5", "0.0"))
+    rows = summary_of(finished, tmp_path)
+    assert rows["mtl"].drop["average"].by_seed == pytest.approx({1: 7.5})
+    assert rows["single"].results["semseg"]["mIoU"].by_seed == {0: 0.0, 1: 0.4}
+
+
 def test_unreadable_results_are_named(finished, tmp_path):
     path = tmp_path / "seed1" / "mtl" / "results.json"
     path.write_text(path.read_text()[:30])

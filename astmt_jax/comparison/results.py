@@ -132,14 +132,17 @@ def _collect(by_seed: Mapping[int, Results]) -> dict[str, dict[str, Statistic]]:
 def _drops(
     by_seed: Mapping[int, Results], singles: Mapping[int, Results], tasks: Sequence[Task]
 ) -> dict[str, Statistic]:
-    """Drops over the seeds in which all tasks can be compared; none for the singles themselves."""
+    """Drops of the seeds in which all tasks can be compared; none for the singles themselves."""
     if by_seed is singles:
         return {}
     names = {task.name for task in tasks}
     found: dict[str, dict[int, float]] = {}
     for seed, results in by_seed.items():
-        if names <= singles.get(seed, {}).keys() and names <= results.keys():
-            for name, value in average_drop(results, singles[seed], tasks).items():
+        reference = singles.get(seed, {})
+        if not (names <= reference.keys() and names <= results.keys()):
+            continue
+        if all(reference[task.name][task.headline] for task in tasks):  # none is relative to 0
+            for name, value in average_drop(results, reference, tasks).items():
                 found.setdefault(name, {})[seed] = value
     return {name: Statistic(values) for name, values in found.items()}
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.extend import core
 from tiny_network import (
     CHANNELS,
     PAIR,
@@ -382,6 +383,37 @@ def test_moving_average_follows_every_batch(step, update):
         )
     assert_close(state.evaluated, expected, rtol=1e-4, atol=1e-6)
     assert num_equal(state.evaluated[0].shared, state.params.shared) == 0
+
+
+def sums(jaxpr):
+    """All sums in a program and in those that it calls: dtype, and number of summands of each."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "reduce_sum":
+            (operand,), (result,) = equation.invars, equation.outvars
+            yield operand.aval.dtype, operand.aval.size // result.aval.size
+        for value in jax.tree.leaves(equation.params, is_leaf=is_program):
+            if is_program(value):
+                yield from sums(getattr(value, "jaxpr", value))
+
+
+def is_program(value):
+    return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
+
+
+def test_bfloat16_has_long_sums_and_everything_kept_in_float32():
+    """Statistics, losses and gradients are float32, and so is every sum over images or pixels."""
+    records = tuple(golden_cases.task_record(name, count, 0.95) for name, count in PAIR.items())
+    config = ModelConfig(
+        backbone="resnet14", width_multiplier=0.0625, decoder_width=32, dtype="bfloat16"
+    )
+    step = step_of(Network(config, records, DiscriminatorConfig(kernel=3)))
+    state, batch = random_state(step), random_batch(step, size=64)
+    gradients = lambda params, stats: step.joint_gradients(params, stats, batch, jnp.float32(1))  # noqa: E731
+    jaxpr, outputs = jax.make_jaxpr(gradients, return_shape=True)(state.params, state.stats)
+    assert {leaf.dtype for leaf in jax.tree.leaves(outputs)} == {jnp.dtype("float32")}
+    found = list(sums(jaxpr.jaxpr))
+    assert max(summands for _, summands in found) > 1000
+    assert all(dtype != jnp.bfloat16 for dtype, summands in found if summands > len(PAIR))
 
 
 SHARDED = """

@@ -272,7 +272,7 @@ def panels(
     _check_rows(rows, tasks)
     columns, width = _columns(tasks)
     heights = [round(CELL * row["image"].shape[0] / row["image"].shape[1]) for row in rows]
-    legends = {task.name: _legend(task, rows) for task in tasks if task.class_names}
+    legends = {task.name: legend(task, rows) for task in tasks if task.class_names}
     entries_a_line = (width - 2 * MARGIN - LEGEND_TITLE) // LEGEND_ENTRY
     legend_lines = sum(-(-len(legend) // entries_a_line) for legend in legends.values())
 
@@ -351,7 +351,7 @@ def _draw_row(
             canvas.color_bar(x + CELL + GAP, y, both, depth_scale(value_range), unit)
 
 
-def _legend(task: "Task", rows: Sequence[Mapping[str, Any]]) -> list[tuple[np.ndarray, str]]:
+def legend(task: "Task", rows: Sequence[Mapping[str, Any]]) -> list[tuple[np.ndarray, str]]:
     """(colour, name) of the classes that occur in a task's predictions or truths, by class id."""
     maps = [row[kind][task.name] for row in rows for kind in ("predictions", "truths")]
     legend = []

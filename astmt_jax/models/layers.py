@@ -339,10 +339,13 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, C)."""
+        return x * self.gate(x)[:, None, None, :]
+
+    def gate(self, x: jax.Array) -> jax.Array:
+        """What each channel of x (B, H, W, C) is multiplied by: (B, C), 0..1."""
         squeezed = jnp.mean(x, axis=(1, 2))
         hidden = self.activation(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
-        gate = jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
-        return x * gate[:, None, None, :]
+        return jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
 
     def _linear(self, x: jax.Array, kernel: nnx.Variable, bias: nnx.Variable) -> jax.Array:
         return pointwise(x, kernel[...].astype(self.dtype)) + bias[...].astype(self.dtype)

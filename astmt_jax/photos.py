@@ -1,5 +1,6 @@
 """Pictures of any kind as uint8 RGB arrays, upright."""
 
+import contextlib
 import pathlib
 import warnings
 
@@ -10,6 +11,11 @@ Photo = str | pathlib.Path | Image.Image | np.ndarray
 
 WIDE_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 """Pillow's modes of grey levels 0..65535."""
+
+
+ORIENTATION = 0x0112  # the EXIF tag
+QUARTER_TURNS = (5, 6, 7, 8)
+UNTURNED_FORMATS = ("PNG", "TIFF")  # read on to the pixels, and turned by Pillow itself
 
 
 class PhotoError(ValueError):
@@ -45,16 +51,21 @@ def read_photo(photo: Photo) -> np.ndarray:
 
 
 def photo_size(path: pathlib.Path) -> tuple[int, int]:
-    """(height, width) of the picture in a file as `read_photo` would return it; reads its header.
+    """(height, width) of the picture in a file as its header gives them.
+
+    They are those of what `read_photo` returns, unless a PNG file has a recorded orientation, which
+    may stand behind the pixels.
 
     Raises:
       PhotoError, OSError: as `read_photo`; damage behind the header goes unnoticed.
     """
     with _opened(path) as image:
         width, height = image.size
-        # Orientations 5 to 8 have a quarter turn.
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (width, height) if turned else (height, width)
+        orientation = 1
+        if image.format not in UNTURNED_FORMATS:
+            with contextlib.suppress(Exception):  # damaged metadata matter to `read_photo` only
+                orientation = image.getexif().get(ORIENTATION, 1)
+        return (width, height) if orientation in QUARTER_TURNS else (height, width)
 
 
 def _opened(path: pathlib.Path) -> Image.Image:

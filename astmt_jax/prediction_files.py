@@ -42,19 +42,25 @@ class FileFormat:
         """The prediction as it comes back from a file."""
         return self.decode(self._stored(prediction))
 
+    def path(self, folder: pathlib.Path, task: str, name: str) -> pathlib.Path:
+        """The file that `write` makes."""
+        return folder / task / f"{name}{self.suffix}"
+
     def write(self, folder: pathlib.Path, task: str, name: str, prediction: np.ndarray) -> None:
         """Writes folder/task/name with the format's ending.
 
         Raises:
           ValueError: the prediction is not finite.
         """
-        path = folder / task / f"{name}{self.suffix}"
+        path = self.path(folder, task, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = self._stored(prediction)
+        partial = path.with_name(f"{path.name}.partial")
         if self.suffix == ".mat":
-            matlab.savemat(path, {task: stored}, do_compression=True)
+            matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
         else:
-            path.write_bytes(encode_png(stored))
+            partial.write_bytes(encode_png(stored))
+        partial.replace(path)  # all or nothing
 
     def read(self, folder: Folder, path: str, task: str) -> np.ndarray:
         """Reads a prediction: PNG, the variable called as the task of a .mat file, or .npy.

@@ -182,12 +182,17 @@ COLOR_BAR_UNITS: Mapping[Callable[..., np.ndarray], str] = {
 }
 """Colours with a scale of values, which a picture explains by a colour bar in this unit."""
 
+KINDS = ("predictions", "truths")
+"""What a row of `panels` has maps of, from the upper line to the lower."""
+
 # Sizes in pixels: of one map, between maps, around the picture, and what the writing needs, which
 # must stay legible at half size, as pages show a picture this wide.
 CELL, GAP, MARGIN = 160, 6, 16
 HEADING, SIDE_LABEL, COLOR_BAR, CAPTION = 36, 32, 84, 26
 LEGEND_TITLE, LEGEND_ENTRY, LEGEND_LINE, SWATCH = 134, 154, 30, 18
 LARGE, MEDIUM, SMALL = 22, 18, 16
+TICK_DISTANCE = 24
+"""Least distance in pixels between the numbers at a colour bar."""
 
 
 def resize_for_print(colors: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -219,7 +224,9 @@ class _Canvas:
 
     def text(self, x: float, y: float, text: str, size: int, **style: Any) -> None:
         style = {"va": "center", "color": "0.15"} | style
-        self._figure.text(x, self._height - y, text, fontsize=size, transform=None, **style)
+        self._figure.text(
+            x, self._height - y, text, fontsize=size, transform=None, parse_math=False, **style
+        )
 
     def swatch(self, x: int, y: int, color: np.ndarray) -> None:
         box = (x, self._height - y - SWATCH)
@@ -231,7 +238,7 @@ class _Canvas:
         box = (x / width, 1 - (y + height) / self._height, 10 / width, height / self._height)
         axes = self._figure.add_axes(box)
         bar = self._figure.colorbar(ScalarMappable(scale, DEPTH_COLORS), cax=axes)
-        ticks = np.geomspace(scale.vmin, scale.vmax, 5)
+        ticks = np.geomspace(scale.vmin, scale.vmax, min(5, height // TICK_DISTANCE))
         bar.set_ticks(ticks, labels=[f"{tick:.1f} {unit}" for tick in ticks], fontsize=SMALL)
         bar.ax.minorticks_off()
         lowest, *_, highest = bar.ax.get_yticklabels()
@@ -248,19 +255,23 @@ def panels(
     rows: Sequence[Mapping[str, Any]],
     tasks: Sequence["Task"],
     path: str | pathlib.Path | None = None,
-    lines: tuple[str, str] = ("prediction", "truth"),
+    lines: Sequence[str] = ("prediction", "truth"),
+    cell: int = CELL,
 ) -> np.ndarray:
     """Draws one row an image: the image, then a column a task, its prediction above its truth.
 
     Below stand the colours of the classes that occur. Depth is on the scale of the image's truth.
-    About 1600 pixels wide for seven tasks, whatever the size of the maps.
+    About 1600 pixels wide for seven tasks, whatever the size of the maps. Maps more than twice as
+    high as wide are drawn narrower.
 
     Args:
       rows: one mapping an image: `image` uint8 (H, W, 3), `name`, and `predictions` and `truths`,
         mappings from task name to a map that the task's `colorize` takes.
       tasks: records of the columns, in order; `name`, `class_names` and `colorize` are used.
       path: where to write the picture as PNG; None writes nothing.
-      lines: what stands beside the upper and the lower line of maps.
+      lines: what stands beside the upper and the lower line of maps; a single word leaves out the
+        truths, which rows then need not have.
+      cell: width of one map in pixels.
 
     Returns:
       The picture, uint8 (height, width, 3).
@@ -269,23 +280,25 @@ def panels(
       ValueError: there is no row or no task, an image is not uint8 (H, W, 3), a map is missing, or
         a class has no name.
     """
-    _check_rows(rows, tasks)
-    columns, width = _columns(tasks)
-    heights = [round(CELL * row["image"].shape[0] / row["image"].shape[1]) for row in rows]
-    legends = {task.name: legend(task, rows) for task in tasks if task.class_names}
+    kinds = KINDS[: len(lines)]
+    _check_rows(rows, tasks, kinds)
+    columns, width = _columns(tasks, cell, len(lines))
+    sizes = [map_size(row["image"].shape[:2], cell) for row in rows]
+    legends = {task.name: legend(task, rows, kinds) for task in tasks if task.class_names}
     entries_a_line = (width - 2 * MARGIN - LEGEND_TITLE) // LEGEND_ENTRY
     legend_lines = sum(-(-len(legend) // entries_a_line) for legend in legends.values())
 
-    body = sum(2 * height + GAP + CAPTION for height in heights)
+    body = sum(_stacked(height, len(lines)) + CAPTION for _, height in sizes)
     canvas = _Canvas(width, MARGIN + HEADING + body + legend_lines * LEGEND_LINE + GAP + MARGIN)
     y = MARGIN + HEADING
-    canvas.text(MARGIN + CELL + GAP / 2, y - HEADING / 2, "image", LARGE, ha="center")
+    middle = MARGIN + _stacked(cell, len(lines)) / 2
+    canvas.text(middle, y - HEADING / 2, "image", LARGE, ha="center")
     for task, x in zip(tasks, columns, strict=True):
         name = task.name.replace("_", " ")
-        canvas.text(x + CELL / 2, y - HEADING / 2, name, LARGE, ha="center")
-    for row, height in zip(rows, heights, strict=True):
-        _draw_row(canvas, row, tasks, columns, y, height, lines)
-        y += 2 * height + GAP + CAPTION
+        canvas.text(x + cell / 2, y - HEADING / 2, name, LARGE, ha="center")
+    for row, size in zip(rows, sizes, strict=True):
+        _draw_row(canvas, row, tasks, columns, y, size, lines, cell)
+        y += _stacked(size[1], len(lines)) + CAPTION
     y += GAP
     for name, legend in legends.items():
         y = _draw_legend(canvas, name, legend, y, entries_a_line)
@@ -296,7 +309,21 @@ def panels(
     return picture
 
 
-def _check_rows(rows: Sequence[Mapping[str, Any]], tasks: Sequence["Task"]) -> None:
+def map_size(image_size: tuple[int, int], cell: int = CELL) -> tuple[int, int]:
+    """(width, height) at which `panels` draws the maps of an image of (height, width)."""
+    height, width = image_size
+    scale = min(cell / width, 2 * cell / height)
+    return max(1, round(scale * width)), max(1, round(scale * height))
+
+
+def _stacked(length: int, count: int) -> int:
+    """Length of `count` maps with gaps between them."""
+    return count * length + (count - 1) * GAP
+
+
+def _check_rows(
+    rows: Sequence[Mapping[str, Any]], tasks: Sequence["Task"], kinds: Sequence[str]
+) -> None:
     if not rows or not tasks:
         raise ValueError(
             f"panels of {len(rows)} images and {len(tasks)} tasks, one of each is needed"
@@ -307,19 +334,19 @@ def _check_rows(rows: Sequence[Mapping[str, Any]], tasks: Sequence["Task"]) -> N
             raise ValueError(
                 f"image {row['name']!r} is {image.dtype} {image.shape}, uint8 (H, W, 3) is needed"
             )
-        for kind in ("predictions", "truths"):
+        for kind in kinds:
             missing = [task.name for task in tasks if task.name not in row[kind]]
             if missing:
                 raise ValueError(f"image {row['name']!r} has no {kind} for {', '.join(missing)}")
 
 
-def _columns(tasks: Sequence["Task"]) -> tuple[list[int], int]:
+def _columns(tasks: Sequence["Task"], cell: int, lines: int) -> tuple[list[int], int]:
     """Left end of every task's column, and the width of the picture."""
-    x = MARGIN + 2 * CELL + GAP + SIDE_LABEL
+    x = MARGIN + _stacked(cell, lines) + SIDE_LABEL
     columns = []
     for task in tasks:
         columns.append(x)
-        x += CELL + GAP + COLOR_BAR * (task.colorize in COLOR_BAR_UNITS)
+        x += cell + GAP + COLOR_BAR * (task.colorize in COLOR_BAR_UNITS)
     return columns, x - GAP + MARGIN
 
 
@@ -329,31 +356,38 @@ def _draw_row(
     tasks: Sequence["Task"],
     columns: Sequence[int],
     y: int,
-    height: int,
-    lines: tuple[str, str],
+    size: tuple[int, int],
+    lines: Sequence[str],
+    cell: int,
 ) -> None:
-    """Draws the image over both lines, and every task's prediction above its truth."""
-    both = 2 * height + GAP
-    canvas.image(resize_for_print(row["image"], 2 * CELL + GAP, both), MARGIN, y)
-    canvas.text(MARGIN, y + both + CAPTION / 2, row["name"], SMALL, color="0.4")
-    lower = y + height + GAP
-    for top, label in zip((y, lower), lines, strict=True):
+    """Draws the image over all lines, and every task's prediction above its truth."""
+    width, height = size
+    whole = _stacked(height, len(lines))
+    tops = range(y, y + whole, height + GAP)
+    image_width = _stacked(width, len(lines))
+    left = MARGIN + (_stacked(cell, len(lines)) - image_width) // 2
+    canvas.image(resize_for_print(row["image"], image_width, whole), left, y)
+    canvas.text(MARGIN, y + whole + CAPTION / 2, row["name"], SMALL, color="0.4")
+    for top, label in zip(tops, lines, strict=True):
         middle = (columns[0] - SIDE_LABEL / 2, top + height / 2)
         canvas.text(*middle, label, MEDIUM, rotation=90, ha="center")
     for task, x in zip(tasks, columns, strict=True):
-        prediction, truth = row["predictions"][task.name], row["truths"][task.name]
+        maps = [row[kind][task.name] for kind in KINDS[: len(lines)]]
         unit = COLOR_BAR_UNITS.get(task.colorize)
-        scaled = unit is not None
-        value_range = (depth_range(truth) or depth_range(prediction)) if scaled else None
-        for top, values in ((y, prediction), (lower, truth)):
-            canvas.image(resize_for_print(task.colorize(values, value_range), CELL, height), x, top)
-        if value_range:
-            canvas.color_bar(x + CELL + GAP, y, both, depth_scale(value_range), unit)
+        ranges = [depth_range(values) for values in reversed(maps)] if unit is not None else []
+        value_range = next((known for known in ranges if known), None)
+        for top, values in zip(tops, maps, strict=True):
+            colors = task.colorize(values, value_range)
+            canvas.image(resize_for_print(colors, width, height), x + (cell - width) // 2, top)
+        if value_range and whole >= 2 * TICK_DISTANCE:
+            canvas.color_bar(x + cell + GAP, y, whole, depth_scale(value_range), unit)
 
 
-def legend(task: "Task", rows: Sequence[Mapping[str, Any]]) -> list[tuple[np.ndarray, str]]:
-    """(colour, name) of the classes that occur in a task's predictions or truths, by class id."""
-    maps = [row[kind][task.name] for row in rows for kind in ("predictions", "truths")]
+def legend(
+    task: "Task", rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]
+) -> list[tuple[np.ndarray, str]]:
+    """(colour, name) of the classes that occur in a task's maps, by class id."""
+    maps = [row[kind][task.name] for row in rows for kind in kinds]
     legend = []
     for index in np.unique(np.concatenate([np.unique(values) for values in maps])).tolist():
         if index >= len(task.class_names) and index != IGNORE:

@@ -278,6 +278,33 @@ def test_depth_without_valid_truth_takes_the_scale_of_the_prediction():
     assert (picture == nearest).all(-1).sum() > visualize.CELL**2 / 2
 
 
+def test_predictions_alone_stand_beside_the_image():
+    row = example_row()
+    del row["truths"]
+    picture = visualize.panels([row], [NORMALS, DEPTH], lines=("",), cell=200)
+    image = rectangle(picture, (10, 200, 30))
+    prediction = rectangle(picture, (128, 128, 255))
+    assert image[1:] == prediction[1:]
+    assert image[2:] == (200, 200)
+    assert prediction[0] > image[0] + image[2]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((100, 100), (50, 50)), ((300, 400), (50, 38)), ((400, 100), (25, 100)), ((1, 999), (50, 1))],
+)
+def test_tall_maps_are_drawn_narrower(size, expected):
+    assert visualize.map_size(size, 50) == expected
+    row = example_row(*size)
+    picture = visualize.panels([row], [NORMALS], cell=50)
+    assert rectangle(picture, (128, 128, 255))[2:] == expected
+
+
+def test_names_are_written_as_they_are():
+    """matplotlib would take text between dollars for formulas, and refuse this one."""
+    visualize.panels([example_row(name=r"$\frac{$ & ^_")], [NORMALS])
+
+
 def test_missing_map_is_named():
     row = example_row(name="val_7")
     del row["truths"]["depth"]

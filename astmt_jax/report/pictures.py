@@ -35,7 +35,7 @@ def slider(task: Task, scored: Scored) -> Slider:
         low, high = value_range
         notes.append(f"colours from {low:.1f} (dark) to {high:.1f} {unit}".strip())
     row = {"predictions": {task.name: prediction}, "truths": {task.name: truth}}
-    legend = visualize.legend(task, [row]) if task.class_names else []
+    legend = visualize.legend(task, [row], visualize.KINDS) if task.class_names else []
     return Slider(
         title=f"{task.name} of {example.name}",
         front=png_url(_shrunk(task.colorize(prediction, value_range))),

@@ -1,0 +1,296 @@
+"""Predicts photos: `python -m astmt_jax.predict --workdir=DIR --input=PHOTOS --output=OUT`.
+
+PHOTOS is a file, a folder (with all folders in it) or a pattern in quotes, such as 'trip/*.jpg'.
+For each photo NAME and task this writes
+
+    OUT/predictions/TASK/NAME.png   the prediction, as `astmt_jax.evaluate` reads it (depth: .mat)
+    OUT/colors/TASK/NAME.png        the same as a picture
+    OUT/panels/NAME.png             the photo and all tasks side by side
+
+of the photo's own size and upright, but for the panel. NAME is the path below the folder without
+the ending, which stays where two photos differ in nothing else.
+
+Exit codes: 0, everything is written; 1, the command cannot be carried out, and nothing is written;
+2, the command line is wrong; 3, some files could not be read, and all others are written.
+"""
+
+import argparse
+import collections
+import dataclasses
+import itertools
+import pathlib
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from absl import logging
+from PIL import Image
+from rich.progress import Progress
+
+from astmt_jax import visualize
+from astmt_jax.inference import resize_prediction, resize_task_prediction
+from astmt_jax.photo_folder import find_photos
+from astmt_jax.photos import PhotoError, photo_size, read_photo
+from astmt_jax.progress import CONSOLE
+from astmt_jax.tasks import Task
+from astmt_jax.trained_model import Model, load
+
+PREDICTIONS, COLORS, PANELS = "predictions", "colors", "panels"
+PANEL_CELL = 240
+"""Width of a map in a panel, in pixels."""
+MAX_BATCH_PIXELS = 2**26
+"""Most pixels of the photos that are in memory at once, unless one photo alone has more."""
+SOME_UNREADABLE = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One photo to predict.
+
+    Attributes:
+      name: of its output files.
+      path: of the photo.
+      size: its height and width as its header gives them.
+    """
+
+    name: str
+    path: pathlib.Path
+    size: tuple[int, int]
+
+
+class Output:
+    """The folder of results.
+
+    Args:
+      root: of the folder.
+      tasks: whose predictions are written.
+    """
+
+    def __init__(self, root: pathlib.Path, tasks: Sequence[Task]):
+        self._root = root
+        self._tasks = tasks
+
+    @property
+    def folders(self) -> list[pathlib.Path]:
+        """Where it writes."""
+        return [self._root / name for name in (PREDICTIONS, COLORS, PANELS)]
+
+    def files(self, name: str) -> list[pathlib.Path]:
+        """What `write` writes for a photo."""
+        predictions = [t.file.path(self._root / PREDICTIONS, t.name, name) for t in self._tasks]
+        colors = [self._color_file(task, name) for task in self._tasks]
+        return [*predictions, *colors, self._panel_file(name)]
+
+    def write(self, name: str, photo: np.ndarray, predictions: Mapping[str, np.ndarray]) -> None:
+        """Writes a photo's files, one task after the other, as large maps would fill the memory.
+
+        Args:
+          name: of the photo.
+          photo: uint8 (H, W, 3).
+          predictions: by task, at the network's resolution.
+
+        Raises:
+          ValueError: a prediction is not finite.
+          OSError: a file cannot be written.
+        """
+        for task in self._tasks:
+            prediction = resize_task_prediction(task, predictions[task.name], photo.shape[:2])
+            task.file.write(self._root / PREDICTIONS, task.name, name, prediction)
+            _write_picture(self._color_file(task, name), task.colorize(prediction))
+        width, height = visualize.map_size(photo.shape[:2], PANEL_CELL)
+        row = {
+            "image": visualize.resize_for_print(photo, width, height),
+            "name": name,
+            "predictions": {
+                task.name: resize_prediction(predictions[task.name], (height, width))
+                for task in self._tasks
+            },
+        }
+        panel = visualize.panels([row], self._tasks, lines=("",), cell=PANEL_CELL)
+        _write_picture(self._panel_file(name), panel)
+
+    def _color_file(self, task: Task, name: str) -> pathlib.Path:
+        return self._root / COLORS / task.name / f"{name}.png"
+
+    def _panel_file(self, name: str) -> pathlib.Path:
+        return self._root / PANELS / f"{name}.png"
+
+
+def _write_picture(path: pathlib.Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    Image.fromarray(picture).save(partial, format="PNG")
+    partial.replace(path)  # all or nothing
+
+
+def predict_photos(
+    model: Model,
+    photos: Mapping[str, pathlib.Path],
+    output: Output,
+    tasks: Sequence[str],
+    *,
+    size: int | None = None,
+    batch_size: int = 8,
+) -> list[str]:
+    """Predicts photos and writes the results.
+
+    Args:
+      model: what predicts.
+      photos: name -> file.
+      output: where to write.
+      tasks: names of the tasks.
+      size: longer side at which the network sees the photos; None is that of training.
+      batch_size: most photos that go through the network at once.
+
+    Returns:
+      One sentence for each photo that could not be predicted, in order.
+
+    Raises:
+      OSError: a file cannot be written.
+    """
+    problems: dict[str, str] = {}
+    with Progress(console=CONSOLE) as progress:
+        tracked = progress.add_task("Predicting", total=len(photos))
+        jobs = _jobs(photos, problems)
+        progress.advance(tracked, len(problems))
+        for batch in _batches(jobs, model, size, batch_size):
+            read = {job.name: _read(job, problems) for job in batch}
+            read = {name: photo for name, photo in read.items() if photo is not None}
+            found = model.predict_batch(
+                list(read.values()), tasks, size=size, batch_size=batch_size, resize=False
+            )
+            for (name, photo), predictions in zip(read.items(), found, strict=True):
+                try:
+                    output.write(name, photo, predictions)
+                except ValueError as error:
+                    problems[name] = f"{photos[name]} cannot be predicted: {error}."
+            progress.advance(tracked, len(batch))
+    return [problems[name] for name in photos if name in problems]
+
+
+def _jobs(photos: Mapping[str, pathlib.Path], problems: dict[str, str]) -> list[Job]:
+    """The photos with their sizes; those without go to `problems`."""
+    jobs = []
+    for name, path in photos.items():
+        try:
+            jobs.append(Job(name, path, photo_size(path)))
+        except (PhotoError, OSError) as error:
+            problems[name] = _one_line(error)
+    return jobs
+
+
+def _read(job: Job, problems: dict[str, str]) -> np.ndarray | None:
+    try:
+        return read_photo(job.path)
+    except (PhotoError, OSError) as error:
+        problems[job.name] = _one_line(error)
+        return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _batches(
+    jobs: Sequence[Job], model: Model, size: int | None, batch_size: int
+) -> Iterator[list[Job]]:
+    """Photos that the network sees at one shape, as many as go into a batch and into memory."""
+    groups = collections.defaultdict(list)
+    for job in jobs:
+        groups[model.network_input(job.size, size).padded].append(job)
+    for group in groups.values():
+        batch: list[Job] = []
+        for job in group:
+            pixels = sum(height * width for height, width in (j.size for j in (*batch, job)))
+            if batch and (len(batch) == batch_size or pixels > MAX_BATCH_PIXELS):
+                yield batch
+                batch = []
+            batch.append(job)
+        yield batch
+
+
+def _unwritten(
+    photos: Mapping[str, pathlib.Path], output: Output, args: argparse.Namespace
+) -> dict[str, pathlib.Path]:
+    """The photos to predict, given what exists already.
+
+    Raises:
+      FileExistsError: files would be overwritten without having been allowed to.
+    """
+    if args.overwrite:
+        return dict(photos)
+    files = {name: output.files(name) for name in photos}
+    if args.skip_existing:
+        return {
+            name: path
+            for name, path in photos.items()
+            if not all(file.exists() for file in files[name])
+        }
+    existing = next((f for f in itertools.chain(*files.values()) if f.exists()), None)
+    if existing is not None:
+        raise FileExistsError(
+            f"{existing} exists already: choose another folder as --output, or say --overwrite "
+            "to replace, or --skip_existing to go on where an interrupted command stopped."
+        )
+    return dict(photos)
+
+
+def _predict_command(args: argparse.Namespace) -> int:
+    """Does what the command line asks for; returns the exit code."""
+    model = load(args.workdir)
+    names = list(dict.fromkeys(args.tasks or model.network.names))
+    output = Output(pathlib.Path(args.output), [model.task(name) for name in names])
+    photos = find_photos(args.input, excluded=output.folders)
+    chosen = _unwritten(photos, output, args)
+    if len(chosen) < len(photos):
+        CONSOLE.print(f"{len(photos) - len(chosen)} of {len(photos)} photos are done already.")
+    problems = predict_photos(
+        model, chosen, output, names, size=args.size, batch_size=args.batch_size
+    )
+    CONSOLE.print(f"Predicted {len(chosen) - len(problems)} photos: {args.output}")
+    if not problems:
+        return 0
+    print(f"{len(problems)} files could not be predicted:", file=sys.stderr)
+    for problem in problems:
+        print(f"  {problem}", file=sys.stderr)
+    return SOME_UNREADABLE
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, help="folder of the trained run")
+    add("--input", required=True, help="file, folder, or pattern in quotes")
+    add("--output", required=True, help="folder to write to")
+    add("--tasks", type=lambda text: text.split(","), help="such as edge,normals (default: all)")
+    add("--size", type=_positive, help="longer side that the network sees (default: of training)")
+    add("--batch_size", type=_positive, default=8, help="most photos at once (default: 8)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    existing.add_argument(
+        "--skip_existing", action="store_true", help="leave out photos whose files all exist"
+    )
+    args = parser.parse_args(argv)
+    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
+    warnings.filterwarnings("ignore", "Glyph")  # names in any script
+    try:
+        code = _predict_command(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted: the same command with --skip_existing goes on where it stopped.")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

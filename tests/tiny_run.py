@@ -1,0 +1,54 @@
+"""A run's folder with a network that compiles in a second, for what works on trained networks."""
+
+import pathlib
+
+from test_config import settings
+from tiny_network import TinyNetwork, random_state, step_of
+
+from astmt_jax.checkpoint import Checkpoints, claim_workdir
+from astmt_jax.config import Config, from_config_dict
+from astmt_jax.datasets import registry
+from astmt_jax.trained_model import Model
+
+TASKS = ("semseg", "normals", "edge", "depth")
+SIZE = 32
+STEP = 7
+
+
+def tiny_config() -> Config:
+    """Settings of a run on `scenes` with images of 32 pixels; the output stride is 16."""
+    return from_config_dict(
+        settings(
+            tasks=TASKS,
+            train__image_size=SIZE,
+            model__decoder_width=32,
+            model__adapters=True,
+            discriminator__weight=0.0,
+        )
+    )
+
+
+def tiny_model() -> Model:
+    """A model with random variables, as `load` makes it."""
+    config, network, state = _parts()
+    return Model(config, network, state.params, state.stats, STEP)
+
+
+def write_run(workdir: pathlib.Path) -> Model:
+    """Writes a run with the variables of the model that is returned.
+
+    `trained_model.Network` must be `TinyNetwork` to load it.
+    """
+    config, network, state = _parts()
+    claim_workdir(workdir, config)
+    checkpoints = Checkpoints(workdir)
+    checkpoints.save(STEP, state)
+    checkpoints.close()
+    return Model(config, network, state.params, state.stats, STEP)
+
+
+def _parts():
+    config = tiny_config()
+    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
+    network = TinyNetwork(config.model, tasks, config.discriminator)
+    return config, network, random_state(step_of(network))

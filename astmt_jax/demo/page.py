@@ -17,6 +17,9 @@ from astmt_jax.trained_model import Model
 INTRODUCTION = """# {name}
 One network, {tasks}: the shared weights perform one task at a time, each with its own modulation
 (batch norm, squeeze-and-excitation, adapters). Drop a photo or pick an example."""
+TIMES = """| task | modulation of | time without compilation |
+| --- | --- | ---: |
+"""
 WRONG_MODULATION = "Use the wrong task's modulation"
 WHOSE = "Whose modulation all tasks get then"
 OPACITY = "Prediction over photo"
@@ -91,12 +94,7 @@ def build(
                 opacity = gr.Slider(0, 1, 1, step=0.05, label=OPACITY, elem_id="opacity")
         with gr.Row(elem_classes="tasks"):
             pictures = [_picture(task) for task in model.tasks]
-        times = gr.Dataframe(
-            headers=["task", "modulation of", "time, ms"],
-            label="Time of each task, without compilation",
-            interactive=False,
-            elem_id="times",
-        )
+        times = gr.Markdown(elem_id="times")
 
         def perform(
             now: Shown,
@@ -175,17 +173,17 @@ def _performed(
     progress: gr.Progress,
 ) -> Iterator[tuple]:
     """The page's state, the table of times and all pictures, after each task anew."""
-    colors, rows = {}, []
+    colors, times = {}, TIMES
     if shown.photo is None:
-        yield Shown(), [], *[None] * len(names)
+        yield Shown(), "", *[None] * len(names)
         return
     progress((0, len(names)), desc="the first photo of a shape takes longer")
     for done in performer.perform(shown.photo, modulation or None):
         colors[done.task] = done.colors
-        rows.append([done.task, modulation or done.task, f"{1000 * done.seconds:.0f}"])
+        times += f"| {done.task} | {modulation or done.task} | {1000 * done.seconds:.0f} ms |\n"
         progress((len(colors), len(names)), desc=_readable(done.task))
         now = Shown(shown.photo, dict(colors))
-        yield now, list(rows), *[_blended(now, name, opacity) for name in names]
+        yield now, times, *[_blended(now, name, opacity) for name in names]
 
 
 def _blended(shown: Shown, task: str, opacity: float) -> np.ndarray | None:

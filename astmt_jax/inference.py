@@ -1,7 +1,7 @@
 """What a network predicts for every image of a split, at the image's own resolution."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -47,30 +47,22 @@ def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str
     return predict
 
 
-def modulated_logits(
-    network: Network,
-    params: Params,
-    stats: Stats,
-    images: jax.Array,
-    modulations: Mapping[str, str],
-) -> dict[str, jax.Array]:
-    """Logits of some tasks, each on the features that a given task's modulation makes.
-
-    The trunk runs once for each modulation that occurs.
+def modulated_features(
+    network: Network, params: Params, stats: Stats, images: jax.Array, modulations: jax.Array
+):
+    """The trunk's features with the modulation of each of some tasks.
 
     Args:
       network: what predicts.
       params: of all tasks.
       stats: of all tasks.
       images: (B, H, W, 3) float32, scaled as the network was trained.
-      modulations: from the task that predicts to the task whose modulation the trunk has; to
-        itself for what the network was trained to do.
+      modulations: (M,) int32, numbers of tasks; may be traced, so that one compiled program does
+        for all of them.
 
     Returns:
-      (B, H, W, channels) by task.
+      The features (see `models.network.Trunk`) with a leading axis M.
     """
-    used = list(dict.fromkeys(modulations.values()))
-    chosen = np.array([network.names.index(name) for name in used])
 
     def run(task_params, task_stats):
         return network.task_features(
@@ -80,18 +72,8 @@ def modulated_logits(
             train=False,
         )[0]
 
-    task_variables = slice_of_task((params.task, stats.task), chosen)
-    features = jax.vmap(run, axis_size=len(used))(*task_variables)
-    return {
-        name: network.predict_from(
-            slice_of_task(features, used.index(modulation)),
-            name,
-            params,
-            stats,
-            images.shape[1:3],
-        )
-        for name, modulation in modulations.items()
-    }
+    chosen = slice_of_task((params.task, stats.task), modulations)
+    return jax.vmap(run, axis_size=len(modulations))(*chosen)
 
 
 def predictions(

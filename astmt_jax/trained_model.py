@@ -15,7 +15,7 @@ from astmt_jax import inference
 from astmt_jax.checkpoint import Checkpoints, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.optimizer import Optimizer
 from astmt_jax.photos import Photo, read_photo
 from astmt_jax.pipeline import NORMALIZATIONS
@@ -75,7 +75,8 @@ class Model:
     pixels, both sides are padded to multiples of the output stride by repeating the last row and
     column, and what is predicted for the padding is cut off. (The scores of `astmt_jax.main` are of
     pictures warped to squares, as in training; for square pictures both are the same.) One program
-    is compiled for each padded shape and number of images, which are powers of two.
+    is compiled for each padded shape, number of images, which are powers of two, and number of
+    tasks: it serves all tasks and modulations.
 
     Attributes:
       config: the run's settings.
@@ -93,9 +94,9 @@ class Model:
         self.stats = stats
         self.step = step
         self.tasks = network.tasks
-        self._predict = jax.jit(
-            functools.partial(predictions, network, config.train.normalize),
-            static_argnames="modulations",
+        self._features = jax.jit(functools.partial(features, network, config.train.normalize))
+        self._prediction = jax.jit(
+            functools.partial(prediction, network), static_argnames=("name", "size")
         )
 
     def task(self, name: str) -> Task:
@@ -220,21 +221,32 @@ class Model:
         """Predictions for a batch (B, H, W, 3), padded to a power of two."""
         missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
-        outputs = jax.device_get(
-            self._predict(self.params, self.stats, padded, modulations=modulations)
-        )
-        return {name: outputs[name] for name, _ in modulations}  # jit sorts by name
+        used = list(dict.fromkeys(modulation for _, modulation in modulations))
+        numbers = np.array([self.network.names.index(name) for name in used], np.int32)
+        found = self._features(self.params, self.stats, padded, numbers)
+        outputs = {
+            name: self._prediction(
+                self.params,
+                self.stats,
+                found,
+                np.int32(used.index(modulation)),
+                name=name,
+                size=padded.shape[1:3],
+            )
+            for name, modulation in modulations
+        }
+        return {name: jax.device_get(output) for name, output in outputs.items()}
 
 
-def predictions(
+def features(
     network: Network,
     normalize: str,
     params: Params,
     stats: Stats,
     images: jax.Array,
-    modulations: tuple[tuple[str, str], ...],
-) -> dict[str, jax.Array]:
-    """Predictions of some tasks for pictures, as the tasks' `predict` gives them.
+    modulations: jax.Array,
+):
+    """The trunk's features of pictures, as `inference.modulated_features` gives them.
 
     Args:
       network: what predicts.
@@ -243,16 +255,35 @@ def predictions(
       stats: of all tasks.
       images: (B, H, W, 3) RGB in 0..255, uint8 or floating point; H and W are multiples of the
         output stride.
-      modulations: (task, task whose modulation it gets), as `inference.modulated_logits` takes it.
-
-    Returns:
-      (B, H, W[, c]) by task.
+      modulations: (M,) int32, numbers of the tasks whose modulations the trunk gets.
     """
     mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
     scaled = (images.astype(jnp.float32) - mean) / deviation
-    logits = inference.modulated_logits(network, params, stats, scaled, dict(modulations))
-    records = {task.name: task for task in network.tasks}
-    return {name: records[name].predict(value) for name, value in logits.items()}
+    return inference.modulated_features(network, params, stats, scaled, modulations)
+
+
+def prediction(
+    network: Network,
+    params: Params,
+    stats: Stats,
+    found,
+    place: jax.Array,
+    name: str,
+    size: tuple[int, int],
+) -> jax.Array:
+    """Prediction (B, *size[, c]) of one task, as its record's `predict` gives it.
+
+    Args:
+      network: what predicts.
+      params: of all tasks.
+      stats: of all tasks.
+      found: what `features` gave for M modulations.
+      place: () int32, which of them the task reads.
+      name: of the task.
+      size: height and width of the pictures.
+    """
+    logits = network.predict_from(slice_of_task(found, place), name, params, stats, size)
+    return network.tasks[network.names.index(name)].predict(logits)
 
 
 def _scaled(picture: np.ndarray, sizes: NetworkInput) -> np.ndarray:

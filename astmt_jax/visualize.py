@@ -284,7 +284,7 @@ def panels(
     _check_rows(rows, tasks, kinds)
     columns, width = _columns(tasks, cell, len(lines))
     sizes = [map_size(row["image"].shape[:2], cell) for row in rows]
-    legends = {task.name: _legend(task, rows, kinds) for task in tasks if task.class_names}
+    legends = {task.name: legend(task, rows, kinds) for task in tasks if task.class_names}
     entries_a_line = (width - 2 * MARGIN - LEGEND_TITLE) // LEGEND_ENTRY
     legend_lines = sum(-(-len(legend) // entries_a_line) for legend in legends.values())
 
@@ -383,7 +383,7 @@ def _draw_row(
             canvas.color_bar(x + cell + GAP, y, whole, depth_scale(value_range), unit)
 
 
-def _legend(
+def legend(
     task: "Task", rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]
 ) -> list[tuple[np.ndarray, str]]:
     """(colour, name) of the classes that occur in a task's maps, by class id."""

@@ -14,6 +14,11 @@ def pytest_addoption(parser):
         default=GOLDEN,
         help="folder with golden cases (default: tests/golden)",
     )
+    parser.addoption(
+        "--screenshots",
+        type=pathlib.Path,
+        help="with -m browser: folder for a picture of the page at the end of each test",
+    )
 
 
 @pytest.fixture(scope="session")

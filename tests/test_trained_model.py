@@ -132,12 +132,13 @@ def test_batches_predict_as_single_pictures_do_in_order(model):
 
 
 def test_number_of_programs_is_limited(model):
-    """Whatever the sizes: sides are multiples of 16, and numbers of images powers of two."""
+    """Sides are multiples of 16, numbers of images powers of two, and all tasks share the trunk."""
     fresh = tiny_model()
     for width in range(17, 33, 3):
         fresh.predict(photo(SIZE, width), tasks=["edge"])
         fresh.predict_batch([photo(40, 40)] * 3, tasks=["edge"])
-    assert fresh._predict._cache_size() == 2
+    fresh.predict(photo(SIZE, SIZE), tasks=["depth"], modulation="normals")
+    assert fresh._features._cache_size() == 2
 
 
 def test_larger_input_is_a_choice(model, predict_all):

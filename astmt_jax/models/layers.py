@@ -345,11 +345,15 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, C)."""
+        gate = self.gate(x)[:, None, None, :]
+        # In float32, so that the gate's gradient, a long sum, is one in float32, too.
+        return (widen(x) * widen(gate)).astype(x.dtype)
+
+    def gate(self, x: jax.Array) -> jax.Array:
+        """What each channel of x (B, H, W, C) is multiplied by: (B, C), 0..1."""
         squeezed = jnp.mean(x, axis=(1, 2))
         hidden = self.activation(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
-        gate = jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
-        # In float32, so that the gate's gradient, a long sum, is one in float32, too.
-        return (widen(x) * widen(gate)[:, None, None, :]).astype(x.dtype)
+        return jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
 
     def _linear(self, x: jax.Array, kernel: nnx.Variable, bias: nnx.Variable) -> jax.Array:
         return pointwise(x, kernel[...].astype(self.dtype)) + bias[...].astype(self.dtype)

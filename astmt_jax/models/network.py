@@ -176,6 +176,12 @@ class Network:
             Stats(shared=shared_stats, task=task_stats, heads=head_stats, frozen=frozen),
         )
 
+    def trunk(self, params: Params, stats: Stats) -> Trunk:
+        """The trunk with the variables of one task's view (see `one_task`), as a module."""
+        return nnx.merge(
+            self._trunk_graph, params.task, stats.task, stats.frozen, params.shared, stats.shared
+        )
+
     def task_features(self, params: Params, stats: Stats, images: jax.Array, *, train: bool):
         """Runs the trunk for one task, given as its view (see `one_task`).
 
@@ -188,9 +194,7 @@ class Network:
         Returns:
           The trunk's features (see `Trunk`), and the statistics after this batch.
         """
-        trunk = nnx.merge(
-            self._trunk_graph, params.task, stats.task, stats.frozen, params.shared, stats.shared
-        )
+        trunk = self.trunk(params, stats)
         features = trunk(images, train=train)
         _, _, task, _, _, shared = nnx.split(trunk, *VARIABLE_TYPES)
         return features, dataclasses.replace(

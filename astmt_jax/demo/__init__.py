@@ -1,0 +1,1 @@
+"""A page in the browser that performs a run's tasks on any photo."""

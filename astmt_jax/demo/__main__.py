@@ -1,0 +1,140 @@
+"""A page in the browser that performs a run's tasks on any photo.
+
+    pip install '.[demo]'
+    python -m astmt_jax.demo --workdir=DIR
+
+Shows all tasks side by side with the time that each takes, a slider that lays predictions over the
+photo, and a switch that gives all tasks the modulation of one, so that one sees what it does. The
+server is for this machine only and needs no network. Photos stay in memory and in temporary files,
+which are deleted after an hour and at the end.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import logging
+
+from astmt_jax.datasets import registry
+from astmt_jax.demo.performance import Performer
+from astmt_jax.demo.photos import MAX_FILE_MEGABYTES, shrunk
+from astmt_jax.progress import CONSOLE
+from astmt_jax.trained_model import Model, load
+
+LOOPBACK = "127.0.0.1"
+NUM_EXAMPLES = 6
+EXTRA_MISSING = "The demo needs Gradio, which is not installed: pip install '.[demo]'."
+
+
+def example_photos(model: Model, data_dir: str | None) -> list[tuple[np.ndarray, str]]:
+    """Photos of the run's evaluation split and their names; none where the data is not at hand."""
+    config = model.config.dataset
+    dataset = registry.find(config.name).with_splits(config.train_split, config.eval_split)
+    try:
+        source = dataset.open(
+            pathlib.Path(data_dir or config.data_dir), config.options, dataset.eval_split
+        )
+    except (OSError, ValueError) as error:
+        CONSOLE.print(f"No examples: {error}", markup=False)
+        return []
+    count = min(NUM_EXAMPLES, source.length)
+    parse = source.parser(["image", "name"])
+    records = source.read([i * source.length // count for i in range(count)])
+    examples = [parse(record) for record in records]
+    return [(shrunk(e["image"].numpy()), e["name"].numpy().decode()) for e in examples]
+
+
+def launch(
+    model: Model,
+    name: str,
+    examples: Sequence[tuple[np.ndarray, str]],
+    *,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    block: bool = True,
+) -> str:
+    """Serves the page.
+
+    Args:
+      model: what is shown.
+      name: of its folder.
+      examples: photos uint8 (H, W, 3) to pick from, and their names.
+      host: address to listen at.
+      port: to listen at; None is the first free one from 7860 on.
+      block: until interrupted; if not, the server runs as long as this process.
+
+    Returns:
+      The page's address.
+
+    Raises:
+      ModuleNotFoundError: Gradio is not installed.
+      OSError: the port is taken.
+    """
+    # Before the import: Gradio would report that it was imported.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import gradio as gr
+    from starlette.middleware import Middleware
+
+    from astmt_jax.demo import page
+    from astmt_jax.demo.guard import Guard
+
+    blocks = page.build(model, name, examples, Performer(model))
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        inbrowser=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=False,  # errors that are not meant for users hold paths
+        ssr_mode=False,
+        enable_monitoring=False,
+        max_file_size=f"{MAX_FILE_MEGABYTES}mb",
+        allowed_paths=[],
+        blocked_paths=[str(pathlib.Path.cwd()), str(pathlib.Path.home())],
+        footer_links=[],
+        css=page.STYLE,
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        app_kwargs={"middleware": [Middleware(Guard)], "docs_url": None, "redoc_url": None},
+    )
+    if block:
+        CONSOLE.print(f"The demo is at {address} - Ctrl-C ends it.", markup=False)
+        blocks.block_thread()
+    return address
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m astmt_jax.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, type=pathlib.Path, help="folder of the run")
+    add("--port", type=int, help="port to listen at (default: the first free one from 7860 on)")
+    add(
+        "--host",
+        default=LOOPBACK,
+        help="address to listen at (default: this machine only; there is no password)",
+    )
+    add("--data_dir", help="where the examples' dataset lives (default: as in training)")
+    logging.set_verbosity(logging.ERROR)
+    args = parser.parse_args(argv)
+    try:
+        model = load(args.workdir)
+        examples = example_photos(model, args.data_dir)
+        launch(model, args.workdir.resolve().name, examples, host=args.host, port=args.port)
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        sys.exit(f"Error: {EXTRA_MISSING}")
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    main()

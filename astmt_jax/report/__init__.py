@@ -1,0 +1,1 @@
+"""What a run learned, on one page that opens without a network."""

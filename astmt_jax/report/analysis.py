@@ -1,0 +1,285 @@
+"""Everything that a report shows of a run, computed from its folder and its data."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from rich.progress import track
+
+from astmt_jax import inference, pipeline
+from astmt_jax.config import Config
+from astmt_jax.progress import CONSOLE, format_duration
+from astmt_jax.report.confusion import confusion_matrix
+from astmt_jax.report.curves import Curve, read_curves
+from astmt_jax.report.examples import Examples, score_examples, select_examples
+from astmt_jax.report.gradients import GradientCosines, gradient_cosines
+from astmt_jax.report.modulation import Modulation, embed, read_modulation
+from astmt_jax.report.probes import layer_order
+from astmt_jax.source import Source
+from astmt_jax.tasks import Task
+from astmt_jax.train import RESULTS_FILE, Experiment
+from astmt_jax.trained_model import Model, load
+
+NUM_SHOWN = 3
+NUM_WORST = 4
+MODULATION_IMAGES = 32
+"""As many as the paper's t-SNE has."""
+GRADIENT_BATCHES = 4
+EMBEDDED_LAYERS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What was found out about a run.
+
+    Attributes:
+      config: its settings.
+      step: batches that its newest checkpoint has seen.
+      tasks: records, in the order of all matrices.
+      curves: scalars over training, by TensorBoard's tag.
+      results: content of results.json; None where there is none yet.
+      examples: images to show.
+      num_scored: how many images the worst were chosen from.
+      split: what these images are called.
+      modulation: what tasks own, layer by layer.
+      embeddings: t-SNE of the gates of some layers, (T, N, 2) by path.
+      confusion: the discriminator's decisions, (T, T); None without a discriminator.
+      gradients: cosines between the tasks' gradients, by what was differentiated.
+    """
+
+    config: Config
+    step: int
+    tasks: tuple[Task, ...]
+    curves: Mapping[str, Curve]
+    results: Mapping[str, Any] | None
+    examples: Examples
+    num_scored: int
+    split: str
+    modulation: Modulation
+    embeddings: Mapping[str, np.ndarray]
+    confusion: np.ndarray | None
+    gradients: Mapping[str, GradientCosines]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained network and the experiment that it comes from.
+
+    Attributes:
+      name: of its folder.
+      model: its newest checkpoint.
+      experiment: its data and its training step.
+    """
+
+    name: str
+    model: Model
+    experiment: Experiment
+
+    @property
+    def variables(self) -> tuple:
+        """Parameters and statistics."""
+        return self.model.params, self.model.stats
+
+    @classmethod
+    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "Run":
+        """Loads a run; errors as `load` and `Experiment` have them."""
+        model = load(workdir)
+        config = model.config
+        if data_dir is not None:
+            config = dataclasses.replace(
+                config, dataset=dataclasses.replace(config.dataset, data_dir=data_dir)
+            )
+        return cls(workdir.resolve().name, model, Experiment(config))
+
+    def without_discriminator(self) -> Experiment:
+        """The same experiment with objectives that are the tasks' losses alone."""
+        config = self.experiment.config
+        discriminator = dataclasses.replace(config.discriminator, weight=0.0)
+        return Experiment(dataclasses.replace(config, discriminator=discriminator))
+
+
+def analyse(
+    workdir: pathlib.Path, beside: pathlib.Path | None, num_images: int, data_dir: str | None
+) -> Findings:
+    """Finds out everything, with progress on the terminal.
+
+    Args:
+      workdir: of the run.
+      beside: of another run, with the same tasks, whose gradients are to be compared.
+      num_images: how many images, evenly spaced over the evaluation split, are scored one by one.
+      data_dir: where prepared datasets live; None is where they were in training.
+
+    Raises:
+      ValueError: the other run has other tasks or data, or what `load` raises.
+      FileNotFoundError: there is no run, no checkpoint or no data.
+    """
+    stage = Stages(6)
+    run = Run.open(workdir, data_dir)
+    other = None if beside is None else Run.open(beside, data_dir)
+    if other is not None:
+        _check_alike(run, other)
+    splits = run.experiment.open_splits()
+    source = evenly_spaced(splits.evaluation, num_images)
+    network = run.experiment.network
+
+    stage("training curves")
+    curves = read_curves(workdir)
+    stage(f"scores of {source.length} single images")
+    examples = _examples(run, source)
+    stage("modulation of every layer")
+    images = _network_images(run, evenly_spaced(splits.evaluation, MODULATION_IMAGES))
+    modulation = read_modulation(network, *run.variables, images)
+    stage("t-SNE of squeeze-and-excitation")
+    embeddings = {path: embed(modulation.gates[path]) for path in _chosen(modulation.gates)}
+    batches = list(_training_batches(run, splits.training))
+    stage("gradients on the shared weights")
+    gradients = _gradients(run, other, batches)
+    stage("decisions of the discriminator")
+    confusion = (
+        confusion_matrix(network, *run.variables, batches) if network.has_discriminator else None
+    )
+    return Findings(
+        config=run.experiment.config,
+        step=run.model.step,
+        tasks=network.tasks,
+        curves=curves,
+        results=_read_results(workdir),
+        examples=examples,
+        num_scored=source.length,
+        split=splits.evaluation.name,
+        modulation=modulation,
+        embeddings=embeddings,
+        confusion=confusion,
+        gradients=gradients,
+    )
+
+
+class Stages:
+    """Lines that tell what is being done and how long it has taken so far.
+
+    Args:
+      total: number of stages.
+    """
+
+    def __init__(self, total: int):
+        self._total = total
+        self._number = 0
+        self._start = time.perf_counter()
+
+    def __call__(self, title: str) -> None:
+        """Begins the next stage."""
+        self._number += 1
+        elapsed = format_duration(time.perf_counter() - self._start)
+        CONSOLE.print(f"[{elapsed}] {self._number}/{self._total} {title}", markup=False)
+
+
+def evenly_spaced(source: Source, count: int) -> Source:
+    """`count` examples of a source, or all if it has fewer."""
+    count = min(count, source.length)
+    return source.select([i * source.length // count for i in range(count)])
+
+
+def _check_alike(run: Run, other: Run) -> None:
+    first, second = run.model.config, other.model.config
+    for what, a, b in (
+        ("tasks", first.tasks, second.tasks),
+        ("dataset.name", first.dataset.name, second.dataset.name),
+    ):
+        if a != b:
+            raise ValueError(
+                f"config.{what} of the run beside is {b!r}, but must be {a!r}, that of the run."
+            )
+
+
+def _examples(run: Run, source: Source) -> Examples:
+    network, train = run.experiment.network, run.experiment.config.train
+    evaluation = run.experiment.config.evaluation
+    tasks = evaluation.applied_to(network.tasks)
+    mesh = jax.make_mesh(
+        (1,), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:1]
+    )
+    predicted = inference.predictions(
+        network,
+        functools.partial(run.experiment.predict, *run.variables),
+        source,
+        batch_size=train.batch_size,
+        image_size=train.image_size,
+        normalize=train.normalize,
+        resize=evaluation.image_resize,
+        sharding=NamedSharding(mesh, PartitionSpec("data")),
+        num_threads=train.num_threads,
+    )
+    tracked = track(predicted, source.name, total=source.length, console=CONSOLE)
+    scored = score_examples(tracked, tasks, evaluation.quantize)
+    return select_examples(scored, tasks, source.length, NUM_SHOWN, NUM_WORST)
+
+
+def _network_images(run: Run, source: Source) -> np.ndarray:
+    """All images of a source as the network sees them, float32 (N, S, S, 3)."""
+    train = run.experiment.config.train
+    batch = next(
+        pipeline.eval_batches(
+            source,
+            run.experiment.network.tasks,
+            batch_size=source.length,
+            image_size=train.image_size,
+            normalize=train.normalize,
+            resize=run.experiment.config.evaluation.image_resize,
+            num_threads=train.num_threads,
+        )
+    )
+    return batch.images
+
+
+def _training_batches(run: Run, source: Source) -> Iterator[dict]:
+    """The first batches of training."""
+    config = run.experiment.config
+    return pipeline.train_batches(
+        source,
+        run.experiment.network.tasks,
+        batch_size=config.train.batch_size,
+        image_size=config.train.image_size,
+        augmentation=config.augmentation,
+        normalize=config.train.normalize,
+        seed=config.seed,
+        num_steps=GRADIENT_BATCHES,
+        num_threads=config.train.num_threads,
+    )
+
+
+def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, GradientCosines]:
+    """Cosines by what was differentiated; none for a single task."""
+    if len(run.experiment.network.tasks) < 2:
+        return {}
+    compared = {"task losses": (run, run.without_discriminator())}
+    if run.experiment.network.has_discriminator:
+        compared["task losses and discriminator"] = (run, run.experiment)
+    if other is not None:
+        compared[f"task losses, {other.name}"] = (other, other.without_discriminator())
+    found = {}
+    for label, (owner, experiment) in compared.items():
+        image_size = owner.experiment.config.train.image_size
+        layers = layer_order(owner.experiment.network, *owner.variables, image_size)
+        step = experiment.train_step(steps_per_epoch=1)
+        tracked = track(batches, label, console=CONSOLE)
+        found[label] = gradient_cosines(step, *owner.variables, tracked, layers)
+    return found
+
+
+def _chosen(gates: Mapping[str, np.ndarray]) -> list[str]:
+    """Layers from the first to the last, evenly spaced."""
+    count = min(EMBEDDED_LAYERS, len(gates))
+    places = np.linspace(0, len(gates) - 1, count).round().astype(int) if count else []
+    return [list(gates)[place] for place in places]
+
+
+def _read_results(workdir: pathlib.Path) -> Mapping[str, Any] | None:
+    path = workdir / RESULTS_FILE
+    return json.loads(path.read_text()) if path.exists() else None

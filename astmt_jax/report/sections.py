@@ -1,0 +1,237 @@
+"""The sections of a report, from what was found out about a run."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from astmt_jax.published import published_for
+from astmt_jax.report import figures, pictures
+from astmt_jax.report.analysis import Findings
+from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
+from astmt_jax.report.curves import by_task
+from astmt_jax.tables import METRICS
+from astmt_jax.tasks import Task
+
+ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
+
+
+def sections(findings: Findings) -> list[Section]:
+    """All sections that do not look inside the network, in order."""
+    return [
+        Section("configuration", "Configuration", list(_configuration(findings))),
+        Section("results", "Results", list(_results(findings))),
+        Section("curves", "Training curves", list(_curves(findings))),
+        Section("edges", "Precision and recall of edges", list(_precision_recall(findings))),
+        Section("classes", "Classes", list(_classes(findings))),
+        Section("examples", "Predictions and truth", list(_examples(findings))),
+        Section("failures", "Failure cases", list(_failures(findings))),
+    ]
+
+
+def _configuration(findings: Findings) -> Iterator[Block]:
+    config = findings.config
+    headline = {
+        "dataset": config.dataset.name,
+        "tasks": ", ".join(config.tasks),
+        "backbone": f"{config.model.backbone}, width {config.model.width_multiplier:g}",
+        "owned by each task": ", ".join(_owned(findings)) or "prediction layers only",
+        "discriminator": (
+            f"weight {config.discriminator.weight:g}" if config.discriminator.weight else "none"
+        ),
+        "update": config.train.update_rule,
+        "checkpoint": f"step {findings.step:,}",
+    }
+    yield Table("The run in short", ("setting", "value"), list(headline.items()))
+    rows = list(_flat(config.to_dict()))
+    yield Details("Every setting", [Table("All settings", ("field", "value"), rows)])
+
+
+def _owned(findings: Findings) -> Iterator[str]:
+    model = findings.config.model
+    for owned, part in (
+        (model.encoder_norm == "per_task", "batch norm (encoder)"),
+        (model.encoder_se == "per_task", "squeeze-and-excitation (encoder)"),
+        (model.adapters, "adapters"),
+        (model.decoder_norm == "per_task", "batch norm (decoder)"),
+        (model.decoder_se, "squeeze-and-excitation (decoder)"),
+    ):
+        if owned:
+            yield part
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "config.") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value)
+
+
+def _results(findings: Findings) -> Iterator[Block]:
+    if findings.results is None:
+        yield Text("There is no results.json yet: it is written at the end of training.")
+        return
+    results, step = findings.results["results"], findings.results.get("step")
+    if step != findings.step:
+        yield Text(
+            f"These are results of step {step}, but the checkpoint is of step {findings.step}: "
+            "score it with astmt_jax.main --mode=eval."
+        )
+    yield _result_table(findings.tasks, results)
+    published = published_for(findings.config)
+    if published is None:
+        yield Text(
+            f"There is no published figure to set beside these: the paper has no experiment on "
+            f"{findings.config.dataset.name}, or its table is not at hand."
+        )
+        return
+    yield _published_table(findings, published, results)
+    if published.backbone != findings.config.model.backbone:
+        yield Text(
+            f"This run's network is a {findings.config.model.backbone}, the paper's a "
+            f"{published.backbone}: the rows are not comparable as they stand."
+        )
+
+
+def _result_table(tasks: Sequence[Task], results: Mapping[str, Any]) -> Table:
+    rows = []
+    for task in tasks:
+        known = METRICS[task.name]
+        values = results[task.name]
+        headline = known[task.headline]
+        others = [
+            f"{known[name].label} {write(known[name], value)} {known[name].better}"
+            for name, value in values.items()
+            if name in known and name != task.headline
+        ]
+        title = f"{headline.label} {headline.better}"
+        rows.append((task.name, title, write(headline, values[task.headline]), ", ".join(others)))
+    caption = "Results of the evaluation split (↑ higher is better, ↓ lower is better)"
+    return Table(caption, ("task", "metric", "value", "other metrics"), rows)
+
+
+def _published_table(findings: Findings, published: Any, results: Mapping[str, Any]) -> Table:
+    tasks = [task for task in findings.tasks if task.name in published.headlines["ASTMT"]]
+    ours = [METRICS[t.name][t.headline].scale * (_value(results, t)) for t in tasks]
+    rows = [("this run", *(f"{value:.2f}" for value in ours), "")]
+    for method, values in published.headlines.items():
+        drop = published.drops.get(method)
+        rows.append(
+            (
+                f"paper, {method}",
+                *(f"{values[t.name]:.2f}" for t in tasks),
+                "" if drop is None else f"{drop:.2f}",
+            )
+        )
+    headings = [
+        f"{t.name} ({METRICS[t.name][t.headline].label} {METRICS[t.name][t.headline].better})"
+        for t in tasks
+    ]
+    caption = f"Beside the paper's results: {published.setting}"
+    return Table(caption, ("", *headings, "average drop, %"), rows)
+
+
+def _value(results: Mapping[str, Any], task: Task) -> float:
+    value = results[task.name][task.headline]
+    return math.nan if value is None else value
+
+
+def write(metric: Any, value: float | None) -> str:
+    """A number of results.json, where null stands for the mean over nothing."""
+    return metric.write(math.nan if value is None else value)
+
+
+def _curves(findings: Findings) -> Iterator[Block]:
+    losses = by_task(findings.curves, "loss")
+    if not losses:
+        yield Text("The folder has no event files: these weights were not trained here.")
+        return
+    yield Picture(
+        figures.svg_url(figures.small_multiples(losses)),
+        "One plot a task: its loss falls over the steps of training from "
+        + "; ".join(f"{n}: {c.values[0]:.3g} to {c.values[-1]:.3g}" for n, c in losses.items()),
+        "Loss of every task with its weight, mean over the steps since the point before.",
+    )
+    others = {tag: curve for tag, curve in findings.curves.items() if "/" not in tag}
+    yield Picture(
+        figures.svg_url(figures.small_multiples(others)),
+        f"Over the steps of training: {', '.join(others)}.",
+        "What else was logged.",
+    )
+
+
+def _precision_recall(findings: Findings) -> Iterator[Block]:
+    found = False
+    for task, details in _details(findings):
+        curve = details.get("curve")
+        if curve is None:
+            continue
+        found = True
+        protocol = details["protocol"]
+        yield Picture(
+            figures.svg_url(figures.precision_recall(curve)),
+            f"Precision over recall of {task.name}; the best F is {max(curve['f']):.3f}.",
+            f"Protocol {protocol['name']}: tolerance {protocol['max_dist']} of the diagonal, "
+            f"{len(protocol['thresholds'])} thresholds, "
+            f"{'with' if protocol['non_maximum_suppression'] else 'without'} non-maximum "
+            f"suppression; {details['images']:,} images. Green lines have equal F.",
+        )
+    if not found:
+        yield Text("results.json holds no precision-recall curve.")
+
+
+def _classes(findings: Findings) -> Iterator[Block]:
+    found = False
+    for task, details in _details(findings):
+        if "classes" not in details:
+            continue
+        found = True
+        ious = "; ".join(
+            f"{name} {100 * row['iou']:.0f}%"
+            for name, row in details["classes"].items()
+            if row["pixels"]
+        )
+        yield Picture(
+            figures.svg_url(figures.class_bars(details["classes"])),
+            f"Intersection over union of {task.name} by class: {ious}.",
+            f"{task.name}: IoU by class, with the class's share of the labelled pixels; "
+            f"{details['images']:,} images.",
+        )
+    if not found:
+        yield Text("No task has classes, or results.json holds no table of them.")
+
+
+def _details(findings: Findings) -> Iterator[tuple[Task, Mapping[str, Any]]]:
+    details = (findings.results or {}).get("details", {})
+    for task in findings.tasks:
+        if task.name in details:
+            yield task, details[task.name]
+
+
+def _examples(findings: Findings) -> Iterator[Block]:
+    yield Text(
+        "Prediction on the left of the line, truth on the right. The slider moves the line, with "
+        f"the mouse or the arrow keys. {ROUNDED}"
+    )
+    for scored in findings.examples.shown:
+        sliders = [pictures.slider(task, scored) for task in findings.tasks]
+        yield Row(scored.example.name, [pictures.photo(scored), *sliders])
+
+
+def _failures(findings: Findings) -> Iterator[Block]:
+    yield Text(
+        f"The worst of {findings.num_scored:,} images of {findings.split}, by each task's headline "
+        f"metric; images without a label for the task do not count. {ROUNDED}"
+    )
+    for task in findings.tasks:
+        scores = sorted(findings.examples.scores[task.name])
+        if not scores:
+            yield Text(f"{task.name}: none of the images is labelled.")
+            continue
+        metric = METRICS[task.name][task.headline]
+        pairs = []
+        for scored in findings.examples.worst[task.name]:
+            pairs += [pictures.photo(scored), pictures.slider(task, scored)]
+        median = metric.write(scores[len(scores) // 2])
+        yield Row(f"{task.name} (median {metric.label} of an image: {median})", pairs)

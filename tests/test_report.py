@@ -1,0 +1,174 @@
+"""The report's page: whole, legible to machines, and in need of nothing outside itself."""
+
+import dataclasses
+import html.parser
+import itertools
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from report_findings import make_findings
+
+from astmt_jax.report import __main__ as command
+from astmt_jax.report import blocks, page, sections
+
+SECTIONS = (
+    "configuration", "results", "curves", "edges", "classes", "examples", "failures", "modulation",
+    "discriminator", "gradients",
+)  # fmt: skip
+VOID = {"meta", "link", "img", "input"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects a page's elements and checks that they are nested as they should be."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def source():
+    return command.build(make_findings(), pathlib.Path("runs/my run"))
+
+
+@pytest.fixture(scope="module")
+def read(source):
+    return Reader(source)
+
+
+def test_every_section_is_there_and_linked(read):
+    assert tuple(section["id"] for section in read.all("section")) == SECTIONS
+    assert tuple(link["href"] for link in read.all("a")) == tuple(f"#{name}" for name in SECTIONS)
+    assert len(read.all("h2")) == len(SECTIONS)
+
+
+def test_page_needs_nothing_outside_itself(source, read):
+    """No address but data URLs and places on the page; the browser is told to load nothing else."""
+    for _, attributes in read.elements:
+        for name in ("src", "href", "srcset", "data", "action"):
+            assert attributes.get(name, "data:").startswith(("data:", "#"))
+    without_data = re.sub(r"data:[\w/+]+;base64,[\w+/=]*", "", source)
+    assert not re.search(r"https?:|//|@import|url\(", without_data.replace("// a reloaded", ""))
+    policy = read.all("meta")[2]["content"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_page_is_legible_without_eyes_or_mouse(read):
+    """Pictures have words beside them, sliders are native and named, headings are in order."""
+    assert read.all("html") == [{"lang": "en"}]
+    assert len(read.all("img")) > 30
+    assert all(image["alt"].strip() for image in read.all("img"))
+    sliders = read.all("input")
+    assert len(sliders) == 7 * 3  # one image shown, the two worst of each task
+    assert all(slider["type"] == "range" and slider["aria-label"] for slider in sliders)
+    levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_names_cannot_break_the_page(source):
+    assert "first &lt;image&gt;" in source
+    assert "<image>" not in source
+
+
+def test_page_is_the_same_every_time():
+    found = make_findings("tasks=edge+depth")
+    assert len({command.build(found, pathlib.Path("runs/my run")) for _ in range(2)}) == 1
+
+
+def test_scenes_have_no_published_figure(read):
+    assert "There is no published figure to set beside these" in read.words()
+
+
+def test_published_figures_stand_beside_those_of_pascal_context():
+    found = make_findings("tasks=edge+semseg", dataset="pascal_context")
+    results = sections.sections(found)[1]
+    beside = results.blocks[1]
+    ours = 100 * found.results["results"]["semseg"]["mIoU"]
+    assert [row[0] for row in beside.rows] == [
+        "this run",
+        "paper, single-task networks",
+        "paper, multi-task without ASTMT",
+        "paper, ASTMT",
+    ]
+    assert [row[2] for row in beside.rows] == [f"{ours:.2f}", "68.30", "63.20", "68.00"]
+    assert [row[-1] for row in beside.rows] == ["", "", "6.81", "0.04"]
+    assert "resnet14" in results.blocks[2].text  # the paper's is a resnet101
+
+
+def test_what_is_missing_is_said():
+    found = make_findings("tasks=edge+depth")
+    found = dataclasses.replace(found, results=None, curves={}, confusion=None)
+    read = Reader(command.build(found, pathlib.Path("run")))
+    for words in (
+        "There is no results.json yet",
+        "The folder has no event files",
+        "The run was trained without a discriminator",
+    ):
+        assert words in read.words()
+    assert len(read.all("section")) == len(SECTIONS)
+
+
+def test_results_of_another_checkpoint_are_called_so():
+    found = dataclasses.replace(make_findings("tasks=depth"), step=100)
+    note = sections.sections(found)[1].blocks[0].text
+    assert "results of step 75, but the checkpoint is of step 100" in note
+
+
+def test_network_for_one_task_has_nothing_to_compare():
+    words = Reader(
+        command.build(make_findings("method=single,tasks=depth"), pathlib.Path("r"))
+    ).words()
+    assert words.count("There is one task only.") == 2
+
+
+def test_pictures_are_shrunk_to_a_data_url():
+    colors = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert blocks.png_url(colors).startswith("data:image/png;base64,iVBOR")
+
+
+def test_page_is_written_as_a_whole(tmp_path):
+    (tmp_path / "report.html").write_text("before")
+    page.write(tmp_path / "report.html", "after")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text() == "after"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workdir={0}"], "There is no run in"),
+        (["--workdir={0}", "--output={0}/none/r.html"], "there is no folder"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(arguments, words, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        command.main([argument.format(tmp_path) for argument in arguments])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

@@ -26,6 +26,7 @@ FREE_TO_CHANGE = (
     "config.train.log_every_steps",
     "config.train.checkpoint_every_steps",
     "config.train.num_threads",
+    "config.train.shard_parameters",
     "config.evaluation",
 )
 """Fields and sections without influence on what a run learns: it can go on with other values."""
@@ -67,6 +68,8 @@ class TrainConfig:
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.
       num_threads: of the input pipeline; None is one a core.
+      shard_parameters: splits variables and optimizer states over the devices instead of keeping
+        them on every one, which saves memory and costs communication.
     """
 
     image_size: int
@@ -77,6 +80,7 @@ class TrainConfig:
     log_every_steps: int = 50
     checkpoint_every_steps: int = 1000
     num_threads: int | None = None
+    shard_parameters: bool = False
 
     def __post_init__(self):
         check_choice("train.update_rule", self.update_rule, UPDATE_RULES)

@@ -15,7 +15,6 @@ import pathlib
 import sys
 import tempfile
 
-import jax
 import jax.numpy as jnp
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -67,8 +66,8 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
         raise WeightsError(
             message if str(file) in message else f"{file} does not fit the configuration: {message}"
         ) from error
-    state = jax.device_put(
-        TrainState(jnp.int32(0), params, stats, optimizer.init(params)), experiment.replicated
+    state = experiment.placement.put(
+        TrainState(jnp.int32(0), params, stats, optimizer.init(params))
     )
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:

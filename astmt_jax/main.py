@@ -5,7 +5,7 @@ import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import train
+from astmt_jax import distributed, train
 from astmt_jax.checkpoint import check_workdir
 from astmt_jax.command_line import parse_flags, settings
 from astmt_jax.weight_files import WeightsError
@@ -19,6 +19,15 @@ MODE = flags.DEFINE_enum(
 SAVE_PREDICTIONS = flags.DEFINE_string(
     "save_predictions", None, "With --mode=eval: new folder for the predictions."
 )
+COORDINATOR = flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "HOST:PORT of process 0, for several processes where JAX does not detect the cluster itself.",
+)
+NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes there are; 1 detects no cluster."
+)
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this one is, from 0.")
 
 
 def default_workdir(config_file: str) -> pathlib.Path:
@@ -34,9 +43,11 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
     try:
+        distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         experiment = train.Experiment(settings(workdir))
         check_workdir(workdir, experiment.config)
-        splits = experiment.open_splits()
+        with distributed.main_process_first():
+            splits = experiment.open_splits()
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"Error: {error}")
     try:

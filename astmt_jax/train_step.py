@@ -13,6 +13,7 @@ from astmt_jax.losses import softmax_cross_entropy
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, Params, Stats, one_task, slice_of_task
 from astmt_jax.optimizer import Optimizer, select
+from astmt_jax.sharding import Placement
 
 
 @jax.tree_util.register_dataclass
@@ -42,6 +43,7 @@ class TrainStep:
       learning_rate: function of the step (int32 scalar).
       alpha: strength of the gradient reversal as a function of the step.
       discriminator_weight: d in total = (1 - d) * task loss + d * discriminator loss.
+      placement: where variables live, from step to step; None leaves them where they are.
 
     Batches are dicts with `image` (B, H, W, 3) and `labels`, a dict task -> (B, H, W, c), as
     `pipeline.py` yields them. Metrics are dicts of device arrays: `loss` with its multiplier, and
@@ -55,12 +57,16 @@ class TrainStep:
         learning_rate: Callable[[jax.Array], jax.Array],
         alpha: Callable[[jax.Array], jax.Array],
         discriminator_weight: float,
+        placement: Placement | None = None,
     ):
         self.network = network
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.alpha = alpha
         self.discriminator_weight = discriminator_weight if network.has_discriminator else 0.0
+        unchanged = lambda tree: tree  # noqa: E731
+        self._gather = placement.gather if placement else unchanged
+        self._constrain = placement.constrain if placement else unchanged
         self.task_step = jax.jit(self._task_step, donate_argnames="state")
         self.joint_step = jax.jit(self._joint_step, donate_argnames="state")
 
@@ -77,10 +83,8 @@ class TrainStep:
     def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         """The paper's update: one optimizer step a task, in order, on the same batch."""
         metrics = []
-        # Explicitly to where the state is: training refuses hidden transfers.
-        place = state.step.sharding if state.step.committed else None
         for number in range(len(self.network.tasks)):
-            index = jax.device_put(np.int32(number), place)
+            index = _beside(state.step, np.int32(number))
             state, task_metrics = self.task_step(state, batch, index)
             metrics.append(task_metrics)
         return state, {key: [m[key] for m in metrics] for key in metrics[0]}
@@ -197,32 +201,36 @@ class TrainStep:
     def _task_step(self, state: TrainState, batch: dict, index: jax.Array):
         names = self.network.names
         active = _labelled(batch, names)[index]
-        params, stats = one_task(state.params, index), one_task(state.stats, index)
-        optimizer = one_task(state.optimizer, index)
+        stats = one_task(self._gather(state.stats), index)
         gradients, new_stats, metrics = self.task_gradients(
-            params, stats, batch, index, self.alpha(state.step)
+            one_task(self._gather(state.params), index),
+            stats,
+            batch,
+            index,
+            self.alpha(state.step),
         )
         new_params, new_optimizer = self.optimizer.update(
-            params,
+            one_task(state.params, index),
             gradients,
-            optimizer,
+            one_task(state.optimizer, index),
             self.learning_rate(state.step),
             active=active,
             head_active={name: active & (index == i) for i, name in enumerate(names)},
         )
         last = index == len(names) - 1
-        return TrainState(
+        new_state = TrainState(
             step=state.step + last.astype(jnp.int32),
             params=_with_slice(state.params, new_params, index),
             stats=_with_slice(state.stats, select(active, new_stats, stats), index),
             optimizer=_with_slice(state.optimizer, new_optimizer, index),
-        ), metrics
+        )
+        return self._constrain(new_state), self._gather(metrics)
 
     def _joint_step(self, state: TrainState, batch: dict):
         names = self.network.names
         active = _labelled(batch, names)
         gradients, new_stats, metrics = self.joint_gradients(
-            state.params, state.stats, batch, self.alpha(state.step)
+            self._gather(state.params), self._gather(state.stats), batch, self.alpha(state.step)
         )
         params, optimizer = self.optimizer.update(
             state.params,
@@ -232,12 +240,22 @@ class TrainStep:
             active=active,
             head_active={name: active[i] for i, name in enumerate(names)},
         )
-        return TrainState(
+        new_state = TrainState(
             step=state.step + 1,
             params=params,
             stats=_merge_stats(state.stats, new_stats, active, names),
             optimizer=optimizer,
-        ), metrics
+        )
+        return self._constrain(new_state), self._gather(metrics)
+
+
+def _beside(array: jax.Array, value: np.ndarray) -> jax.Array:
+    """The scalar, explicitly on the array's devices: training refuses hidden transfers."""
+    if not array.committed:
+        return jax.device_put(value)
+    # Device by device: to all at once, `device_put` would have the processes compare their values.
+    copies = [jax.device_put(value, device) for device in array.sharding.addressable_devices]
+    return jax.make_array_from_single_device_arrays((), array.sharding, copies)
 
 
 def _nearest(labels: jax.Array, size: tuple[int, int]) -> jax.Array:

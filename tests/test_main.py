@@ -55,7 +55,8 @@ class Runs:
         return start(self.folder, workdir, *arguments)
 
 
-def start(folder, workdir, *arguments):
+def start(folder, workdir, *arguments, **variables):
+    """Starts the program with these arguments and environment variables, too."""
     command = [sys.executable, "-m", "astmt_jax.main", f"--config={VARIANT}"]
     command += [f"--workdir={folder / workdir}", f"--config.dataset.data_dir={folder / 'data'}"]
     command += [f"--config.{name}={value}" for name, value in SETTINGS.items()]
@@ -71,7 +72,7 @@ def start(folder, workdir, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=environment | variables,
         cwd=pathlib.Path(__file__).parents[1],
     )
 

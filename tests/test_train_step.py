@@ -1,8 +1,6 @@
 """The training step: gradients of both updates, ignored tasks, the discriminator, compilation."""
 
 import dataclasses
-import subprocess
-import sys
 from functools import partial
 
 import golden_cases
@@ -307,41 +305,6 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32():
     expected = weighted_losses(full, random_state(full), batch)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=0.03)
     assert metrics["loss"][0] != expected[0]
-
-
-SHARDED = """
-import jax
-import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from tiny_network import PAIR, copied, random_batch, random_state, tiny_step
-
-jax.config.update("jax_enable_x64", True)
-assert jax.device_count() == 8
-step = tiny_step("float64", PAIR)
-batch = random_batch(step, batch=8)
-alone, alone_metrics = step.joint_update(random_state(step), batch)
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-state = jax.device_put(random_state(step), NamedSharding(mesh, PartitionSpec()))
-batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
-together, metrics = step.joint_update(state, batch)
-for leaf in jax.tree.leaves(together):
-    assert len(leaf.sharding.device_set) == 8 and leaf.is_fully_replicated
-close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-jax.tree.map(close, copied((together, metrics)), copied((alone, alone_metrics)))
-print("equal")
-"""
-
-
-def test_eight_devices_do_what_one_does(monkeypatch, request):
-    """Losses, parameters, batch-norm statistics and momentum after a step on a split batch."""
-    quick = " ".join(f"--{option}={value}" for option, value in QUICK.items())
-    monkeypatch.setenv("XLA_FLAGS", f"{quick} --xla_force_host_platform_device_count=8")
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("PYTHONPATH", f"{request.config.rootpath}:{request.path.parent}")
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "equal\n", done.stderr
 
 
 def program_size(names):

@@ -16,6 +16,7 @@ from typing import TypeVar
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax._src.clusters import ClusterEnv
 from jax.experimental import multihost_utils
 
 from astmt_jax.progress import CONSOLE
@@ -28,8 +29,6 @@ PATIENCE = 300.0
 RETRY_AFTER = 0.5
 LONGEST_PREPARATION_MS = 3600 * 1000
 _turns = itertools.count()  # a barrier's name is used once
-NOT_FOUND = "coordinator_address should be defined"
-"""What JAX says when it was told nothing about a cluster and detected none."""
 
 
 def initialize(
@@ -59,7 +58,8 @@ def initialize(
     }
     missing = [name for name, value in given.items() if value is None]
     if len(missing) == len(given):
-        _detect()
+        if _in_cluster():
+            _connect()
     elif num_processes != 1:
         if missing:
             raise ValueError(
@@ -73,12 +73,10 @@ def initialize(
     CONSOLE.quiet = not is_main()
 
 
-def _detect() -> None:
-    try:
-        _connect()
-    except ValueError as error:
-        if NOT_FOUND not in str(error):
-            raise
+def _in_cluster() -> bool:
+    """Whether JAX detects a cluster; no public function tells without joining it at once."""
+    kinds = [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
+    return any(kind.is_env_present() for kind in kinds)
 
 
 def _check(coordinator_address: str, num_processes: int, process_id: int) -> None:

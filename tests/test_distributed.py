@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 
+import cv2
 import device_runs
 import jax
 import numpy as np
@@ -141,8 +142,8 @@ def test_program_in_two_processes(tmp_path):
     assert len(list((tmp_path / "predictions" / "depth").iterdir())) == 5
     found = json.loads((tmp_path / "again" / "results.json").read_text())
     for task, metrics in results[1]["results"].items():
-        assert found["results"][task] == pytest.approx(metrics, rel=1e-12), task
-    assert (tmp_path / "again" / "panels.png").read_bytes() == (
-        tmp_path / "one" / "panels.png"
-    ).read_bytes()
+        assert found["results"][task] == pytest.approx(metrics, rel=1e-6), task  # of float32
+    pictures = [cv2.imread(str(tmp_path / name / "panels.png")) for name in ("again", "one")]
+    assert pictures[0].shape == pictures[1].shape
+    assert np.abs(pictures[0].astype(float) - pictures[1]).mean() < 0.1
     assert not list((tmp_path / "again").glob("*.unfinished*"))

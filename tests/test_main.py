@@ -138,7 +138,8 @@ def test_run_writes_curves(runs):
         tag: [event.step for event in accumulator.Tensors(tag)]
         for tag in accumulator.Tags()["tensors"]
     }
-    for tag in ("loss/edge", "loss/depth", "discriminator_loss/edge", "learning_rate"):
+    speed = ("images_per_second", "step_seconds", "input_wait_fraction")
+    for tag in ("loss/edge", "loss/depth", "discriminator_loss/edge", "learning_rate", *speed):
         assert curves[tag] == [3, 6, 9], tag
     for tag in ("eval_edge/odsF", "eval_depth/rmse", "panels"):
         assert curves[tag] == [NUM_STEPS], tag

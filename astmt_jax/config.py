@@ -28,6 +28,7 @@ FREE_TO_CHANGE = (
     "config.train.keep_checkpoints",
     "config.train.keep_every_steps",
     "config.train.num_threads",
+    "config.train.shard_parameters",
     "config.evaluation",
 )
 """Fields and sections without influence on what a run learns: it can go on with other values."""
@@ -73,6 +74,8 @@ class TrainConfig:
       keep_checkpoints: how many of the newest checkpoints stay.
       keep_every_steps: checkpoints of multiples of it stay for good, too; None for none.
       num_threads: of the input pipeline; None is one a core.
+      shard_parameters: splits variables and optimizer states over the devices instead of keeping
+        them on every one, which saves memory and costs communication.
     """
 
     image_size: int
@@ -86,6 +89,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     keep_every_steps: int | None = None
     num_threads: int | None = None
+    shard_parameters: bool = False
 
     def __post_init__(self):
         check_choice("train.update_rule", self.update_rule, UPDATE_RULES)

@@ -15,7 +15,6 @@ import pathlib
 import sys
 import tempfile
 
-import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -66,7 +65,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
         raise WeightsError(
             message if str(file) in message else f"{file} does not fit the configuration: {message}"
         ) from error
-    state = jax.device_put(initial_state(params, stats, step.optimizer), experiment.replicated)
+    state = experiment.placement.put(initial_state(params, stats, step.optimizer))
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
         complete = pathlib.Path(folder) / workdir.name

@@ -20,16 +20,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
 from rich.progress import track
 
-from astmt_jax import inference, storage, tables
+from astmt_jax import distributed, inference, pipeline, storage, tables
 from astmt_jax.counting import Counter
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network
 from astmt_jax.prediction_folder import PredictionFolder, find_tasks
 from astmt_jax.progress import CONSOLE
-from astmt_jax.scoring import CHOICES, DEFAULT, EvaluationConfig, Scorer, Scores, is_labelled
+from astmt_jax.scoring import (
+    CHOICES,
+    DEFAULT,
+    EvaluationConfig,
+    Scorer,
+    Scores,
+    is_labelled,
+    scores_of,
+)
 from astmt_jax.source import Source, count_threads
 from astmt_jax.tasks import Task
 from astmt_jax.truths import names, truths
@@ -68,6 +77,8 @@ def evaluate_network(
 ) -> Evaluation:
     """Scores all tasks of a network on all examples of `source`, each at its own resolution.
 
+    Every process predicts and scores its share of every batch; all return the whole's scores.
+
     Args:
       network: its tasks' metrics are computed.
       predict: images (B, S, S, 3) to predictions.
@@ -84,8 +95,11 @@ def evaluate_network(
     """
     tasks = config.applied_to(network.tasks)
     kept = {i * source.length // num_rows for i in range(num_rows)}
-    rows = []
-    with _scorer(tasks, source, num_threads, notes) as scorer:
+    process, processes = jax.process_index(), jax.process_count()
+    shares = pipeline.eval_shares(source.length, batch_size, process, processes)
+    indices = np.concatenate(shares).tolist()
+    rows = {}
+    with _scorer(tasks, len(indices), num_threads, notes) as scorer:
         predicted = inference.predictions(
             network,
             predict,
@@ -97,7 +111,8 @@ def evaluate_network(
             sharding=sharding,
             num_threads=num_threads,
         )
-        for index, example in enumerate(_tracked(predicted, source)):
+        tracked = _tracked(predicted, source.name, len(indices))
+        for index, example in zip(indices, tracked, strict=True):
             scored = example.predictions
             for task in tasks if save_to else ():
                 task.file.write(save_to, task.name, example.name, scored[task.name])
@@ -106,8 +121,16 @@ def evaluate_network(
             scorer.add(example.name, scored, example.truths)
             if index in kept:
                 shown = {task.name: example.truths[task.name] for task in tasks}
-                rows.append(example._asdict() | {"truths": shown})
-        return Evaluation(scorer.scores(), rows)
+                rows[index] = example._asdict() | {"truths": shown}
+        metrics, rows = distributed.fold(_merge, (scorer.metrics(), rows))
+    return Evaluation(scores_of(tasks, metrics), [rows[index] for index in sorted(rows)])
+
+
+def _merge(part: tuple[dict, dict], other: tuple[dict, dict]) -> tuple[dict, dict]:
+    """Metrics by task and rows by index, of the images of both."""
+    for name, metric in part[0].items():
+        metric.merge(other[0][name])
+    return part[0], part[1] | other[1]
 
 
 def evaluate_folder(
@@ -144,8 +167,9 @@ def evaluate_folder(
         if is_labelled(task, example.truths)
     }
     folder.check(known, lambda name, task: (name, task) in labelled)
-    with _scorer(tasks, source, num_workers, notes) as scorer:
-        for example in _tracked(truths(source, tasks, num_workers), source):
+    with _scorer(tasks, source.length, num_workers, notes) as scorer:
+        examples = truths(source, tasks, num_workers)
+        for example in _tracked(examples, source.name, source.length):
             predictions = folder.read(example.name, example.size, resize)
             if folder.sound:
                 try:
@@ -158,16 +182,15 @@ def evaluate_folder(
 
 @contextlib.contextmanager
 def _scorer(
-    tasks: Sequence[Task], source: Source, num_workers: int | None, notes: pathlib.Path | None
+    tasks: Sequence[Task], num_images: int, num_workers: int | None, notes: pathlib.Path | None
 ) -> Iterator[Scorer]:
-    workers = min(count_threads(num_workers), max(1, source.length // IMAGES_PER_WORKER))
+    workers = min(count_threads(num_workers), max(1, num_images // IMAGES_PER_WORKER))
     with Counter(workers, notes) as counter:
         yield Scorer(tasks, counter)
 
 
-def _tracked(examples: Iterator, source: Source) -> Iterator:
-    description = f"Evaluating {source.name}"
-    return track(examples, description, total=source.length, console=CONSOLE)
+def _tracked(examples: Iterator, name: str, total: int) -> Iterator:
+    return track(examples, f"Evaluating {name}", total=total, console=CONSOLE)
 
 
 def write_results(path: pathlib.Path, scores: Scores, about: Mapping[str, Any]) -> None:

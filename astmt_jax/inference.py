@@ -88,7 +88,9 @@ def predictions(
     sharding: jax.sharding.NamedSharding,
     num_threads: int | None = None,
 ) -> Iterator[Predicted]:
-    """Iterates over all images of `source` in order, each once.
+    """Iterates over this process's share of all images of `source` in order, each once.
+
+    The processes' shares are those of `pipeline.eval_shares`; all iterate together.
 
     Args:
       network: its tasks' labels are read.
@@ -108,10 +110,12 @@ def predictions(
         image_size=image_size,
         normalize=normalize,
         resize=resize,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
         num_threads=num_threads,
     )
     for batch in batches:
-        outputs = jax.device_get(predict(pipeline.to_global(batch.images, sharding)))
+        outputs = pipeline.to_local(predict(pipeline.to_global(batch.images, sharding)), sharding)
         for position, (name, image, truths) in enumerate(
             zip(batch.names, batch.originals, batch.truths, strict=True)
         ):

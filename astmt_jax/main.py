@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import compilation_cache, storage, train
+from astmt_jax import compilation_cache, distributed, storage, train
 from astmt_jax.checkpoint import CheckpointError, check_workdir
 from astmt_jax.command_line import parse_flags, settings
 from astmt_jax.interruption import EXIT_CODE, Interrupted
@@ -32,6 +32,15 @@ COMPILATION_CACHE = flags.DEFINE_string(
     "Folder that keeps compiled programs (default: JAX_COMPILATION_CACHE_DIR or, in the user's "
     "cache folder, astmt_jax/compiled); empty for none.",
 )
+COORDINATOR = flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "HOST:PORT of process 0, for several processes where JAX does not detect the cluster itself.",
+)
+NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes there are; 1 detects no cluster."
+)
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this one is, from 0.")
 
 
 def default_workdir(config_file: str) -> pathlib.Path:
@@ -69,9 +78,11 @@ def main(argv: list[str]) -> None:
 def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; what the user can put right ends the program with one sentence."""
     try:
+        distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         experiment = train.Experiment(settings(workdir))
         check_workdir(workdir, experiment.config)
-        splits = experiment.open_splits()
+        with distributed.main_process_first():
+            splits = experiment.open_splits()
         num_steps = splits.steps_per_epoch * experiment.config.train.epochs
         profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / "profile")
     except (ValueError, FileNotFoundError) as error:

@@ -15,6 +15,7 @@ import cv2
 import jax
 import numpy as np
 import tensorflow as tf
+from jax.experimental import multihost_utils
 
 from astmt_jax import augment, truths
 from astmt_jax.augment import Augmentation
@@ -144,23 +145,37 @@ def eval_batches(
     Arguments and errors as in `train_batches`; `resize` is a key of `augment.RESIZES`. Every
     process gets the same number of batches.
     """
-    share = _share(batch_size, process_index, process_count)
-    starts = range(0, source.length, batch_size)
+    shares = eval_shares(source.length, batch_size, process_index, process_count)
 
-    def locate(start: int) -> tuple[np.ndarray]:
-        return (np.arange(start, min(start + batch_size, source.length))[share],)
+    def locate(number: int) -> tuple[np.ndarray]:
+        return (shares[number],)
 
     threads = count_threads(num_threads)
     process = _evaluation_example(source, tasks, image_size, normalize, resize)
-    dataset = source.records(starts, locate).map(process, num_parallel_calls=threads)
+    dataset = source.records(range(len(shares)), locate)
+    dataset = dataset.map(process, num_parallel_calls=threads)
     examples = iterate(dataset.prefetch(threads), threads)
 
     def batches() -> Iterator[EvalBatch]:
-        for start in starts:
-            rows = [next(examples) for _ in locate(start)[0]]
-            yield _padded(rows, share.stop - share.start, image_size)
+        for share in shares:
+            yield _padded([next(examples) for _ in share], batch_size // process_count, image_size)
 
     return batches()
+
+
+def eval_shares(
+    length: int, batch_size: int, process_index: int, process_count: int
+) -> list[np.ndarray]:
+    """Indices of this process's examples in each batch of `eval_batches`; the last may be empty.
+
+    Raises:
+      ValueError: the processes do not divide the batch.
+    """
+    share = _share(batch_size, process_index, process_count)
+    return [
+        np.arange(start, min(start + batch_size, length))[share]
+        for start in range(0, length, batch_size)
+    ]
 
 
 def to_global(batch: Any, sharding: jax.sharding.NamedSharding) -> Any:
@@ -176,6 +191,12 @@ def to_global(batch: Any, sharding: jax.sharding.NamedSharding) -> Any:
     return jax.tree.map(
         lambda array: jax.make_array_from_process_local_data(sharding, array), batch
     )
+
+
+def to_local(outputs: Any, sharding: jax.sharding.NamedSharding) -> Any:
+    """The inverse of `to_global`: this process's rows of a tree of global arrays, on the host."""
+    local = multihost_utils.global_array_to_host_local_array(outputs, sharding.mesh, sharding.spec)
+    return jax.device_get(local)
 
 
 def prefetch(

@@ -2,6 +2,7 @@
 
 import time
 
+import jax
 import numpy as np
 from rich.console import Console
 
@@ -75,7 +76,7 @@ class LossAverage:
         step, metrics = self._pending
         self._pending = None
         for key, values in metrics.items():
-            values = np.array([float(value) for value in values])
+            values = np.array([float(value) for value in jax.device_get(values)])
             if not np.isfinite(values).all():
                 name = self._names[int(np.argmin(np.isfinite(values)))]
                 raise FloatingPointError(

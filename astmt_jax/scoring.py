@@ -132,16 +132,25 @@ class Scorer:
                 with naming(label):
                     metric.add(predictions[task.name], plane)
 
+    def metrics(self) -> dict[str, Any]:
+        """The accumulators by task name, of all images added so far."""
+        self._counter.finish()
+        return self._metrics
+
     def scores(self) -> Scores:
         """The scores of all images added so far."""
-        self._counter.finish()
-        return Scores(
-            {name: metric.result() for name, metric in self._metrics.items()},
-            {
-                task.name: {"compared_with": task.truth, **self._metrics[task.name].details()}
-                for task in self._tasks
-            },
-        )
+        return scores_of(self._tasks, self.metrics())
+
+
+def scores_of(tasks: Sequence[Task], metrics: Mapping[str, Any]) -> Scores:
+    """What accumulators, given by task name, have come to."""
+    return Scores(
+        {task.name: metrics[task.name].result() for task in tasks},
+        {
+            task.name: {"compared_with": task.truth, **metrics[task.name].details()}
+            for task in tasks
+        },
+    )
 
 
 def is_labelled(task: Task, truths: Mapping[str, np.ndarray]) -> bool:

@@ -8,18 +8,19 @@ from typing import Any
 import jax
 import numpy as np
 from clu import metric_writers
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from astmt_jax import evaluate, inference, pipeline, tables, visualize
+from astmt_jax import distributed, evaluate, inference, pipeline, tables, visualize
 from astmt_jax.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.interruption import Interrupted, StopRequest
 from astmt_jax.models.network import Network, parameter_count
+from astmt_jax.monitoring import InputClock, device_memory
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
 from astmt_jax.pretrained import load_encoder
 from astmt_jax.profiling import Hook
 from astmt_jax.progress import CONSOLE, LossAverage, Progress
+from astmt_jax.sharding import Placement, data_mesh
 from astmt_jax.source import Source, labelled
 from astmt_jax.train_step import TrainState, TrainStep, initial_state
 from astmt_jax.weight_files import WeightsError, read_tensors
@@ -65,9 +66,7 @@ class Experiment:
                 f"config.train.batch_size is {config.train.batch_size}, but must be a multiple of "
                 f"{parts}: of the number of devices, {devices}, times config.train.accumulate."
             )
-        mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
-        self.batch_sharding = NamedSharding(mesh, PartitionSpec("data"))
-        self.replicated = NamedSharding(mesh, PartitionSpec())
+        self.placement = Placement(data_mesh(), config.train.shard_parameters)
         self.predict = inference.predictor(self.network)
 
     def open_splits(self) -> "Splits":
@@ -101,10 +100,11 @@ class Experiment:
             reversal_schedule(steps_per_epoch, config.train.epochs),
             config.discriminator.weight,
             config.train.accumulate,
+            self.placement,
         )
 
     def init(self, step: TrainStep) -> TrainState:
-        """State before training, on all devices.
+        """State before training, placed; every process computes all of it first.
 
         Raises:
           WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
@@ -120,16 +120,12 @@ class Experiment:
                 backbone = self.config.model.backbone
                 raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
             state = initial_state(params, stats, step.optimizer)
-        return jax.device_put(state, self.replicated)
+        return self.placement.put(state)
 
     def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:
-        """The newest checkpoint's state, on all devices; FileNotFoundError if there is none."""
+        """The newest checkpoint's state, placed; FileNotFoundError if there is none."""
         shapes = jax.eval_shape(step.init, jax.random.key(self.config.seed))
-        return checkpoints.restore(
-            jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), shapes
-            )
-        )
+        return checkpoints.restore(self.placement.described(shapes))
 
     def evaluate(
         self,
@@ -144,18 +140,22 @@ class Experiment:
         An interrupted evaluation goes on from notes in `workdir`; predictions go to `save_to`.
         """
         train = self.config.train
+        notes = workdir / RESULTS_FILE.replace(".json", ".unfinished")
+        if not distributed.is_main():
+            notes = notes.with_name(f"{notes.name}-{jax.process_index()}")
+        variables = self.placement.replicate(state.evaluated)
         return evaluate.evaluate_network(
             self.network,
-            functools.partial(self.predict, *state.evaluated),
+            functools.partial(self.predict, *variables),
             source,
             self.config.evaluation,
             batch_size=train.batch_size,
             image_size=train.image_size,
             normalize=train.normalize,
-            sharding=self.batch_sharding,
+            sharding=self.placement.batch,
             num_rows=num_rows,
             num_threads=train.num_threads,
-            notes=workdir / RESULTS_FILE.replace(".json", ".unfinished"),
+            notes=notes,
             save_to=save_to,
         )
 
@@ -189,14 +189,15 @@ def train(
     step = experiment.train_step(splits.steps_per_epoch)
     state, checkpoints = _begin(experiment, step, workdir)
     first_step = int(state.step)
-    writer = metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
+    writer = _writer(workdir)
     try:
         writer.write_hparams(_flat(config.to_dict()))
         CONSOLE.print(
             f"Training {', '.join(experiment.network.names)} on {splits.training.name}: "
             f"{splits.training.length} images, "
             f"{num_steps - first_step} steps, {parameter_count(state.params):,} parameters, "
-            f"{jax.device_count()} {jax.devices()[0].platform} device(s)."
+            f"{jax.device_count()} {jax.devices()[0].platform} device(s) of "
+            f"{jax.process_count()} process(es)."
         )
         source = splits.training
         with StopRequest() as stop:
@@ -230,13 +231,21 @@ def _begin(
     """The state to go on from; a folder without one is claimed once there is a state to start."""
     config = experiment.config.train
     new = functools.partial(Checkpoints, workdir, config.keep_checkpoints, config.keep_every_steps)
-    checkpoints = new() if (workdir / CONFIG_FILE).exists() else None
+    checkpoints = new() if distributed.agreed((workdir / CONFIG_FILE).exists()) else None
     if checkpoints is not None and checkpoints.latest_step() is not None:
         state = experiment.restore(step, checkpoints)
         CONSOLE.print(f"Going on from the checkpoint of step {int(state.step)} in {workdir}.")
     else:
         state = experiment.init(step)
-    claim_workdir(workdir, experiment.config)
+    with distributed.main_process_first():
+        if distributed.is_main():
+            claim_workdir(workdir, experiment.config)
+        shared = (workdir / CONFIG_FILE).exists()
+    if not distributed.on_all(shared):
+        raise FileNotFoundError(
+            f"--workdir={workdir} is not the same folder for all {jax.process_count()} processes, "
+            "but must be on a file system that they share."
+        )
     return state, checkpoints or new()
 
 
@@ -278,9 +287,9 @@ def _loop(
     progress = Progress(first_step, num_steps, config.train.batch_size)
     losses = LossAverage(experiment.network.names)
     profile(first_step)
-    for number, batch in enumerate(
-        pipeline.prefetch(batches, experiment.batch_sharding), first_step + 1
-    ):
+    clock = InputClock()
+    placed = pipeline.prefetch(batches, experiment.placement.batch)
+    for number, batch in enumerate(clock.timed(placed), first_step + 1):
         with jax.transfer_guard("disallow"):
             state, metrics = update(state, batch)
         losses.add(number, metrics)
@@ -292,7 +301,13 @@ def _loop(
             speed = progress.report(number, means["loss"])
             scalars = {f"{key}/{name}": v for key, m in means.items() for name, v in m.items()}
             scalars["learning_rate"] = float(step.learning_rate(np.float32(number - 1)))
-            writer.write_scalars(number, scalars | {"images_per_second": speed})
+            scalars |= {
+                "images_per_second": speed,
+                "step_seconds": config.train.batch_size / speed,
+                "input_wait_fraction": clock.take(),
+                **device_memory(),
+            }
+            writer.write_scalars(number, scalars)
         if last or number % config.train.checkpoint_every_steps == 0:
             losses.flush()  # nothing is saved that is not finite
             checkpoints.save(number, state)
@@ -312,6 +327,8 @@ def finish(
     """Evaluates, prints the table, and writes results.json, panels.png and predictions."""
     evaluation = experiment.evaluate(state, source, PANEL_ROWS, workdir, save_to)
     results = evaluation.scores.results
+    if not distributed.is_main():
+        return results
     number = int(state.step)
     about = {
         "dataset": experiment.config.dataset.name,
@@ -361,8 +378,16 @@ def evaluate_checkpoint(
     checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
     checkpoints.close()
-    writer = metric_writers.SummaryWriter(str(workdir))
-    return finish(experiment, splits.evaluation, state, workdir, writer, save_to)
+    writer = _writer(workdir)
+    results = finish(experiment, splits.evaluation, state, workdir, writer, save_to)
+    writer.close()
+    return results
+
+
+def _writer(workdir: pathlib.Path) -> metric_writers.MetricWriter:
+    """Writes TensorBoard's files, on the main process only."""
+    writers = [metric_writers.SummaryWriter(str(workdir))] if distributed.is_main() else []
+    return metric_writers.AsyncMultiWriter(writers)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

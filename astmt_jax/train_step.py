@@ -14,6 +14,7 @@ from astmt_jax.losses import softmax_cross_entropy
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, Params, Stats, one_task, slice_of_task
 from astmt_jax.optimizer import Optimizer, moving_average, select
+from astmt_jax.sharding import Placement
 
 
 @jax.tree_util.register_dataclass
@@ -62,6 +63,7 @@ class TrainStep:
         whole batch (losses, the discriminator's too, are normalised by all its valid pixels and
         class counts) but for batch norm, which normalises each part by the part's own statistics
         and moves the running statistics once a part.
+      placement: where variables live, from step to step; None leaves them where they are.
 
     Batches are dicts with `image` (B, H, W, 3) and `labels`, a dict task -> (B, H, W, c), as
     `pipeline.py` yields them. Metrics are dicts of device arrays: `loss` with its multiplier, and
@@ -76,20 +78,27 @@ class TrainStep:
         alpha: Callable[[jax.Array], jax.Array],
         discriminator_weight: float,
         accumulate: int = 1,
+        placement: Placement | None = None,
     ):
         self.network = network
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.alpha = alpha
         self.discriminator_weight = discriminator_weight if network.has_discriminator else 0.0
+        unchanged = lambda tree: tree  # noqa: E731
+        self._gather = placement.gather if placement else unchanged
+        self._constrain = placement.constrain if placement else unchanged
         self.task_step = update_function(
-            lambda state, index: one_task(state.stats, index),
+            lambda state, index: one_task(self._gather(state.stats), index),
             self._task_part,
             self._apply_task,
             accumulate,
         )
         self.joint_step = update_function(
-            lambda state: state.stats, self._joint_part, self._apply_joint, accumulate
+            lambda state: self._gather(state.stats),
+            self._joint_part,
+            self._apply_joint,
+            accumulate,
         )
 
     def init(self, key: jax.Array) -> TrainState:
@@ -100,10 +109,8 @@ class TrainStep:
     def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         """The paper's update: one optimizer step a task, in order, on the same batch."""
         metrics = []
-        # Explicitly to where the state is: training refuses hidden transfers.
-        place = state.step.sharding if state.step.committed else None
         for number in range(len(self.network.tasks)):
-            index = jax.device_put(np.int32(number), place)
+            index = _beside(state.step, np.int32(number))
             state, task_metrics = self.task_step(state, batch, index)
             metrics.append(task_metrics)
         return state, {key: [m[key] for m in metrics] for key in metrics[0]}
@@ -248,15 +255,17 @@ class TrainStep:
         }
 
     def _task_part(self, state: TrainState, stats: Stats, part: dict, labels: dict, index):
-        params = one_task(state.params, index)
-        return self.task_gradients(params, stats, part, index, self.alpha(state.step), labels)
+        params = one_task(self._gather(state.params), index)
+        alpha = self.alpha(state.step)
+        *after, metrics = self.task_gradients(params, stats, part, index, alpha, labels)
+        return *after, self._gather(metrics)
 
     def _apply_task(self, state: TrainState, gradients, new_stats, labels: dict, index):
         names = self.network.names
         active = _labelled(labels, names)[index]
-        params, stats = one_task(state.params, index), one_task(state.stats, index)
+        stats = one_task(self._gather(state.stats), index)
         new_params, new_optimizer = self.optimizer.update(
-            params,
+            one_task(state.params, index),
             gradients,
             one_task(state.optimizer, index),
             self.learning_rate(state.step),
@@ -269,19 +278,21 @@ class TrainStep:
             _with_slice(state.stats, select(active, new_stats, stats), index),
         )
         average = self._averaged(state, new_variables)
-        return TrainState(
+        new_state = TrainState(
             state.step + last.astype(jnp.int32),
             *new_variables,
             optimizer=_with_slice(state.optimizer, new_optimizer, index),
             average=select(last, average, state.average),
         )
+        return self._constrain(new_state)
 
     def _joint_part(self, state: TrainState, stats: Stats, part: dict, labels: dict):
         gradients, new_stats, metrics = self.joint_gradients(
-            state.params, stats, part, self.alpha(state.step), labels
+            self._gather(state.params), stats, part, self.alpha(state.step), labels
         )
         names = self.network.names
-        return gradients, _merge_stats(stats, new_stats, _labelled(labels, names), names), metrics
+        merged = _merge_stats(stats, new_stats, _labelled(labels, names), names)
+        return gradients, merged, self._gather(metrics)
 
     def _apply_joint(self, state: TrainState, gradients, stats, labels: dict):
         names = self.network.names
@@ -295,13 +306,22 @@ class TrainStep:
             head_active={name: active[i] for i, name in enumerate(names)},
         )
         average = self._averaged(state, (params, stats))
-        return TrainState(state.step + 1, params, stats, optimizer, average)
+        return self._constrain(TrainState(state.step + 1, params, stats, optimizer, average))
 
     def _averaged(self, state: TrainState, variables: tuple[Params, Stats]):
         """The moving average after a step to `variables`, if there is one."""
         if state.average is None:
             return None
         return moving_average(state.average, variables, self.optimizer.ema_decay, state.step)
+
+
+def _beside(array: jax.Array, value: np.ndarray) -> jax.Array:
+    """The scalar, explicitly on the array's devices: training refuses hidden transfers."""
+    if not array.committed:
+        return jax.device_put(value)
+    # Device by device: to all at once, `device_put` would have the processes compare their values.
+    copies = [jax.device_put(value, device) for device in array.sharding.addressable_devices]
+    return jax.make_array_from_single_device_arrays((), array.sharding, copies)
 
 
 def _nearest(labels: jax.Array, size: tuple[int, int]) -> jax.Array:

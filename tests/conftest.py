@@ -2,6 +2,7 @@
 
 import pathlib
 
+import device_runs
 import pytest
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -25,3 +26,10 @@ def pytest_addoption(parser):
 def golden_dir(request) -> pathlib.Path:
     """The folder that holds the golden cases."""
     return request.config.getoption("--golden-dir")
+
+
+@pytest.fixture(scope="session")
+def runs_of_one_process(tmp_path_factory) -> dict:
+    """What `device_runs` finds in one process of eight devices: name -> (final state, losses)."""
+    folder = tmp_path_factory.mktemp("one_process")
+    return device_runs.results(folder, device_runs.start(folder))

@@ -57,7 +57,8 @@ class Runs:
         return start(self.folder, workdir, *arguments)
 
 
-def start(folder, workdir, *arguments):
+def start(folder, workdir, *arguments, **variables):
+    """Starts the program with these arguments and environment variables, too."""
     command = [sys.executable, "-m", "astmt_jax.main", f"--config={VARIANT}"]
     command += [f"--workdir={folder / workdir}", f"--config.dataset.data_dir={folder / 'data'}"]
     command += [f"--config.{name}={value}" for name, value in SETTINGS.items()]
@@ -73,7 +74,7 @@ def start(folder, workdir, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=environment | variables,
         cwd=pathlib.Path(__file__).parents[1],
     )
 
@@ -139,7 +140,8 @@ def test_run_writes_curves(runs):
         tag: [event.step for event in accumulator.Tensors(tag)]
         for tag in accumulator.Tags()["tensors"]
     }
-    for tag in ("loss/edge", "loss/depth", "discriminator_loss/edge", "learning_rate"):
+    speed = ("images_per_second", "step_seconds", "input_wait_fraction")
+    for tag in ("loss/edge", "loss/depth", "discriminator_loss/edge", "learning_rate", *speed):
         assert curves[tag] == [3, 6, 9], tag
     for tag in ("eval_edge/odsF", "eval_depth/rmse", "panels"):
         assert curves[tag] == [NUM_STEPS], tag

@@ -302,7 +302,7 @@ def test_experiment_starts_from_the_file(start):
     kernel = state.params.shared["encoder"]["stem_conv"]["kernel"]
     expected = classifier(None)["conv1.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(kernel, expected)
-    assert kernel.sharding == experiment.replicated
+    assert kernel.sharding == experiment.placement.replicated
     np.testing.assert_array_equal(state.params.heads["edge"]["bias"], 1)
 
 

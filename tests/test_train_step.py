@@ -1,8 +1,6 @@
 """The training step: gradients of both updates, ignored tasks, the discriminator, compilation."""
 
 import dataclasses
-import subprocess
-import sys
 from functools import partial
 
 import golden_cases
@@ -414,43 +412,6 @@ def test_bfloat16_has_long_sums_and_everything_kept_in_float32():
     found = list(sums(jaxpr.jaxpr))
     assert max(summands for _, summands in found) > 1000
     assert all(dtype != jnp.bfloat16 for dtype, summands in found if summands > len(PAIR))
-
-
-SHARDED = """
-import jax
-import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from tiny_network import PAIR, copied, random_batch, random_state, tiny_step
-
-jax.config.update("jax_enable_x64", True)
-assert jax.device_count() == 8
-step = tiny_step("float64", PAIR)
-batch = random_batch(step, batch=8)
-alone, alone_metrics = step.joint_update(random_state(step), batch)
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-state = jax.device_put(random_state(step), NamedSharding(mesh, PartitionSpec()))
-batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
-compiled = step.joint_step.lower(state, batch).compile()
-assert "all-gather" not in compiled.as_text()  # every device convolves its own images only
-together, metrics = compiled(state, batch)
-for leaf in jax.tree.leaves(together):
-    assert len(leaf.sharding.device_set) == 8 and leaf.is_fully_replicated
-close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-jax.tree.map(close, copied((together, metrics)), copied((alone, alone_metrics)))
-print("equal")
-"""
-
-
-def test_eight_devices_do_what_one_does(monkeypatch, request):
-    """Losses, parameters, batch-norm statistics and momentum after a step on a split batch."""
-    quick = " ".join(f"--{option}={value}" for option, value in QUICK.items())
-    monkeypatch.setenv("XLA_FLAGS", f"{quick} --xla_force_host_platform_device_count=8")
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("PYTHONPATH", f"{request.config.rootpath}:{request.path.parent}")
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "equal\n", done.stderr
 
 
 def program_size(names):

@@ -15,6 +15,7 @@ from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.decoder import ModulatedConv
 from astmt_jax.models.network import Network
 from astmt_jax.optimizer import Optimizer, OptimizerConfig, poly_schedule, reversal_schedule
+from astmt_jax.sharding import Placement
 from astmt_jax.train_step import TrainState, TrainStep
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
@@ -50,6 +51,7 @@ def tiny_step(
     dtype: str = "float32",
     tasks: dict[str, int] = CHANNELS,
     discriminator_weight: float = 0.3,
+    placement: Placement | None = None,
     **model,
 ) -> TrainStep:
     """Training step of a tiny network; `tasks` maps names to channels, `model` has its settings."""
@@ -58,10 +60,12 @@ def tiny_step(
         golden_cases.task_record(name, channels, 0.95) for name, channels in tasks.items()
     )
     config = ModelConfig(decoder_width=32, dtype=dtype, **model)
-    return step_of(TinyNetwork(config, records, discriminator), discriminator_weight)
+    return step_of(TinyNetwork(config, records, discriminator), discriminator_weight, placement)
 
 
-def step_of(network: Network, discriminator_weight: float = 0.3) -> TrainStep:
+def step_of(
+    network: Network, discriminator_weight: float = 0.3, placement: Placement | None = None
+) -> TrainStep:
     """Training step of a network, with short schedules."""
     optimizer = OptimizerConfig(learning_rate=0.01)
     return TrainStep(
@@ -70,6 +74,7 @@ def step_of(network: Network, discriminator_weight: float = 0.3) -> TrainStep:
         poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
         reversal_schedule(steps_per_epoch=5, epochs=4),
         discriminator_weight,
+        placement,
     )
 
 

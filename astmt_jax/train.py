@@ -214,11 +214,10 @@ def train(
                 profile or (lambda number: None),
             )
             checkpoints.close()
-            number = int(state.step)
-            if stop.reached(number):
+            if stop.noted:
                 raise Interrupted(
-                    f"Stopped by a signal after step {number} of {num_steps}, which is saved: the "
-                    "same command goes on from there."
+                    f"Stopped by a signal after step {int(state.step)} of {num_steps}, which is "
+                    "saved: the same command goes on from there."
                 )
         return finish(experiment, splits.evaluation, state, workdir, writer)
     finally:

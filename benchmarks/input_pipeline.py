@@ -87,13 +87,13 @@ def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int)
 def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
     """Prints CPU milliseconds an image of each stage, one after the other."""
     geometries = {task.name: task.geometry for task in tasks}
-    parse = source.parser(["image", *geometries])
+    parse = source.parser(["image", *geometries], packed=True)
     random = np.random.default_rng(0)
     numbers = [int(number) for number in random.integers(0, source.length, count)]
     records = timed("read", lambda: source.read(numbers), count)
     examples = timed(
         "decode",
-        lambda: [{k: v.numpy() for k, v in parse(record).items()} for record in records],
+        lambda: [parse(record) for record in records],
         count,
     )
     motions = [Augmentation().draw(random) for _ in range(count)]

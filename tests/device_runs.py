@@ -122,6 +122,14 @@ def check_communication(folder):
     np.testing.assert_array_equal(pipeline.to_local(doubled, placement.batch), 2 * share(rows))
 
 
+def check_local_work(placement):
+    """Every device works on its own images only: none of them are gathered."""
+    step = tiny_step("float64", PAIR, placement=placement)
+    batch = pipeline.to_global(next(batches(step)), placement.batch)
+    compiled = step.joint_step.lower(placement.put(random_state(step)), batch).compile()
+    assert "all-gather" not in compiled.as_text()
+
+
 def main(folder, address=None, num_processes=None, process_id=None):
     jax.config.update("jax_enable_x64", True)
     distributed.initialize(
@@ -144,6 +152,7 @@ def main(folder, address=None, num_processes=None, process_id=None):
         for update in ("joint", "per_task"):
             found[f"{update}, one device"] = copied(trained(update, one_device))
         found["joint, copies"] = copied(trained("joint", whole))
+        check_local_work(whole)
     if distributed.is_main():
         (folder / "results.pickle").write_bytes(pickle.dumps(found))
 

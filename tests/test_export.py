@@ -107,7 +107,7 @@ def test_artefact_runs_in_an_environment_of_its_own(folder, model, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     packages = [f"jax=={jax.__version__}", f"numpy=={np.__version__}"]
-    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-compile", *packages], check=True)
     assert_runs([python], folder, model)
 
 

@@ -62,9 +62,9 @@ def command(model):
 
 @pytest.fixture(scope="module")
 def folder(command, tmp_path_factory):
-    """Holds the artefact of normals, images and what the network predicts for them."""
+    """Holds an artefact of all tasks under the name that the documentation has."""
     folder = tmp_path_factory.mktemp("export")
-    assert command("--task=normals", f"--output={folder / 'normals.zip'}") is None
+    assert command("--task=all", f"--output={folder / 'normals.zip'}") is None
     return folder
 
 
@@ -107,7 +107,7 @@ def test_artefact_runs_in_an_environment_of_its_own(folder, model, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     packages = [f"jax=={jax.__version__}", f"numpy=={np.__version__}"]
-    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-compile", *packages], check=True)
     assert_runs([python], folder, model)
 
 
@@ -115,16 +115,11 @@ def test_artefact_says_what_it_is(folder):
     with zipfile.ZipFile(folder / "normals.zip") as archive:
         description = json.loads(archive.read("about.json"))
         exported = jax.export.deserialize(bytearray(archive.read("network.jax_export")))
-    assert description["tasks"] == {"normals": []}
+    assert list(description["tasks"]) == list(TASKS)
+    assert description["tasks"]["semseg"][:2] == ["background", "aeroplane"]
     assert description["multiple_of"] == 16
     assert description["longer_side_in_training"] == 32
     assert exported.platforms == ("cpu", "cuda", "tpu")
-
-
-def test_all_tasks_in_one_artefact(model):
-    exported = export.export_network(model, TASKS)
-    assert export.difference(exported, model, TASKS) < 1e-5
-    assert export.describe(model, TASKS)["tasks"]["semseg"][1] == "aeroplane"
 
 
 def test_images_of_other_sizes_are_refused(folder):

@@ -176,7 +176,8 @@ def _mark_zero(label: np.ndarray) -> np.ndarray:
 
 
 def _mark_zero_vector(label: np.ndarray) -> np.ndarray:
-    return cv2.add(label, _spread(np.float32(IGNORE) * _unknown(label)))
+    unknown = cv2.inRange(label, (0, 0, 0), (0, 0, 0))
+    return cv2.add(label, (IGNORE, IGNORE, IGNORE, 0), dst=label.copy(), mask=unknown)
 
 
 class Geometry(NamedTuple):

@@ -8,6 +8,7 @@ threads or processes, and training that goes on at step N starts reading there, 
 import collections
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -121,7 +122,8 @@ def train_batches(
     threads = count_threads(num_threads)
     process = _training_example(source, tasks, image_size, augmentation, normalize, seed)
     dataset = source.records(range(start_step, num_steps), locate)
-    dataset = dataset.map(process, num_parallel_calls=threads)
+    # Twice the threads: none has to wait until the batches before its own are complete.
+    dataset = dataset.map(process, num_parallel_calls=2 * threads)
     dataset = dataset.batch(
         share.stop - share.start, drop_remainder=True, num_parallel_calls=threads
     )
@@ -229,8 +231,8 @@ def _training_example(
         motion = augmentation.draw(_random(seed, "augmentation", epoch, index))
         moved = augment.move(parse(record), geometries, image_size, motion)
         labels = augment.mark_ignored(moved, geometries)
-        image = cv2.transform(moved["image"], normalization, dst=moved["image"])
-        return [image, *labels.values()]
+        image = _aligned_empty((image_size, image_size, 3))
+        return [cv2.transform(moved["image"], normalization, dst=image), *labels.values()]
 
     def process(epoch: tf.Tensor, index: tf.Tensor, record: tf.Tensor) -> Batch:
         types = [np.float32, *(dtype for dtype, _ in forms.values())]
@@ -241,6 +243,14 @@ def _training_example(
         return {"image": image, "labels": dict(zip(geometries, labels, strict=True))}
 
     return process
+
+
+def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Uninitialised float32 array where TensorFlow wants tensors to begin: others it copies."""
+    size, alignment = 4 * math.prod(shape), 64
+    memory = np.empty(size + alignment, np.uint8)
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + size].view(np.float32).reshape(shape)
 
 
 def _evaluation_example(

@@ -49,8 +49,12 @@ def main():
         for threads in args.threads:
             measure(source, tasks, threads, args.batches)
         stages(source, tasks)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of the process: {peak:.0f} MiB")
+    print(f"peak memory of the process: {peak_mebibytes():.0f} MiB")
+
+
+def peak_mebibytes() -> float:
+    """The most memory that the process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def prepare_synthetic(folder: pathlib.Path, data_dir: pathlib.Path, images: int) -> None:
@@ -81,6 +85,7 @@ def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(
         f"{threads} thread(s): {count / wall:7.1f} images/s, {1000 * cpu / count:6.1f} CPU ms/image"
+        f", peak memory so far {peak_mebibytes():.0f} MiB"
     )
 
 

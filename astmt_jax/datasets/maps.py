@@ -44,8 +44,16 @@ class Kind(NamedTuple):
 
 
 def _picture(data: bytes, flags: int) -> np.ndarray:
-    """JPEG (with the accurate integer DCT, as PIL has it), PNG or WebP to (H, W[, c])."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    """JPEG (with the accurate integer DCT, as PIL has it), PNG or WebP to (H, W[, c]).
+
+    Raises:
+      ValueError: it is none of them.
+    """
+    flags = flags | cv2.IMREAD_IGNORE_ORIENTATION if flags != cv2.IMREAD_UNCHANGED else flags
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if picture is None:
+        raise ValueError("A stored picture cannot be decoded; prepare the dataset again.")
+    return picture
 
 
 def _decode_rgb(data: bytes) -> np.ndarray:
@@ -150,8 +158,12 @@ class StoredMap(tfds.features.FeatureConnector):
         return kind.decode(data) if data else np.zeros((0, 0, kind.channels), kind.dtype)
 
     def decode_example(self, data: tf.Tensor) -> tf.Tensor:
+        def decode(data: bytes | np.ndarray) -> np.ndarray:
+            # Outside of graphs TensorFlow passes an array of one object.
+            return self.decode_example_np(data if isinstance(data, bytes) else data.item())
+
         kind = KINDS[self.kind]
-        decoded = tf.numpy_function(self.decode_example_np, [data], kind.dtype, stateful=False)
+        decoded = tf.numpy_function(decode, [data], kind.dtype, stateful=False)
         return tf.ensure_shape(decoded, (None, None, kind.channels))
 
     def to_json_content(self) -> dict[str, str]:

@@ -72,19 +72,21 @@ def loop(monkeypatch, tmp_path):
     def run(events, folder=tmp_path, size=3):
         checkpoints = Checkpoints(folder)
         with StopRequest() as stop:
-            state = train._loop(
-                experiment,
-                CountingStep(events, size),
-                state_after(0, size),
-                None,
-                0,
-                NUM_STEPS,
-                checkpoints,
-                writer,
-                stop,
-                lambda number: None,
-            )
-            checkpoints.close()
+            try:
+                state = train._loop(
+                    experiment,
+                    CountingStep(events, size),
+                    state_after(0, size),
+                    None,
+                    0,
+                    NUM_STEPS,
+                    checkpoints,
+                    writer,
+                    stop,
+                    lambda number: None,
+                )
+            finally:
+                checkpoints.close()  # as the end of a process waits for what is being saved
         return int(state.step), stop.noted
 
     return run

@@ -95,8 +95,8 @@ def _decode_masked_normals(data: bytes) -> np.ndarray:
 
 def _decode_disparity(data: bytes) -> np.ndarray:
     # A float32 holds integers of 24 bits exactly.
-    codes = _decode_rgb(data).astype(np.float32) @ np.array([[1], [256], [65536]], np.float32)
-    return codes * np.float32(DISPARITY_STEP)
+    codes = cv2.transform(_decode_rgb(data).astype(np.float32), np.array([[1.0, 256, 65536]]))
+    return codes[..., None] * np.float32(DISPARITY_STEP)
 
 
 def _decode_values(channels: int) -> Callable[[bytes], np.ndarray]:

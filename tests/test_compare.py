@@ -48,12 +48,13 @@ def start(folder):
 
 def finish(process):
     """Waits for success; returns what was printed."""
-    output, errors = process.communicate(timeout=600)
+    output, errors = process.communicate(timeout=1500)
     assert process.returncode == 0, errors
     return output
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_interrupted_comparison_goes_on(tmp_path):
     """Ctrl-C behind the second run; then the rest; then only the table."""
     workdir = tmp_path / "comparison"

@@ -13,6 +13,7 @@ from astmt_jax.comparison.results import AVERAGE, MethodScores
 from astmt_jax.tasks import Task
 
 COLORS = matplotlib.colormaps["viridis_r"]
+POINT = {"linestyle": "", "marker": "o", "color": "black", "markersize": 4, "mec": "white"}
 ZERO = {"color": "0.4", "linewidth": 1, "zorder": 0}
 
 
@@ -51,7 +52,7 @@ def _drops(
         axes.bar(positions, means, width * 0.9, color=color, label=row.method.label)
         for position, name in zip(positions, names, strict=True):
             values = list(row.drop[name].by_seed.values())
-            axes.plot([position] * len(values), values, ".", color="black", markersize=4)
+            axes.plot([position] * len(values), values, **POINT)
     axes.axhline(0, **ZERO)
     axes.axvline(0.5, color="0.8", linewidth=1)
     axes.set_xticks(range(len(names)), names)

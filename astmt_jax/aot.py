@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from absl import app, flags, logging
 from rich.table import Table
 
@@ -190,6 +191,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     if len(argv) > 1:
         sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
+    jax.config.update("jax_platforms", "cpu")  # this machine's accelerators are left alone
     done: list[Compilation] = []
     try:
         config = from_config_dict(CONFIG.value)

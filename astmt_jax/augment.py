@@ -15,7 +15,8 @@ how a label moves depends on its geometry,
 - `depth`: metres, 0 where unknown; bilinear, divided by the zoom (what is enlarged is closer);
 - `disparity`: inverse to depth, 0 where unknown; bilinear, multiplied by the zoom;
 - `normals`: unit vectors (x right, y down), 0 where unknown; bilinear, then mirrored and rotated
-  with the image and brought back to unit length.
+  with the image and brought back to unit length. They may come packed into 8 bits, as most data
+  sets store them: uint8 (H, W, 4), v = 255 (n + 1) / 2 and a = 255 where known, 0 elsewhere.
 
 Unknown pixels never bleed into known ones: all but the first two are averages over the known
 neighbours only, and the result is unknown where these carry less than half of the weight.
@@ -33,12 +34,15 @@ import numpy as np
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.warp import Motion as Motion
-from astmt_jax.warp import Warp
+from astmt_jax.warp import Warp, with_weight
 
 Example = dict[str, np.ndarray]
 
 KNOWN_SHARE = np.float32(0.5)
 """A moved pixel is known if pixels that carry this much of its interpolation weight are."""
+
+UNPACK_NORMALS = np.vstack([np.column_stack([2 * np.eye(3), -np.ones(3)]), [0, 0, 0, 1]]) / 255
+"""Packed normals (v, a) to (2v - a, a) / 255: the normal, 0 where unknown, and its weight."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +99,8 @@ def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
 
 def _move_linear(label: np.ndarray, warp: Warp) -> np.ndarray:
     known = (label[:, :, 0] != IGNORE).astype(np.float32)
-    total, weight = warp.weighted(_scale(label.copy(), known), known)
+    total = warp.linear(with_weight(_scale(label.copy(), known), known))
+    weight = cv2.extractChannel(total, 3) * warp.inside
     enough = weight >= KNOWN_SHARE
     mean = _scale(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
     return mean + _spread(np.float32(IGNORE) * ~enough)
@@ -115,16 +120,21 @@ def _depth_scale(motion: Motion) -> float:
 
 def _move_known(label: np.ndarray, warp: Warp) -> np.ndarray:
     """Averages of what is not 0, (size, size)."""
-    weight = warp.linear(1 - _unknown(label)) * warp.inside
+    weight = warp.linear(_known(label)) * warp.inside
     mean = warp.linear(label) / np.maximum(weight, KNOWN_SHARE)
     return mean * (weight >= KNOWN_SHARE)
 
 
 def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
-    total, weight = warp.weighted(label, 1 - _unknown(label))
-    orientation = np.eye(3)
+    orientation = np.eye(4)
     orientation[:2, :2] = warp.motion.orientation
-    total = cv2.transform(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), orientation)
+    # Unpacking is linear, so that it can wait until the few operations behind the warp.
+    packed = label.dtype == np.uint8
+    moved = warp.linear(label.astype(np.float32) if packed else with_weight(label, _known(label)))
+    matrix = orientation @ UNPACK_NORMALS if packed else orientation
+    moved = cv2.transform(moved, matrix, dst=moved)
+    weight = cv2.extractChannel(moved, 3) * warp.inside
+    total = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
     norm = np.sqrt(cv2.transform(cv2.multiply(total, total), np.ones((1, 3))))
     # Opposite vectors cancel out; what remains of them has no direction.
     known = (weight >= KNOWN_SHARE) & (norm > 1e-6)
@@ -134,6 +144,10 @@ def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
 def _unknown(label: np.ndarray) -> np.ndarray:
     """Float32 (H, W): 1 where a map (H, W, 1 or 3) is 0 in all channels, else 0."""
     return cv2.inRange(label, (0,) * label.shape[2], (0,) * label.shape[2]) * np.float32(1 / 255)
+
+
+def _known(label: np.ndarray) -> np.ndarray:
+    return 1 - _unknown(label)
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
@@ -156,11 +170,14 @@ def _mark_empty(label: np.ndarray) -> np.ndarray:
 
 def _mark_zero(label: np.ndarray) -> np.ndarray:
     """`IGNORE` for 0; a known value that happens to be `IGNORE` moves by the smallest step."""
-    unknown = np.atleast_3d(np.float32(IGNORE) * _unknown(label))
-    marked = cv2.add(label, unknown if label.shape[2] == 1 else _spread(unknown))
-    marked = np.atleast_3d(marked)
+    marked = np.atleast_3d(cv2.add(label, np.float32(IGNORE) * _unknown(label)))
     marked[label == IGNORE] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
     return marked
+
+
+def _mark_zero_vector(label: np.ndarray) -> np.ndarray:
+    unknown = cv2.inRange(label, (0, 0, 0), (0, 0, 0))
+    return cv2.add(label, (IGNORE, IGNORE, IGNORE, 0), dst=label.copy(), mask=unknown)
 
 
 class Geometry(NamedTuple):
@@ -176,7 +193,7 @@ GEOMETRIES = {
     "linear": Geometry(_move_linear, _mark_nothing),
     "depth": Geometry(_move_depth, _mark_zero),
     "disparity": Geometry(_move_disparity, _mark_zero),
-    "normals": Geometry(_move_normals, _mark_zero),
+    "normals": Geometry(_move_normals, _mark_zero_vector),
 }
 
 INTEGER_GEOMETRIES = ("label", "foreground")
@@ -188,14 +205,15 @@ def move(example: Example, geometries: Mapping[str, str], size: int, motion: Mot
 
     Args:
       example: `image` uint8 (H, W, 3) and a map (H, W, c) for each label of `geometries`: uint8
-        with c = 1 for class and binary maps, float32 with c = 1 or 3 for values.
+        with c = 1 for class and binary maps, float32 with c = 1 or 3 for values (or packed
+        normals).
       geometries: label name to key of `GEOMETRIES`; other entries of the example are left out.
       size: side of the square output in pixels.
       motion: what to do.
 
     Returns:
       `image` float32 (size, size, 3) in 0..255, 0 outside the frame, and the labels in the form and
-      dtype they came in.
+      dtype they came in (normals unpacked).
     """
     warp = Warp(example["image"].shape[:2], size, motion)
     moved = {"image": _move_image(example["image"], warp)}

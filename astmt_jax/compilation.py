@@ -9,13 +9,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from astmt_jax.augment import INTEGER_GEOMETRIES
 from astmt_jax.hlo import Collective, collectives
 from astmt_jax.models.network import Network
 from astmt_jax.roofline import Roofline
+from astmt_jax.sharding import Placement, data_mesh
 from astmt_jax.tpu import GIB, Topology, describe_devices
 from astmt_jax.train import Experiment
 
@@ -102,15 +102,15 @@ class Compiler:
         self.network = experiment.network
         self.config = experiment.config
         self.topology = topology
+        placement = Placement(
+            data_mesh(describe_devices(topology)), self.config.train.shard_parameters
+        )
         # Schedules are arithmetic on the step: the length of an epoch is nothing to the program.
-        self._step = experiment.train_step(steps_per_epoch=1)
+        self._step = experiment.train_step(steps_per_epoch=1, placement=placement)
         self._predict = experiment.predict
-        devices = np.array(describe_devices(topology))
-        mesh = Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
-        self._divided = NamedSharding(mesh, PartitionSpec("data"))
-        self._replicated = NamedSharding(mesh, PartitionSpec())
+        self._divided, self._replicated = placement.batch, placement.replicated
         shapes = jax.eval_shape(self._step.init, jax.random.key(0))
-        self._state = _placed(shapes, self._replicated)
+        self._state = placement.described(shapes)
 
     def training(self, batch_per_chip: int) -> Compilation:
         """The configuration's update on one batch."""
@@ -125,7 +125,8 @@ class Compiler:
 
     def inference(self, batch_per_chip: int) -> Compilation:
         """Predictions of all tasks for one batch."""
-        arguments = (self._state.params, self._state.stats, self._batch(batch_per_chip)["image"])
+        variables = _placed((self._state.params, self._state.stats), self._replicated)
+        arguments = (*variables, self._batch(batch_per_chip)["image"])
         lower = lambda: self._predict.lower(*arguments)  # noqa: E731
         return self._compile("inference", lower, arguments, batch_per_chip, runs=1)
 

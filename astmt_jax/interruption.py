@@ -24,10 +24,13 @@ class StopRequest:
     signalled process is enough: JAX's preemption service makes all stop behind the same step. It
     has taken SIGTERM for itself, so that only SIGINT, passed on as SIGTERM, is handled here.
     Outside the main thread, which alone can handle signals, the context does nothing.
+
+    Attributes:
+      noted: whether a stop was asked for.
     """
 
     def __init__(self):
-        self._noted = False
+        self.noted = False
         self._before = {}
 
     def __enter__(self) -> "StopRequest":
@@ -48,11 +51,11 @@ class StopRequest:
     def reached(self, step: int) -> bool:
         """Whether to stop behind `step`; every process asks at every step."""
         if jax.process_count() > 1:
-            self._noted |= multihost_utils.reached_preemption_sync_point(step)
-        return self._noted
+            self.noted |= multihost_utils.reached_preemption_sync_point(step)
+        return self.noted
 
     def _note(self, number, frame) -> None:
-        self._noted = True
+        self.noted = True
         for other in SIGNALS:
             signal.signal(other, signal.SIG_DFL)
 

@@ -8,6 +8,7 @@ threads or processes, and training that goes on at step N starts reading there, 
 import collections
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -121,7 +122,8 @@ def train_batches(
     threads = count_threads(num_threads)
     process = _training_example(source, tasks, image_size, augmentation, normalize, seed)
     dataset = source.records(range(start_step, num_steps), locate)
-    dataset = dataset.map(process, num_parallel_calls=threads)
+    # Twice the threads: none has to wait until the batches before its own are complete.
+    dataset = dataset.map(process, num_parallel_calls=2 * threads)
     dataset = dataset.batch(
         share.stop - share.start, drop_remainder=True, num_parallel_calls=threads
     )
@@ -221,27 +223,34 @@ def _training_example(
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Batch]:
     """Returns the function from (epoch, index, record) to one element of a training batch."""
     geometries = {task.name: task.geometry for task in tasks}
-    keys = ("image", *geometries)
-    parse = source.parser(keys)
+    parse = source.parser(("image", *geometries), packed=True)
+    forms = source.forms(geometries)
     normalization = _normalization(normalize)
 
-    def prepare(epoch: np.ndarray, index: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
+    def prepare(epoch: np.ndarray, index: np.ndarray, record: bytes) -> list[np.ndarray]:
         motion = augmentation.draw(_random(seed, "augmentation", epoch, index))
-        moved = augment.move(dict(zip(keys, maps, strict=True)), geometries, image_size, motion)
+        moved = augment.move(parse(record), geometries, image_size, motion)
         labels = augment.mark_ignored(moved, geometries)
-        return [cv2.transform(moved["image"], normalization), *labels.values()]
+        image = _aligned_empty((image_size, image_size, 3))
+        return [cv2.transform(moved["image"], normalization, dst=image), *labels.values()]
 
     def process(epoch: tf.Tensor, index: tf.Tensor, record: tf.Tensor) -> Batch:
-        example = parse(record)
-        maps = [example[key] for key in keys]
-        types = [tf.float32, *(label.dtype for label in maps[1:])]
-        moved = tf.numpy_function(prepare, [epoch, index, *maps], types, stateful=False)
-        for before, after in zip(maps, moved, strict=True):
-            after.set_shape((image_size, image_size, before.shape[-1]))
-        image, *labels = moved
+        types = [np.float32, *(dtype for dtype, _ in forms.values())]
+        image, *labels = tf.numpy_function(prepare, [epoch, index, record], types, stateful=False)
+        image.set_shape((image_size, image_size, 3))
+        for label, (_, channels) in zip(labels, forms.values(), strict=True):
+            label.set_shape((image_size, image_size, channels))
         return {"image": image, "labels": dict(zip(geometries, labels, strict=True))}
 
     return process
+
+
+def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Uninitialised float32 array where TensorFlow wants tensors to begin: others it copies."""
+    size, alignment = 4 * math.prod(shape), 64
+    memory = np.empty(size + alignment, np.uint8)
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + size].view(np.float32).reshape(shape)
 
 
 def _evaluation_example(

@@ -120,7 +120,8 @@ class Output:
 def _write_picture(path: pathlib.Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    Image.fromarray(picture).save(partial, format="PNG")
+    # Level 3 takes a third of the time of the default, for a tenth more bytes.
+    Image.fromarray(picture).save(partial, format="PNG", compress_level=3)
     partial.replace(path)  # all or nothing
 
 

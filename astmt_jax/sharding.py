@@ -4,6 +4,7 @@ The compiler (GSPMD) makes one program for all devices of it: batch norm and los
 batch, and gradients are summed over devices without a line about it elsewhere.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,14 +16,14 @@ MIN_SIZE = 2**14
 """Numbers in an array that is worth splitting: 64 KiB in float32."""
 
 
-def data_mesh() -> Mesh:
-    """All devices of all processes, in one axis 'data'.
+def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Devices in one axis 'data'; by default all devices of all processes.
 
     They come process by process, so that each process's rows of a batch are contiguous; what
     `jax.make_mesh` makes on a TPU pod need not be so.
     """
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
-    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    ordered = sorted(devices or jax.devices(), key=lambda d: (d.process_index, d.id))
+    return Mesh(np.array(ordered), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 class Placement:

@@ -1,13 +1,14 @@
 """Labelled images with random access: where every stage of the input pipeline reads from.
 
-TensorFlow reads and decodes, in parallel, on the host only.
+TensorFlow runs what reads and decodes, in parallel, on the host only.
 """
 
 import atexit
 import dataclasses
 import os
+import types
 import weakref
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -22,7 +23,7 @@ from astmt_jax.tasks import Task
 tf.config.set_visible_devices([], "GPU")  # accelerators belong to JAX alone
 cv2.setNumThreads(1)  # examples are processed in parallel already
 
-Tensors = dict[str, tf.Tensor]
+Example = dict[str, Any]
 
 READ_AT_ONCE = 64
 
@@ -37,23 +38,27 @@ class Source:
       read: indices in 0..length-1 to serialized examples.
       features: parses serialized examples; its keys are those of the examples: `image` (uint8 RGB),
         `name` (unique string), labels.
-      decode: stored features, a dict with any subset of the keys, to the example's tensors of the
-        same keys: uint8 (H, W, 1) class and binary maps, float32 normals, depth and albedo. A label
-        that an example lacks is `IGNORE` everywhere (normals, depth: 0).
+      decode: stored features, a dict with any subset of the keys, to the example's entries of the
+        same keys, NumPy arrays except the name: uint8 (H, W, 1) class and binary maps, float32
+        normals, depth and albedo. A label that an example lacks is `IGNORE` everywhere (normals,
+        depth: 0).
+      packing: decoders of TFDS by key, for maps that `augment.move` moves faster in a packed form.
     """
 
     name: str
     length: int
     read: Callable[[Sequence[int]], Sequence[bytes]]
     features: tfds.features.FeaturesDict
-    decode: Callable[[Tensors], Tensors]
+    decode: Callable[[Example], Example]
+    packing: Mapping[str, tfds.decode.Decoder] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_builder(
         cls,
         builder: tfds.core.DatasetBuilder,
         split: str,
-        decode: Callable[[Tensors], Tensors],
+        decode: Callable[[Example], Example],
+        packing: Mapping[str, tfds.decode.Decoder] = types.MappingProxyType({}),
     ) -> "Source":
         """Opens a split (a slice such as 'val[:100]' too) of a prepared array_record dataset.
 
@@ -75,7 +80,7 @@ class Source:
         records = builder.as_data_source(
             split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
-        return cls(name, len(records), records.__getitems__, info.features, decode)
+        return cls(name, len(records), records.__getitems__, info.features, decode, packing)
 
     def select(self, indices: Sequence[int]) -> "Source":
         """Returns the source that has only these examples, in this order."""
@@ -86,8 +91,12 @@ class Source:
             read=lambda positions: read([indices[position] for position in positions]),
         )
 
-    def parser(self, keys: Collection[str]) -> Callable[[tf.Tensor], Tensors]:
-        """Returns the function from a serialized example to tensors; only `keys` are decoded.
+    def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:
+        """Returns the function from a serialized example to arrays.
+
+        Args:
+          keys: only these are decoded.
+          packed: give the maps of `packing` in their packed form.
 
         Raises:
           ValueError: the examples lack a key.
@@ -99,7 +108,16 @@ class Source:
             )
         wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
         features = wanted.extract_features(self.features)
-        return lambda record: self.decode(features.deserialize_example(record))
+        decoders = {key: self.packing[key] for key in keys if packed and key in self.packing}
+        return lambda record: self.decode(
+            features.deserialize_example_np(record, decoders=decoders)
+        )
+
+    def forms(self, keys: Collection[str]) -> dict[str, tuple[np.dtype, int]]:
+        """Type and number of channels of each map; those of the first example are those of all."""
+        (record,) = self.read([0])
+        example = self.parser(keys)(record)
+        return {key: (example[key].dtype, example[key].shape[2]) for key in keys}
 
     def records(
         self, steps: range, locate: Callable[[int], tuple[np.ndarray, ...]]
@@ -142,13 +160,12 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
     geometries = {task.name: task.geometry}
     parse = source.parser(geometries)
 
-    def has_label(label: np.ndarray) -> np.ndarray:
-        marked = augment.mark_ignored({task.name: label}, geometries)[task.name]
+    def has_label(record: bytes) -> np.ndarray:
+        marked = augment.mark_ignored(parse(record), geometries)[task.name]
         return (marked != IGNORE).any()
 
     def process(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        label = parse(record)[task.name]
-        return index, tf.numpy_function(has_label, [label], tf.bool, stateful=False)
+        return index, tf.numpy_function(has_label, [record], tf.bool, stateful=False)
 
     def locate(start: int) -> tuple[np.ndarray]:
         return (np.arange(start, min(start + READ_AT_ONCE, source.length)),)

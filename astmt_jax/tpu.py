@@ -17,6 +17,16 @@ CUBES = (
 )  # fmt: skip
 
 
+COMPILE_ONLY = {
+    "TPU_SKIP_MDS_QUERY": "1",  # there is no metadata server to ask
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # several that compile do not exclude one another
+    "TPU_ACCELERATOR_TYPE": "v5litepod-16",  # any: libtpu warns where it finds none
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_MIN_LOG_LEVEL": "3",
+}
+"""Environment of libtpu in a process that only compiles."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Chip:
     """One kind of TPU chip.
@@ -99,10 +109,8 @@ def describe_devices(topology: Topology) -> list[jax.Device]:
         raise ModuleNotFoundError(
             "compiling for TPUs needs libtpu, which is not installed: pip install '.[tpu]'."
         )
-    # No metadata server is asked which TPU this machine has, and programs that only compile do not
-    # exclude one another, nor one that trains on this machine's TPU.
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+    for name, value in COMPILE_ONLY.items():
+        os.environ.setdefault(name, value)
     # By default a host has four chips, more than the smallest slice.
     options = {"chips_per_host_bounds": (1, 1, 1)} if topology.chips == 1 else {}
     return topologies.get_topology_desc(topology.name, platform="tpu", **options).devices

@@ -90,8 +90,8 @@ class Experiment:
             training, evaluation, pipeline.steps_per_epoch(training, config.train.batch_size)
         )
 
-    def train_step(self, steps_per_epoch: int) -> TrainStep:
-        """The update of this experiment, with its schedules."""
+    def train_step(self, steps_per_epoch: int, placement: Placement | None = None) -> TrainStep:
+        """The update of this experiment, with its schedules, for its own devices or others."""
         config = self.config
         return TrainStep(
             self.network,
@@ -100,7 +100,7 @@ class Experiment:
             reversal_schedule(steps_per_epoch, config.train.epochs),
             config.discriminator.weight,
             config.train.accumulate,
-            self.placement,
+            placement or self.placement,
         )
 
     def init(self, step: TrainStep) -> TrainState:
@@ -214,11 +214,10 @@ def train(
                 profile or (lambda number: None),
             )
             checkpoints.close()
-            number = int(state.step)
-            if stop.reached(number):
+            if stop.noted:
                 raise Interrupted(
-                    f"Stopped by a signal after step {number} of {num_steps}, which is saved: the "
-                    "same command goes on from there."
+                    f"Stopped by a signal after step {int(state.step)} of {num_steps}, which is "
+                    "saved: the same command goes on from there."
                 )
         return finish(experiment, splits.evaluation, state, workdir, writer)
     finally:

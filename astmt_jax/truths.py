@@ -37,17 +37,18 @@ def reader(source: Source, tasks: Sequence[Task]) -> Callable[[tf.Tensor], dict]
     geometries = {task.name: task.geometry for task in tasks}
     keys = sorted({*geometries, *(task.truth for task in tasks)})
     parse = source.parser(("image", "name", *keys))
+    forms = source.forms(keys)
 
-    def mark(*maps: np.ndarray) -> list[np.ndarray]:
-        truth = dict(zip(keys, maps, strict=True))
-        return list((truth | augment.mark_ignored(truth, geometries)).values())
+    def prepare(record: bytes) -> list[np.ndarray]:
+        example = parse(record)
+        truth = {key: example[key] for key in keys}
+        marked = truth | augment.mark_ignored(truth, geometries)
+        return [example["image"], example["name"], *marked.values()]
 
     def read(record: tf.Tensor) -> dict:
-        example = parse(record)
-        maps = [example[key] for key in keys]
-        marked = tf.numpy_function(mark, maps, [label.dtype for label in maps], stateful=False)
-        truth = dict(zip(keys, marked, strict=True))
-        return {"original": example["image"], "name": example["name"], "truth": truth}
+        types = [np.uint8, tf.string, *(dtype for dtype, _ in forms.values())]
+        image, name, *maps = tf.numpy_function(prepare, [record], types, stateful=False)
+        return {"original": image, "name": name, "truth": dict(zip(keys, maps, strict=True))}
 
     return read
 
@@ -66,8 +67,7 @@ def truths(
 def names(source: Source) -> list[str]:
     """The names of all examples in order; nothing else of them is decoded."""
     parse = source.parser(["name"])
-    dataset = _records(source).map(lambda _, record: parse(record)["name"])
-    return [name.decode() for name in iterate(dataset, 1)]
+    return [parse(record)["name"].decode() for _, record in iterate(_records(source), 1)]
 
 
 def _records(source: Source) -> tf.data.Dataset:

@@ -158,7 +158,10 @@ def colorize_depth(values: np.ndarray, value_range: ValueRange | None = None) ->
     values = _plane(values).astype(np.float32)
     valid = _valid_depth(values)
     scale = depth_scale(value_range or depth_range(values) or (1.0, 10.0))
-    colors = _to_bytes(DEPTH_COLORS(scale(np.where(valid, values, scale.vmin)))[..., :3])
+    levels = np.asarray(scale(np.where(valid, values, scale.vmin))) * DEPTH_COLORS.N
+    palette = _to_bytes(DEPTH_COLORS(np.arange(DEPTH_COLORS.N))[:, :3])
+    # By a table of bytes: matplotlib's floats would take 32 bytes a pixel.
+    colors = palette[np.minimum(levels, DEPTH_COLORS.N - 1).astype(np.uint8)]
     colors[~valid] = 0
     return colors
 

@@ -97,17 +97,16 @@ class Warp:
             borderMode=cv2.BORDER_REPLICATE,
         )
 
-    def weighted(self, values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of known values, and the weight that they have in them.
 
-        Args:
-          values: float32 (H, W, 3), 0 where unknown.
-          known: float32 (H, W), 1 or 0.
+def with_weight(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Values with the weight that they have in what `Warp.linear` makes of them.
 
-        Returns:
-          float32 (size, size, 4), whose last channel is to be ignored, and (size, size).
-        """
-        four = cv2.cvtColor(values, cv2.COLOR_RGB2RGBA)
-        cv2.insertChannel(known, four, 3)
-        total = self.linear(four)
-        return total, cv2.extractChannel(total, 3) * self.inside
+    Args:
+      values: float32 (H, W, 3), 0 where unknown.
+      known: float32 (H, W), 1 or 0.
+
+    Returns:
+      float32 (H, W, 4): the values, then `known`.
+    """
+    four = cv2.cvtColor(values, cv2.COLOR_RGB2RGBA)
+    return cv2.insertChannel(known, four, 3)

@@ -49,8 +49,12 @@ def main():
         for threads in args.threads:
             measure(source, tasks, threads, args.batches)
         stages(source, tasks)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of the process: {peak:.0f} MiB")
+    print(f"peak memory of the process: {peak_mebibytes():.0f} MiB")
+
+
+def peak_mebibytes() -> float:
+    """The most memory that the process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def prepare_synthetic(folder: pathlib.Path, data_dir: pathlib.Path, images: int) -> None:
@@ -81,19 +85,20 @@ def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(
         f"{threads} thread(s): {count / wall:7.1f} images/s, {1000 * cpu / count:6.1f} CPU ms/image"
+        f", peak memory so far {peak_mebibytes():.0f} MiB"
     )
 
 
 def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
     """Prints CPU milliseconds an image of each stage, one after the other."""
     geometries = {task.name: task.geometry for task in tasks}
-    parse = source.parser(["image", *geometries])
+    parse = source.parser(["image", *geometries], packed=True)
     random = np.random.default_rng(0)
     numbers = [int(number) for number in random.integers(0, source.length, count)]
     records = timed("read", lambda: source.read(numbers), count)
     examples = timed(
         "decode",
-        lambda: [{k: v.numpy() for k, v in parse(record).items()} for record in records],
+        lambda: [parse(record) for record in records],
         count,
     )
     motions = [Augmentation().draw(random) for _ in range(count)]

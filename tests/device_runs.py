@@ -16,7 +16,6 @@ import sys
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from tiny_network import PAIR, QUICK, copied, random_batch, random_state, tiny_step
 
 from astmt_jax import distributed, pipeline
@@ -77,14 +76,19 @@ def trained(update, placement):
     """The state after some steps where it lives, and the losses of all steps."""
     step = tiny_step("float64", PAIR, placement=placement)
     state, losses = placement.put(random_state(step)), []
-    for batch in batches(step):
-        placed = pipeline.to_global(share(batch), placement.batch)
+    is_split = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
+    placed = [pipeline.to_global(share(batch), placement.batch) for batch in batches(step)]
+    if update == "joint":  # compiled ahead of time, it refuses a state that has moved
+        step.joint_step = step.joint_step.lower(state, placed[0]).compile()
+        # Variables are gathered where they are split, and images nowhere.
+        assert ("all-gather" in step.joint_step.as_text()) == is_split
+    for batch in placed:
         with jax.transfer_guard("disallow"):
-            state, metrics = getattr(step, f"{update}_update")(state, placed)
+            state, metrics = getattr(step, f"{update}_update")(state, batch)
         losses.append(jax.device_get(metrics["loss"]))
     for leaf in jax.tree.leaves(state):
         assert leaf.sharding == placement.sharding_of(leaf), leaf.sharding
-    assert step.joint_step._cache_size() + step.task_step._cache_size() == 1
+    assert update == "joint" or step.task_step._cache_size() == 1
     return state, np.array(losses)
 
 
@@ -118,6 +122,14 @@ def check_communication(folder):
     np.testing.assert_array_equal(pipeline.to_local(doubled, placement.batch), 2 * share(rows))
 
 
+def check_local_work(placement):
+    """Every device works on its own images only: none of them are gathered."""
+    step = tiny_step("float64", PAIR, placement=placement)
+    batch = pipeline.to_global(next(batches(step)), placement.batch)
+    compiled = step.joint_step.lower(placement.put(random_state(step)), batch).compile()
+    assert "all-gather" not in compiled.as_text()
+
+
 def main(folder, address=None, num_processes=None, process_id=None):
     jax.config.update("jax_enable_x64", True)
     distributed.initialize(
@@ -136,10 +148,11 @@ def main(folder, address=None, num_processes=None, process_id=None):
         found[f"{update}, split"] = copied((whole.replicate(state), losses))
     found["per_task, restored"] = copied((restored(folder / "split", state, whole), losses))
     if alone:
-        one_device = Placement(Mesh(jax.devices()[:1], ("data",)))
+        one_device = Placement(data_mesh(jax.devices()[:1]))
         for update in ("joint", "per_task"):
             found[f"{update}, one device"] = copied(trained(update, one_device))
         found["joint, copies"] = copied(trained("joint", whole))
+        check_local_work(whole)
     if distributed.is_main():
         (folder / "results.pickle").write_bytes(pickle.dumps(found))
 

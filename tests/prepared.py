@@ -21,7 +21,7 @@ def read_examples(source):
     parse = source.parser(list(source.features))
     examples = {}
     for record in source.read(range(source.length)):
-        example = {key: value.numpy() for key, value in parse(record).items()}
+        example = parse(record)
         examples[example.pop("name").decode()] = example
     return examples
 

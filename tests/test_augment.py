@@ -169,6 +169,22 @@ def test_a_quarter_turn_is_counter_clockwise(random):
     np.testing.assert_allclose(moved["normals"][inner], turned[inner], rtol=0, atol=1e-4)
 
 
+def test_packed_normals_move_as_unpacked_ones_do(random):
+    codes = random.integers(0, 256, (33, 21, 3)).astype(np.uint8)
+    known = random.random((33, 21, 1)) < 0.5
+    normals = (known * (2 / 255 * codes - 1)).astype(np.float32)
+    packed = np.concatenate([known * codes, known * np.uint8(255)], axis=-1)
+    assert packed.dtype == np.uint8
+    ours, theirs = (
+        augment.move({"image": codes, "normals": form}, {"normals": "normals"}, 24, MOTIONS["all"])[
+            "normals"
+        ]
+        for form in (packed, normals)
+    )
+    assert 0.1 < (ours == 0).mean() < 0.9
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("degrees", [-20.0, 7.5, 20.0])
 def test_normals_turn_as_the_reference_implementation_turns_them(degrees):
     normal = np.array([0.48, 0.6, 0.64], np.float32)

@@ -109,8 +109,7 @@ def test_report_slider_moves_by_keyboard_and_mouse(page, report_file):
     assert 20 < right < 30
 
 
-def upload(page, address, name, content):
-    page.goto(address)
+def upload(page, name, content):
     page.locator("#photo input[type=file]").set_input_files(
         {"name": name, "mimeType": "image/jpeg", "buffer": content}
     )
@@ -130,7 +129,8 @@ def picture(page, task):
 
 
 def test_demo_performs_every_task_on_an_upload(page, address):
-    upload(page, address, "photo.jpg", jpeg(photo(48, 64)))
+    page.goto(address)
+    upload(page, "photo.jpg", jpeg(photo(48, 64)))
     wait_for_all(page)
     for task in TASKS:
         assert picture(page, task).shape == (48, 64, 3)
@@ -167,7 +167,8 @@ def test_demo_runs_the_wrong_modulation(page, address):
 
 
 def test_demo_takes_thirty_megapixels(page, address):
-    upload(page, address, "large.jpg", jpeg(photo(5000, 6000)))
+    page.goto(address)
+    upload(page, "large.jpg", jpeg(photo(5000, 6000)))
     wait_for_all(page)
     assert picture(page, TASKS[-1]).shape == (853, 1024, 3)
 
@@ -181,6 +182,16 @@ def test_demo_takes_thirty_megapixels(page, address):
     ],
 )
 def test_demo_tells_what_is_wrong_with_a_photo(page, address, name, content, words):
-    upload(page, address, name, content)
+    page.goto(address)
+    upload(page, name, content)
     page.get_by_text(words).first.wait_for()
     assert not page.locator("#task-depth img").count()
+
+
+def test_demo_forgets_the_photo_before_a_bad_one(page, address):
+    page.goto(address)
+    upload(page, "photo.jpg", jpeg(photo()))
+    wait_for_all(page)
+    upload(page, "notes.jpg", b"no picture but text")
+    page.get_by_text("notes.jpg is no picture").first.wait_for()
+    page.locator("#task-depth img").wait_for(state="detached")

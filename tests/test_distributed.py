@@ -120,13 +120,15 @@ def start_main(folder, workdir, processes, *arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_program_in_two_processes(tmp_path):
     """From rendering the data to the results; then both score what one process has trained.
 
     Five images in a batch of eight: four for the first process, one for the second.
     """
     for workdir, processes in (("two", 2), ("one", 1)):
-        first, *others = map(test_main.finish, start_main(tmp_path, workdir, processes))
+        started = start_main(tmp_path, workdir, processes)
+        first, *others = (test_main.finish(process, timeout=900) for process in started)
         assert f"8 cpu device(s) of {processes} process(es)" in first
         assert all("step" not in output for output in others)
     results = [
@@ -138,7 +140,7 @@ def test_program_in_two_processes(tmp_path):
     (tmp_path / "again" / "results.json").unlink()
     save_to = f"--save_predictions={tmp_path / 'predictions'}"
     for process in start_main(tmp_path, "again", 2, "--mode=eval", save_to):
-        test_main.finish(process)
+        test_main.finish(process, timeout=900)
     assert len(list((tmp_path / "predictions" / "depth").iterdir())) == 5
     found = json.loads((tmp_path / "again" / "results.json").read_text())
     for task, metrics in results[1]["results"].items():

@@ -23,7 +23,7 @@ import pytest
 
 pytestmark = pytest.mark.faults
 
-NUM_KILLS = 24
+NUM_KILLS = 20
 SETTINGS = {
     "dataset.options.image_size": 64,
     "dataset.options.num_train": 14,
@@ -32,12 +32,12 @@ SETTINGS = {
     "augmentation.rotation": 10.0,
     "train.image_size": 64,
     "train.batch_size": 4,
-    "train.epochs": 30,
+    "train.epochs": 18,
     "train.log_every_steps": 1,
     "train.checkpoint_every_steps": 2,
     "optimizer.warmup_steps": 0,
 }
-NUM_STEPS = 90
+NUM_STEPS = 54
 CACHE_MISS = "/jax/compilation_cache/cache_misses"
 FOREVER = 900
 """Seconds after which a run hangs."""
@@ -86,7 +86,7 @@ class Run:
         deadline = time.monotonic() + FOREVER
         while self.output.count(words) < count and self.process.is_alive():
             assert time.monotonic() < deadline, self.output
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
@@ -183,7 +183,7 @@ def test_killed_again_and_again(runs, whole):
             moment = "start-up"
             time.sleep(draw.uniform(0, 2))
         else:
-            run.wait_for("images/s", draw.randrange(2, 9))
+            run.wait_for("images/s", draw.randrange(1, 6))
             time.sleep(draw.choice([draw.uniform(0, 0.01), draw.uniform(0, 0.1)]))
         assert run.kill(), run.output
         kills[moment] += 1
@@ -207,7 +207,9 @@ def test_stopped_by_signals(runs, whole):
         run.wait_for("images/s", 3)
         run.signal(number)
         assert run.end() == 75, run.output
-        step = int(re.search(r"Stopped by a signal after step (\d+) of 90", run.output)[1])
+        step = int(
+            re.search(rf"Stopped by a signal after step (\d+) of {NUM_STEPS}", run.output)[1]
+        )
         assert checkpoints(folder)[-1] == step
         assert before[0] + 3 <= step < NUM_STEPS
         assert "Traceback" not in run.output
@@ -243,7 +245,7 @@ def small_disk(tmp_path):
     if done.returncode:
         pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.strip()}")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.timeout(1200)

@@ -79,9 +79,9 @@ def start(folder, workdir, *arguments, **variables):
     )
 
 
-def finish(process):
+def finish(process, timeout=300):
     """Waits for success; returns what was printed."""
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, errors
     return output
 

@@ -7,7 +7,6 @@ import sys
 import jax
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -87,7 +86,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
 
 def decode(features):
     return {
-        key: tf.cast(value, tf.float32) if key == "depth" else value
+        key: value.astype(np.float32) if key == "depth" else value
         for key, value in features.items()
     }
 

@@ -74,7 +74,7 @@ def step_of(
         poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
         reversal_schedule(steps_per_epoch=5, epochs=4),
         discriminator_weight,
-        placement,
+        placement=placement,
     )
 
 

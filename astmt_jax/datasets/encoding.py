@@ -10,8 +10,14 @@ def encode_png(values: np.ndarray) -> bytes:
     """(H, W[, 1]), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, as a PNG file."""
     channels = values.shape[2] if values.ndim == 3 else 1
     swapped = values[..., [2, 1, 0, 3][:channels]] if channels > 1 else values
-    # OpenCV's default strategy (run lengths) makes label maps several times as large.
-    options = (cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, 0)
+    # OpenCV's default strategy (run lengths) makes label maps several times as large. They are
+    # decoded in half the time without the filters that help pictures.
+    filters = cv2.IMWRITE_PNG_FILTER_NONE if channels == 1 else cv2.IMWRITE_PNG_ALL_FILTERS
+    options = (
+        *(cv2.IMWRITE_PNG_COMPRESSION, 6),
+        *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
+        *(cv2.IMWRITE_PNG_FILTER, filters),
+    )
     return cv2.imencode(".png", swapped, options)[1].tobytes()
 
 

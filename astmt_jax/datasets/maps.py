@@ -1,19 +1,25 @@
-"""How images and label maps are stored: the bytes of one small file each, which TFDS decodes.
+"""How images and label maps are stored: the bytes of one small file each.
 
 The kind of a map says what its bytes mean. Files of the source are kept as they are where that is
 possible; nothing is a float map that 8 or 16 bits hold exactly.
+
+OpenCV decodes them: it takes two thirds of the time of TensorFlow's operations, and the global
+interpreter lock is released while it works.
 """
 
+import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from astmt_jax import augment
 from astmt_jax.labels import IGNORE
 
-Tensors = dict[str, tf.Tensor]
+Example = dict[str, Any]
 
 DISPARITY_STEP = 1 / 8192
 """Disparity of FSV per code; a code has 24 bits."""
@@ -27,79 +33,101 @@ class Kind(NamedTuple):
       channels: the decoded map is (H, W, channels).
       decode: bytes to the map.
       unknown: value of every element of a map that an example lacks.
+      pack: bytes to the form that `augment.move` moves faster, where there is one.
     """
 
-    dtype: tf.DType
+    dtype: type[np.generic]
     channels: int
-    decode: Callable[[tf.Tensor], tf.Tensor]
+    decode: Callable[[bytes], np.ndarray]
     unknown: int = IGNORE
+    pack: Callable[[bytes], np.ndarray] | None = None
 
 
-def _decode_rgb(data: tf.Tensor) -> tf.Tensor:
-    """JPEG, PNG or WebP to uint8 (H, W, 3); JPEG with the accurate integer DCT, as PIL has it."""
-    return tf.cond(
-        tf.equal(tf.strings.substr(data, 0, 4), b"RIFF"),
-        lambda: tf.io.decode_webp(data, channels=3)[0],
-        # This operation decodes PNG, too.
-        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
-    )
+def _picture(data: bytes, flags: int) -> np.ndarray:
+    """JPEG (with the accurate integer DCT, as PIL has it), PNG or WebP to (H, W[, c]).
+
+    Raises:
+      ValueError: it is none of them.
+    """
+    flags = flags | cv2.IMREAD_IGNORE_ORIENTATION if flags != cv2.IMREAD_UNCHANGED else flags
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if picture is None:
+        raise ValueError("A stored picture cannot be decoded; prepare the dataset again.")
+    return picture
 
 
-def _decode_fraction(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.decode_png(data, channels=1), tf.float32) / 255
+def _decode_rgb(data: bytes) -> np.ndarray:
+    return _picture(data, cv2.IMREAD_COLOR_RGB)
 
 
-def _decode_normals(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(_decode_rgb(data), tf.float32) * (2 / 255) - 1
+def _decode_grey(data: bytes) -> np.ndarray:
+    return _picture(data, cv2.IMREAD_GRAYSCALE)[..., None]
 
 
-def _decode_masked_normals(data: tf.Tensor) -> tf.Tensor:
-    codes = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
-    # (2v - a) / 255 in one pass: the mask a is 255, or 0 like v.
-    weights = np.vstack([2 * np.eye(3), -np.ones(3)]) / 255
-    normals = tf.matmul(tf.reshape(codes, (-1, 4)), tf.constant(weights, tf.float32))
-    return tf.reshape(normals, tf.concat([tf.shape(codes)[:2], [3]], 0))
+def _decode_regions(data: bytes) -> np.ndarray:
+    return _picture(data, cv2.IMREAD_ANYDEPTH)[..., None].astype(np.int32)
 
 
-def _decode_disparity(data: tf.Tensor) -> tf.Tensor:
+def _decode_fraction(data: bytes) -> np.ndarray:
+    return _decode_grey(data) / np.float32(255)
+
+
+def _decode_color(data: bytes) -> np.ndarray:
+    return _decode_rgb(data) / np.float32(255)
+
+
+def _decode_normals(data: bytes) -> np.ndarray:
+    return _decode_rgb(data) * np.float32(2 / 255) - np.float32(1)
+
+
+def _pack_normals(data: bytes) -> np.ndarray:
+    return cv2.cvtColor(_decode_rgb(data), cv2.COLOR_RGB2RGBA)
+
+
+def _pack_masked_normals(data: bytes) -> np.ndarray:
+    return cv2.cvtColor(_picture(data, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def _decode_masked_normals(data: bytes) -> np.ndarray:
+    packed = _pack_masked_normals(data).astype(np.float32)
+    return cv2.transform(packed, augment.UNPACK_NORMALS[:3])
+
+
+def _decode_disparity(data: bytes) -> np.ndarray:
     # A float32 holds integers of 24 bits exactly.
-    weights = tf.constant([1, 256, 65536], tf.int32)
-    codes = tf.reduce_sum(tf.cast(_decode_rgb(data), tf.int32) * weights, axis=-1, keepdims=True)
-    return tf.cast(codes, tf.float32) * DISPARITY_STEP
+    codes = _decode_rgb(data).astype(np.float32) @ np.array([[1], [256], [65536]], np.float32)
+    return codes * np.float32(DISPARITY_STEP)
 
 
-def _decode_values(channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    def decode(data: tf.Tensor) -> tf.Tensor:
-        raw = tf.io.decode_compressed(data, "ZLIB")
-        shape = tf.io.decode_raw(tf.strings.substr(raw, 0, 8), tf.int32)
-        values = tf.io.decode_raw(tf.strings.substr(raw, 8, -1), tf.float32)
-        return tf.reshape(values, tf.concat([shape, [channels]], 0))
+def _decode_values(channels: int) -> Callable[[bytes], np.ndarray]:
+    def decode(data: bytes) -> np.ndarray:
+        raw = zlib.decompress(data)
+        height, width = np.frombuffer(raw, "<i4", 2)
+        return np.frombuffer(raw, "<f4", offset=8).reshape(height, width, channels)
 
     return decode
 
 
 KINDS = {
     # RGB picture: JPEG, PNG or WebP.
-    "image": Kind(tf.uint8, 3, _decode_rgb),
+    "image": Kind(np.uint8, 3, _decode_rgb),
     # Class ids, 255 where unknown: grey PNG.
-    "classes": Kind(tf.uint8, 1, lambda data: tf.io.decode_png(data, channels=1)),
+    "classes": Kind(np.uint8, 1, _decode_grey),
     # Numbers of regions: grey PNG of 16 bits.
-    "regions": Kind(
-        tf.int32, 1, lambda data: tf.cast(tf.io.decode_png(data, 1, tf.uint16), tf.int32)
-    ),
+    "regions": Kind(np.int32, 1, _decode_regions),
     # v / 255 of a grey PNG.
-    "fraction": Kind(tf.float32, 1, _decode_fraction),
+    "fraction": Kind(np.float32, 1, _decode_fraction),
     # v / 255 of an RGB picture.
-    "color": Kind(tf.float32, 3, lambda data: tf.cast(_decode_rgb(data), tf.float32) / 255),
+    "color": Kind(np.float32, 3, _decode_color),
     # 2v / 255 - 1 of an RGB picture.
-    "normals": Kind(tf.float32, 3, _decode_normals, unknown=0),
+    "normals": Kind(np.float32, 3, _decode_normals, 0, _pack_normals),
     # The same of an RGBA PNG, 0 where the last channel is 0.
-    "masked_normals": Kind(tf.float32, 3, _decode_masked_normals, unknown=0),
+    "masked_normals": Kind(np.float32, 3, _decode_masked_normals, 0, _pack_masked_normals),
     # Disparity, 0 where unknown: 24-bit code of a picture, most significant byte blue.
-    "disparity": Kind(tf.float32, 1, _decode_disparity, unknown=0),
+    "disparity": Kind(np.float32, 1, _decode_disparity, unknown=0),
     # Numbers as they are, 0 where unknown: compressed height, width and float32 elements.
-    "values1": Kind(tf.float32, 1, _decode_values(1), unknown=0),
-    "values3": Kind(tf.float32, 3, _decode_values(3), unknown=0),
+    "values1": Kind(np.float32, 1, _decode_values(1), unknown=0),
+    "values3": Kind(np.float32, 3, _decode_values(3), unknown=0),
 }
 
 
@@ -117,9 +145,7 @@ class StoredMap(tfds.features.FeatureConnector):
 
     def get_tensor_info(self) -> tfds.features.TensorInfo:
         kind = KINDS[self.kind]
-        return tfds.features.TensorInfo(
-            shape=(None, None, kind.channels), dtype=kind.dtype.as_numpy_dtype
-        )
+        return tfds.features.TensorInfo(shape=(None, None, kind.channels), dtype=kind.dtype)
 
     def get_serialized_info(self) -> tfds.features.TensorInfo:
         return tfds.features.TensorInfo(shape=(), dtype=np.object_)
@@ -127,31 +153,32 @@ class StoredMap(tfds.features.FeatureConnector):
     def encode_example(self, data: bytes | None) -> bytes:
         return data or b""
 
-    def decode_example(self, data: tf.Tensor) -> tf.Tensor:
-        kind = KINDS[self.kind]
-        decoded = tf.cond(
-            tf.equal(data, b""),
-            lambda: tf.zeros((0, 0, kind.channels), kind.dtype),
-            lambda: kind.decode(data),
-        )
-        return tf.ensure_shape(decoded, (None, None, kind.channels))
-
     def decode_example_np(self, data: bytes) -> np.ndarray:
-        return self.decode_example(tf.constant(data)).numpy()
+        kind = KINDS[self.kind]
+        return kind.decode(data) if data else np.zeros((0, 0, kind.channels), kind.dtype)
+
+    def decode_example(self, data: tf.Tensor) -> tf.Tensor:
+        def decode(data: bytes | np.ndarray) -> np.ndarray:
+            # Outside of graphs TensorFlow passes an array of one object.
+            return self.decode_example_np(data if isinstance(data, bytes) else data.item())
+
+        kind = KINDS[self.kind]
+        decoded = tf.numpy_function(decode, [data], kind.dtype, stateful=False)
+        return tf.ensure_shape(decoded, (None, None, kind.channels))
 
     def to_json_content(self) -> dict[str, str]:
         return {"kind": self.kind}
 
 
-def complete(features: tfds.features.FeaturesDict) -> Callable[[Tensors], Tensors]:
+def complete(features: tfds.features.FeaturesDict) -> Callable[[Example], Example]:
     """Returns `Source.decode` for records of these features.
 
     It gives a map that an example lacks the size of the image (1 x 1 if the image is not asked for)
     and the value that says 'unknown' everywhere.
     """
 
-    def decode(example: Tensors) -> Tensors:
-        size = tf.shape(example["image"])[:2] if "image" in example else tf.constant([1, 1])
+    def decode(example: Example) -> Example:
+        size = example["image"].shape[:2] if "image" in example else (1, 1)
         return {
             key: _or_unknown(value, features[key], size)
             if isinstance(features[key], StoredMap)
@@ -162,12 +189,23 @@ def complete(features: tfds.features.FeaturesDict) -> Callable[[Tensors], Tensor
     return decode
 
 
-def _or_unknown(value: tf.Tensor, feature: StoredMap, size: tf.Tensor) -> tf.Tensor:
+def _or_unknown(value: np.ndarray, feature: StoredMap, size: tuple[int, int]) -> np.ndarray:
     kind = KINDS[feature.kind]
-    shape = tf.concat([size, [kind.channels]], 0)
-    filled = tf.cond(
-        tf.equal(tf.size(value), 0),
-        lambda: tf.fill(shape, tf.cast(kind.unknown, kind.dtype)),
-        lambda: value,
-    )
-    return tf.ensure_shape(filled, (None, None, kind.channels))
+    return value if value.size else np.full((*size, kind.channels), kind.unknown, kind.dtype)
+
+
+class _Packing(tfds.decode.Decoder):
+    """Decodes a `StoredMap` with `Kind.pack`."""
+
+    def decode_example(self, data: bytes) -> np.ndarray:
+        pack = KINDS[self.feature.kind].pack
+        return pack(data) if data else self.feature.decode_example_np(data)
+
+
+def packing(features: tfds.features.FeaturesDict) -> dict[str, tfds.decode.Decoder]:
+    """`Source.packing` for records of these features."""
+    return {
+        key: _Packing()
+        for key, feature in features.items()
+        if isinstance(feature, StoredMap) and KINDS[feature.kind].pack
+    }

@@ -10,7 +10,7 @@ from typing import Any
 from astmt_jax import tasks
 from astmt_jax.config import build_record
 from astmt_jax.datasets import builder
-from astmt_jax.datasets.maps import complete
+from astmt_jax.datasets.maps import complete, packing
 from astmt_jax.datasets.scenes import builder as scenes
 from astmt_jax.datasets.scenes.config import ScenesConfig
 from astmt_jax.source import Source
@@ -108,7 +108,8 @@ def _open_prepared(
 ) -> Source:
     config = config_of(_read_options(record, options))
     prepared = builder.open_builder(dataset, config, data_dir)
-    return Source.from_builder(prepared, split, complete(prepared.info.features))
+    features = prepared.info.features
+    return Source.from_builder(prepared, split, complete(features), packing(features))
 
 
 def _prepared(

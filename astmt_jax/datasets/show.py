@@ -58,7 +58,7 @@ def sheet_rows(
     chosen = np.linspace(0, source.length, count, endpoint=False).astype(int).tolist()
     rows = []
     for index, record in zip(chosen, source.read(chosen), strict=True):
-        example = {key: value.numpy() for key, value in parse(record).items()}
+        example = parse(record)
         motion = augmentation.draw(np.random.default_rng((seed, index)))
         moved = augment.move(example, geometries, size, motion)
         image, moved_image = example["image"], np.rint(moved["image"]).astype(np.uint8)

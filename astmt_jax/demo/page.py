@@ -117,7 +117,9 @@ def build(
         hidden = {"api_visibility": "private", "show_progress": "hidden"}
         # Gradio would open the file itself and show its own errors: preprocess=False leaves the
         # reading to us. That the file was uploaded is checked all the same.
-        photo.upload(_take, photo, shown, preprocess=False, **hidden).success(**run)
+        taken = photo.upload(_take, photo, shown, preprocess=False, **hidden)
+        taken.success(**run)
+        taken.failure(Shown, None, shown, **hidden).success(**run)
         photo.clear(Shown, None, shown, **hidden).success(**run)
         gallery.select(_picker(examples), None, [shown, photo], **hidden).success(**run)
         for control in (wrong, modulation):
@@ -151,7 +153,7 @@ def _take(upload: dict[str, Any] | None) -> Shown:
     try:
         return Shown(read_upload(path, upload.get("orig_name") or "The file"))
     except PhotoError as error:
-        raise gr.Error(str(error), title="This photo cannot be used") from error
+        raise gr.Error(str(error)) from error
 
 
 def _picker(examples: Sequence[tuple[np.ndarray, str]]) -> Any:

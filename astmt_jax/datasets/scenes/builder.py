@@ -4,9 +4,9 @@ import io
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from astmt_jax.datasets.scenes import generate
@@ -118,27 +118,29 @@ def prepare(
     return builder
 
 
-def decode(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def decode(features: dict[str, Any]) -> dict[str, Any]:
     """Turns a stored record into an example.
 
     Args:
-      features: one record or any part of it, its images decoded by TFDS (or a batch of them).
+      features: one record or any part of it, its images decoded by TFDS.
 
     Returns:
-      The same keys as `render` returns them, as tensors, and `name`, a string. Normals carry the
+      The same keys as `render` returns them, and `name`, a string of bytes. Normals carry the
       rounding of their 16-bit codes (1.6e-5 per component), depth that of its code (0.25 mm).
     """
-    return {key: _DECODERS.get(key, tf.identity)(value) for key, value in features.items()}
+    return {
+        key: _DECODERS[key](value) if key in _DECODERS else value for key, value in features.items()
+    }
 
 
-def _decode_normals(codes: tf.Tensor) -> tf.Tensor:
-    normals = (tf.cast(codes, tf.float32) - 1) * generate.NORMAL_STEP - 1
-    return tf.where(codes > 0, normals, 0.0)
+def _decode_normals(codes: np.ndarray) -> np.ndarray:
+    normals = (codes.astype(np.float32) - 1) * np.float32(generate.NORMAL_STEP) - 1
+    return np.where(codes > 0, normals, np.float32(0))
 
 
 _DECODERS = {
     "normals": _decode_normals,
-    "depth": lambda codes: tf.cast(codes, tf.float32) * generate.DEPTH_STEP,
-    "albedo": lambda codes: tf.cast(codes, tf.float32) / 255,
-    "label_map": lambda codes: tf.cast(codes, tf.int32),
+    "depth": lambda codes: codes * np.float32(generate.DEPTH_STEP),
+    "albedo": lambda codes: codes / np.float32(255),
+    "label_map": lambda codes: codes.astype(np.int32),
 }

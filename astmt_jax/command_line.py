@@ -1,14 +1,19 @@
 """The flag `--config` of every command, and errors of the command line in one sentence."""
 
+import contextlib
 import pathlib
 import re
+import signal
 import sys
+from collections.abc import Iterator
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from astmt_jax import storage
 from astmt_jax.checkpoint import imported_settings
 from astmt_jax.config import Config, check_field, from_config_dict
+from astmt_jax.interruption import EXIT_CODE, Interrupted
 from astmt_jax.progress import CONSOLE
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -47,6 +52,31 @@ def parse_flags(argv: list[str]) -> list[str]:
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         sys.exit(f"Error: {_first_cause(error)}")
     return rest
+
+
+@contextlib.contextmanager
+def resumable(workdir: pathlib.Path) -> Iterator[None]:
+    """Context of what a further call of the same command goes on with, however this one ends.
+
+    SIGTERM and Ctrl-C end it with `EXIT_CODE`, a full disk with an error; each says in one sentence
+    that nothing is lost. The training loop takes both signals over, to save first.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except Interrupted as message:
+        CONSOLE.print(str(message))
+        sys.exit(EXIT_CODE)
+    except KeyboardInterrupt:
+        CONSOLE.print("Interrupted: the same command goes on where it stopped.")
+        sys.exit(EXIT_CODE)
+    except Exception as error:
+        if storage.is_disk_full(error):
+            sys.exit(
+                f"Error: The disk of {workdir} is full: free some space, and the same command goes "
+                "on from the last checkpoint, which is intact."
+            )
+        raise
 
 
 def _first_cause(error: BaseException) -> str:

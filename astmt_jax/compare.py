@@ -18,7 +18,9 @@ import sys
 
 from absl import app, flags, logging
 
-from astmt_jax.command_line import CONFIG, parse_flags
+from astmt_jax import compilation_cache
+from astmt_jax.checkpoint import CheckpointError
+from astmt_jax.command_line import CONFIG, parse_flags, resumable
 from astmt_jax.comparison.costs import network_costs
 from astmt_jax.comparison.execution import check_folders, execute, finished
 from astmt_jax.comparison.methods import methods, runs
@@ -62,12 +64,19 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
     if len(argv) > 1:
         sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
-    try:
-        compare(from_config_dict(CONFIG.value), SEEDS.value, pathlib.Path(WORKDIR.value))
-    except (ValueError, FileNotFoundError, FloatingPointError, WeightsError) as error:
-        sys.exit(f"Error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted: the same command goes on where it stopped.")
+    workdir = pathlib.Path(WORKDIR.value)
+    compilation_cache.enable(None)
+    with resumable(workdir):
+        try:
+            compare(from_config_dict(CONFIG.value), SEEDS.value, workdir)
+        except (
+            ValueError,
+            FileNotFoundError,
+            FloatingPointError,
+            WeightsError,
+            CheckpointError,
+        ) as error:
+            sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from jax import export as jax_export
 
 from astmt_jax.models.network import one_task
 from astmt_jax.progress import CONSOLE
-from astmt_jax.trained_model import Model, load, predictions
+from astmt_jax.trained_model import Model, features, load, prediction
 
 ALL_TASKS = "all"
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -55,23 +55,21 @@ def export_network(model: Model, tasks: Sequence[str]) -> jax_export.Exported:
       model: the trained network.
       tasks: their names.
     """
-    modulations = tuple((name, name) for name in tasks)
+    network, params, stats = model.network, model.params, model.stats
+    modulations = np.array([network.names.index(name) for name in tasks], np.int32)
 
     @jax.jit
-    def network(images):
-        return predictions(
-            model.network,
-            model.config.train.normalize,
-            model.params,
-            model.stats,
-            images,
-            modulations,
-        )
+    def predict(images):
+        found = features(network, model.config.train.normalize, params, stats, images, modulations)
+        return {
+            name: prediction(network, params, stats, found, place, name, images.shape[1:3])
+            for place, name in enumerate(tasks)
+        }
 
     stride = model.config.model.output_stride
     batch, rows, columns = jax_export.symbolic_shape("b, h, w")
     images = jax.ShapeDtypeStruct((batch, stride * rows, stride * columns, 3), jnp.float32)
-    return jax_export.export(network, platforms=PLATFORMS)(images)
+    return jax_export.export(predict, platforms=PLATFORMS)(images)
 
 
 def difference(exported: jax_export.Exported, model: Model, tasks: Sequence[str]) -> float:

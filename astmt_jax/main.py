@@ -1,17 +1,14 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
 import pathlib
-import signal
 import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import compilation_cache, distributed, storage, train
+from astmt_jax import compilation_cache, distributed, train
 from astmt_jax.checkpoint import CheckpointError, check_workdir
-from astmt_jax.command_line import parse_flags, settings
-from astmt_jax.interruption import EXIT_CODE, Interrupted
+from astmt_jax.command_line import parse_flags, resumable, settings
 from astmt_jax.profiling import trace_hook
-from astmt_jax.progress import CONSOLE
 from astmt_jax.weight_files import WeightsError
 
 WORKDIR = flags.DEFINE_string(
@@ -56,23 +53,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
     compilation_cache.enable(COMPILATION_CACHE.value)
-    # As Ctrl-C; the training loop takes both over, to save first.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with resumable(workdir):
         _run(workdir)
-    except Interrupted as message:
-        CONSOLE.print(str(message))
-        sys.exit(EXIT_CODE)
-    except KeyboardInterrupt:
-        CONSOLE.print("Interrupted: the same command goes on where it stopped.")
-        sys.exit(EXIT_CODE)
-    except Exception as error:
-        if storage.is_disk_full(error):
-            sys.exit(
-                f"Error: The disk of {workdir} is full: free some space, and the same command goes "
-                "on from the last checkpoint, which is intact."
-            )
-        raise
 
 
 def _run(workdir: pathlib.Path) -> None:

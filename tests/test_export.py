@@ -131,13 +131,13 @@ def test_images_of_other_sizes_are_refused(folder):
 
 def test_what_differs_from_the_network_is_not_written(command, model, tmp_path, monkeypatch):
     """Here the exported network has another task's modulation."""
-    original = export.predictions
+    original = export.features
 
     def wrong(network, normalize, params, stats, images, modulations):
-        swapped = tuple((task, "edge") for task, _ in modulations)
+        swapped = np.full_like(modulations, network.names.index("edge"))
         return original(network, normalize, params, stats, images, swapped)
 
-    monkeypatch.setattr(export, "predictions", wrong)
+    monkeypatch.setattr(export, "features", wrong)
     code = command("--task=normals", f"--output={tmp_path / 'normals.zip'}")
     assert re.match(
         r"Error: The exported network's predictions are \S+ from the network's own", code

@@ -57,6 +57,8 @@ def truths(
     source: Source, tasks: Sequence[Task], num_threads: int | None = None
 ) -> Iterator[Labelled]:
     """Iterates over the truths of all examples in order; arguments and errors as in `reader`."""
+    if not source.length:
+        return
     threads = count_threads(num_threads)
     read = reader(source, tasks)
     dataset = _records(source).map(lambda _, record: read(record), num_parallel_calls=threads)

@@ -1,6 +1,7 @@
 """Multiply-adds against closed forms, XLA's cost analysis, and published numbers."""
 
 import itertools
+import math
 from functools import partial
 
 import jax
@@ -103,24 +104,16 @@ def test_published_numbers(backbone, published):
 
 def taps_inside(equation):
     """A convolution's multiply-adds less those with padding, position by position."""
-    parameters = equation.params
-    x, kernel = (variable.aval.shape for variable in equation.invars)
-    spec = parameters["dimension_numbers"]
+    window = equation.params["window"]
+    (*images, height, width, _), kernel = (variable.aval.shape for variable in equation.invars)
     inside = 1
-    for axis in range(2):
-        size, taps = x[spec.lhs_spec[2 + axis]], kernel[spec.rhs_spec[2 + axis]]
-        outputs = equation.outvars[0].aval.shape[spec.out_spec[2 + axis]]
-        begin = parameters["padding"][axis][0]
+    for axis, size in enumerate((height, width)):
+        taps, outputs = kernel[axis], equation.outvars[0].aval.shape[len(images) + axis]
         inside *= sum(
-            0
-            <= out * parameters["window_strides"][axis]
-            + tap * parameters["rhs_dilation"][axis]
-            - begin
-            < size
+            0 <= out * window.stride + (tap - taps // 2) * window.dilation < size
             for out, tap in itertools.product(range(outputs), range(taps))
         )
-    batch = x[spec.lhs_spec[0]]
-    return batch * inside * kernel[spec.rhs_spec[0]] * kernel[spec.rhs_spec[1]]
+    return math.prod(images) * inside * math.prod(kernel[2:])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +133,7 @@ def test_xla_counts_the_same(model, monkeypatch):
     def predict(variables, images):
         return network.predict(*variables, images, "normals")
 
-    monkeypatch.setitem(module.COSTS, "conv_general_dilated", taps_inside)
+    monkeypatch.setitem(module.COSTS, "image_convolution", taps_inside)
     own = 2 * multiply_adds(predict, variables, IMAGE)
     xla = jax.jit(predict).lower(variables, IMAGE).cost_analysis()["flops"]
     print(xla / own)

@@ -289,7 +289,7 @@ def panels(
     sizes = [map_size(row["image"].shape[:2], cell) for row in rows]
     legends = {task.name: legend(task, rows, kinds) for task in tasks if task.class_names}
     entries_a_line = (width - 2 * MARGIN - LEGEND_TITLE) // LEGEND_ENTRY
-    legend_lines = sum(-(-len(legend) // entries_a_line) for legend in legends.values())
+    legend_lines = sum(-(-len(entries) // entries_a_line) for entries in legends.values())
 
     body = sum(_stacked(height, len(lines)) + CAPTION for _, height in sizes)
     canvas = _Canvas(width, MARGIN + HEADING + body + legend_lines * LEGEND_LINE + GAP + MARGIN)
@@ -303,8 +303,8 @@ def panels(
         _draw_row(canvas, row, tasks, columns, y, size, lines, cell)
         y += _stacked(size[1], len(lines)) + CAPTION
     y += GAP
-    for name, legend in legends.items():
-        y = _draw_legend(canvas, name, legend, y, entries_a_line)
+    for name, entries in legends.items():
+        y = _draw_legend(canvas, name, entries, y, entries_a_line)
 
     picture = canvas.pixels()
     if path is not None:
@@ -391,7 +391,7 @@ def legend(
 ) -> list[tuple[np.ndarray, str]]:
     """(colour, name) of the classes that occur in a task's maps, by class id."""
     maps = [row[kind][task.name] for row in rows for kind in kinds]
-    legend = []
+    entries = []
     for index in np.unique(np.concatenate([np.unique(values) for values in maps])).tolist():
         if index >= len(task.class_names) and index != IGNORE:
             raise ValueError(
@@ -399,8 +399,8 @@ def legend(
                 f"its class_names name 0..{len(task.class_names) - 1}"
             )
         name = "ignored" if index == IGNORE else task.class_names[index]
-        legend.append((task.colorize(np.full((1, 1), index))[0, 0], name))
-    return legend
+        entries.append((task.colorize(np.full((1, 1), index))[0, 0], name))
+    return entries
 
 
 def _draw_legend(

@@ -36,7 +36,7 @@ def update_function(
 
     def whole(state, batch, *arguments):
         stats, labels = view(state, *arguments), batch["labels"]
-        total, stats, metrics = gradients(state, stats, batch, labels, *arguments)
+        total, stats, metrics = gradients(state, stats, batch, None, *arguments)
         return apply(state, total, stats, labels, *arguments), metrics
 
     def begin(state, batch, *arguments):

@@ -48,7 +48,7 @@ def softmax_cross_entropy(
     logits = _promote(logits)
     targets = jax.nn.one_hot(class_ids, logits.shape[-1], dtype=logits.dtype)
     losses = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(targets * logits, axis=-1)
-    return _masked_mean(losses, valid, valid_pixels(_whole(labels, of)))
+    return _masked_mean(losses, valid, valid if of is None else valid_pixels(of))
 
 
 def balanced_binary_cross_entropy(
@@ -76,11 +76,10 @@ def balanced_binary_cross_entropy(
     logits = _promote(logits)
     valid = labels != IGNORE
     positive = valid & (labels >= 0.5)
-    all_labels = _whole(labels, of)
-    all_valid = all_labels != IGNORE
+    all_valid = _all_valid(valid, of)
     if positive_weight is None:
-        negative = (all_labels < 0.5).astype(logits.dtype)
-        positive_weight = _masked_mean(negative, all_valid, all_valid)
+        negative = (labels if of is None else of) < 0.5
+        positive_weight = _masked_mean(negative.astype(logits.dtype), all_valid, all_valid)
     weights = jnp.where(positive, positive_weight, 1 - positive_weight)
     losses = jax.nn.softplus(logits) - positive * logits
     return _masked_mean(weights * losses, valid, all_valid)
@@ -104,7 +103,7 @@ def normals_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None
     logits = _promote(logits)
     valid = labels != IGNORE
     outputs = _normalize(jnp.where(valid, logits, 0))
-    return _masked_l1(outputs, labels, valid, _whole(labels, of) != IGNORE)
+    return _masked_l1(outputs, labels, valid, _all_valid(valid, of))
 
 
 def depth_l1(
@@ -133,7 +132,7 @@ def depth_l1(
     _require_shape(labels, logits.shape)
     logits = _promote(logits)
     valid = labels != IGNORE
-    all_valid = _whole(labels, of) != IGNORE
+    all_valid = _all_valid(valid, of)
     targets = jnp.where(valid, labels, 0).astype(logits.dtype)
     if mask_gradient:
         counted = _all_valid_3x3(valid)
@@ -160,8 +159,8 @@ def albedo_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None)
       ValueError: the shapes differ.
     """
     _require_shape(labels, logits.shape)
-    all_valid = _whole(labels, of) != IGNORE
-    return _masked_l1(_promote(logits), labels, labels != IGNORE, all_valid)
+    valid = labels != IGNORE
+    return _masked_l1(_promote(logits), labels, valid, _all_valid(valid, of))
 
 
 def _require_shape(labels: jax.Array, expected: tuple[int, ...]) -> None:
@@ -179,8 +178,9 @@ def _count(valid: jax.Array, dtype: jnp.dtype) -> jax.Array:
     return jnp.maximum(valid.sum(), 1).astype(dtype)
 
 
-def _whole(labels: jax.Array, of: jax.Array | None) -> jax.Array:
-    return labels if of is None else of
+def _all_valid(valid: jax.Array, of: jax.Array | None) -> jax.Array:
+    """Which elements of the whole batch are valid."""
+    return valid if of is None else of != IGNORE
 
 
 def _masked_mean(values: jax.Array, valid: jax.Array, all_valid: jax.Array) -> jax.Array:

@@ -139,7 +139,7 @@ class TrainStep:
           batch: images and labels.
           index: () int32, the task; may be traced.
           alpha: strength of the gradient reversal.
-          labels: of the whole batch, where `batch` is a part of it.
+          labels: of the whole batch, where `batch` is a part of it; None where it is the whole.
 
         Returns:
           Gradients of `params`, statistics after the batch, and scalar metrics.
@@ -157,7 +157,7 @@ class TrainStep:
                 stats.heads,
                 features,
                 batch["labels"],
-                labels or batch["labels"],
+                labels,
             )
             total, metrics = self._total(params, *parts, alpha)
             return total, (dataclasses.replace(new_stats, heads=heads), metrics)
@@ -190,7 +190,7 @@ class TrainStep:
                     heads,
                     slice_of_task(features, index),
                     batch["labels"],
-                    labels or batch["labels"],
+                    labels,
                 )
                 parts.append(part)
             stacked = jax.tree.map(lambda *x: jnp.stack(x), *parts)
@@ -201,15 +201,15 @@ class TrainStep:
         return gradients, new_stats, metrics
 
     def _task_loss(
-        self, index: int, heads: dict, head_stats: dict, features, labels: dict, of: dict
+        self, index: int, heads: dict, head_stats: dict, features, labels: dict, of: dict | None
     ) -> tuple[jax.Array, jax.Array | None, jax.Array | None, jax.Array | None, dict]:
         """Weighted loss of task `index`, its gradient with respect to the features (B, h, w, C),
         the discriminator's targets (B, h, w, 1) int32 (the task, or 255 where unlabelled) for
-        these labels and for those `of` the whole batch, all three None without a discriminator,
-        and all heads' statistics after the batch."""
+        these labels and for those `of` the whole batch (None where these are the whole), all three
+        None without a discriminator, and all heads' statistics after the batch."""
         task = self.network.tasks[index]
         head, stats, label = heads[task.name], head_stats[task.name], labels[task.name]
-        all_labels = of[task.name]
+        all_labels = None if of is None else of[task.name]
         features, new_stats = self.network.head_features(
             task.name, head, stats, features, train=True
         )
@@ -222,11 +222,12 @@ class TrainStep:
         if not self.network.has_discriminator:
             return loss(features), None, None, None, new_stats
         value, gradient = jax.value_and_grad(loss)(features)
-        targets, all_targets = (
-            jnp.where(_nearest(x[..., :1], features.shape[1:3]) != IGNORE, index, IGNORE)
-            for x in (label, all_labels)
-        )
-        return value, gradient, targets, all_targets, new_stats
+
+        def targets_of(label):
+            return jnp.where(_nearest(label[..., :1], features.shape[1:3]) != IGNORE, index, IGNORE)
+
+        all_targets = None if of is None else targets_of(all_labels)
+        return value, gradient, targets_of(label), all_targets, new_stats
 
     def _total(
         self,
@@ -244,7 +245,7 @@ class TrainStep:
         reversed_ = reverse_gradient(unit_length(gradient), alpha)
         logits = self.network.discriminate(params.discriminator, reversed_)
         discriminator_loss = softmax_cross_entropy(logits, targets, all_targets)
-        count = jnp.sum(all_targets != IGNORE)
+        count = jnp.sum((targets if all_targets is None else all_targets) != IGNORE)
         # Where nothing is labelled the target, 255, is none of the tasks.
         correct = jnp.argmax(logits, axis=-1) == targets[..., 0]
         weight = self.discriminator_weight
@@ -254,7 +255,7 @@ class TrainStep:
             "discriminator_accuracy": jnp.sum(correct) / jnp.maximum(count, 1),
         }
 
-    def _task_part(self, state: TrainState, stats: Stats, part: dict, labels: dict, index):
+    def _task_part(self, state: TrainState, stats: Stats, part: dict, labels, index):
         params = one_task(self._gather(state.params), index)
         alpha = self.alpha(state.step)
         *after, metrics = self.task_gradients(params, stats, part, index, alpha, labels)
@@ -286,12 +287,13 @@ class TrainStep:
         )
         return self._constrain(new_state)
 
-    def _joint_part(self, state: TrainState, stats: Stats, part: dict, labels: dict):
+    def _joint_part(self, state: TrainState, stats: Stats, part: dict, labels):
         gradients, new_stats, metrics = self.joint_gradients(
             self._gather(state.params), stats, part, self.alpha(state.step), labels
         )
         names = self.network.names
-        merged = _merge_stats(stats, new_stats, _labelled(labels, names), names)
+        active = _labelled(part["labels"] if labels is None else labels, names)
+        merged = _merge_stats(stats, new_stats, active, names)
         return gradients, merged, self._gather(metrics)
 
     def _apply_joint(self, state: TrainState, gradients, stats, labels: dict):

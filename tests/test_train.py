@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from test_config import settings
 
 from astmt_jax import pipeline, storage, train
@@ -17,6 +16,7 @@ from astmt_jax.checkpoint import Checkpoints
 from astmt_jax.config import from_config_dict
 from astmt_jax.interruption import StopRequest
 from astmt_jax.models.network import Params, Stats
+from astmt_jax.sharding import Placement, data_mesh
 from astmt_jax.train_step import TrainState
 
 NUM_STEPS = 10
@@ -62,10 +62,9 @@ def loop(monkeypatch, tmp_path):
     )
     # The stand-in computes on the host.
     monkeypatch.setattr(jax, "transfer_guard", lambda level: contextlib.nullcontext())
-    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     network = types.SimpleNamespace(names=("depth",), tasks=())
     experiment = types.SimpleNamespace(
-        config=CONFIG, network=network, batch_sharding=NamedSharding(mesh, PartitionSpec("data"))
+        config=CONFIG, network=network, placement=Placement(data_mesh())
     )
     writer = types.SimpleNamespace(write_scalars=lambda *_: None)
 
@@ -127,7 +126,7 @@ def test_full_disk_ends_the_loop(loop, tmp_path):
     if done.returncode:
         pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.strip()}")
     try:
-        size = 2**16  # a state holds two such arrays of four bytes; two states do not fit
+        size = 3 * 2**15  # a state takes 630 kB in a checkpoint, so that two do not fit
         with pytest.raises(Exception, match="No space left on device") as caught:
             loop({}, disk, size)
         assert storage.is_disk_full(caught.value)

@@ -1,6 +1,7 @@
 """A run's folder: its settings and its checkpoints."""
 
 import json
+import logging
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -90,6 +91,16 @@ def _read_json(path: pathlib.Path) -> Any:
 
 def _write_json(path: pathlib.Path, document: Any) -> None:
     storage.write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what Orbax's threads run into: the thread that saves gets it raised, too."""
+    error = record.exc_info[1] if record.exc_info else None
+    return "/orbax/" not in record.pathname and str(error) != "Event loop is closed"
+
+
+for _name in ("absl", "concurrent.futures"):
+    logging.getLogger(_name).addFilter(_is_news)
 
 
 class CheckpointError(OSError):

@@ -5,6 +5,7 @@
 Processes are forked from one that has imported everything, so that a start takes a second.
 """
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -93,7 +94,8 @@ class Run:
 
     def kill(self) -> bool:
         """SIGKILL to it and the processes that it started; whether it was still running."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(self.process.pid, signal.SIGKILL)
         return self.end() == -signal.SIGKILL
 
     def end(self) -> int:
@@ -185,8 +187,7 @@ def test_killed_again_and_again(runs, whole):
         else:
             run.wait_for("images/s", draw.randrange(1, 6))
             time.sleep(draw.choice([draw.uniform(0, 0.01), draw.uniform(0, 0.1)]))
-        assert run.kill(), run.output
-        kills[moment] += 1
+        kills[moment] += run.kill()
     print(f"\n{kills}, the last of them with checkpoints {checkpoints(folder)}")
     assert kills["training"] >= 10
     run = runs.start(folder)

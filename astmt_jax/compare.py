@@ -18,7 +18,7 @@ import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import compilation_cache
+from astmt_jax import compilation_cache, storage
 from astmt_jax.checkpoint import CheckpointError
 from astmt_jax.command_line import CONFIG, parse_flags, resumable
 from astmt_jax.comparison.costs import network_costs
@@ -76,6 +76,8 @@ def main(argv: list[str]) -> None:
             WeightsError,
             CheckpointError,
         ) as error:
+            if storage.is_disk_full(error):
+                raise  # `resumable` says what it means
             sys.exit(f"Error: {error}")
 
 

@@ -194,3 +194,13 @@ def test_missing_run_is_told_in_one_sentence(tmp_path):
     with pytest.raises(SystemExit) as caught:
         command.main([f"--workdir={tmp_path}"])
     assert str(caught.value) == f"Error: There is no run in {tmp_path}."
+
+
+@pytest.mark.slow
+def test_examples_are_images_of_the_evaluation_split(tmp_path):
+    examples = command.example_photos(tiny_model(), str(tmp_path))
+    assert len(examples) == len({name for _, name in examples}) > 0
+    for image, name in examples:
+        assert image.dtype == np.uint8
+        assert image.shape == (image.shape[0], image.shape[1], 3)
+        assert isinstance(name, str)

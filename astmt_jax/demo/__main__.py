@@ -44,7 +44,7 @@ def example_photos(model: Model, data_dir: str | None) -> list[tuple[np.ndarray,
     parse = source.parser(["image", "name"])
     records = source.read([i * source.length // count for i in range(count)])
     examples = [parse(record) for record in records]
-    return [(shrunk(e["image"].numpy()), e["name"].numpy().decode()) for e in examples]
+    return [(shrunk(e["image"]), e["name"].decode()) for e in examples]
 
 
 def launch(

@@ -29,9 +29,9 @@ from astmt_jax import storage
 from astmt_jax.command_line import CONFIG, parse_flags
 from astmt_jax.compilation import Compilation, Compiler
 from astmt_jax.config import Config, from_config_dict
+from astmt_jax.experiment import Experiment
 from astmt_jax.progress import CONSOLE, format_duration
 from astmt_jax.tpu import GIB, Topology, parse_topology
-from astmt_jax.train import Experiment
 
 TOPOLOGIES = flags.DEFINE_multi_string(
     "topology", None, "Chip and shape of a TPU slice, such as v5e:4x4; can be given several times."

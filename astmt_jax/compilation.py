@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from astmt_jax.augment import INTEGER_GEOMETRIES
+from astmt_jax.experiment import Experiment
 from astmt_jax.hlo import Collective, collectives
 from astmt_jax.models.network import Network
 from astmt_jax.roofline import Roofline
 from astmt_jax.sharding import Placement, data_mesh
 from astmt_jax.tpu import GIB, Topology, describe_devices
-from astmt_jax.train import Experiment
 
 _OUT_OF_MEMORY = re.compile(r"temporaries \(([\d.]+)([MG])\)|Used ([\d.]+)([MG]) of [\d.]+G hbm")
 

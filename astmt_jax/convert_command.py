@@ -18,11 +18,11 @@ import tempfile
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from astmt_jax import train
 from astmt_jax.checkpoint import Checkpoints, claim_workdir, record_import, recorded_config
 from astmt_jax.command_line import CONFIG, parse_flags
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.convert import from_torch, to_torch
+from astmt_jax.experiment import Experiment
 from astmt_jax.models.network import parameter_count
 from astmt_jax.progress import CONSOLE
 from astmt_jax.train_step import TrainState, initial_state
@@ -56,7 +56,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
     """
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise ValueError(f"{workdir} is not empty: choose a new folder as --workdir.")
-    experiment = train.Experiment(config)
+    experiment = Experiment(config)
     step = experiment.train_step(steps_per_epoch=1)
     try:
         params, stats = from_torch(read_tensors(file), experiment.network)
@@ -88,7 +88,7 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     """
     check_format(file)
     config = recorded_config(workdir)
-    experiment = train.Experiment(config)
+    experiment = Experiment(config)
     checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
     checkpoints.close()

@@ -8,6 +8,7 @@ from absl import app, flags, logging
 from astmt_jax import compilation_cache, distributed, train
 from astmt_jax.checkpoint import CheckpointError, check_workdir
 from astmt_jax.command_line import parse_flags, resumable, settings
+from astmt_jax.experiment import Experiment
 from astmt_jax.profiling import trace_hook
 from astmt_jax.weight_files import WeightsError
 
@@ -61,7 +62,7 @@ def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; what the user can put right ends the program with one sentence."""
     try:
         distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-        experiment = train.Experiment(settings(workdir))
+        experiment = Experiment(settings(workdir))
         check_workdir(workdir, experiment.config)
         with distributed.main_process_first():
             splits = experiment.open_splits()

@@ -33,7 +33,7 @@ class FakeTraining:
         self.trained = []
         self.fail = {}
 
-    def Experiment(self, config):
+    def open(self, config):
         self.config = config
         return self
 
@@ -54,6 +54,7 @@ class FakeTraining:
 def training(monkeypatch):
     fake = FakeTraining()
     monkeypatch.setattr(execution, "train", fake)
+    monkeypatch.setattr(execution, "Experiment", fake.open)
     monkeypatch.setattr(execution, "_free_memory", lambda: None)  # other tests need the caches
     return fake
 

@@ -13,6 +13,8 @@ from test_network import random_variables
 
 from astmt_jax import checkpoint, command_line, compilation_cache, convert_command, main, train
 from astmt_jax.convert import from_torch, to_torch
+from astmt_jax.experiment import Experiment
+from astmt_jax.train_step import TrainState
 from astmt_jax.weight_files import read_tensors, write_tensors
 
 SETTINGS = {
@@ -65,7 +67,7 @@ def experiment(run):
     config = checkpoint.from_config_dict(
         made[0].to_dict() | {"train": made[0].to_dict()["train"] | {"normalize": "none"}}
     )
-    return train.Experiment(config)
+    return Experiment(config)
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_evaluation_sees_the_input_that_the_weights_expect(
     results = json.loads((workdir / "results.json").read_text())
     assert results["step"] == 0
     params, stats = from_torch(tensors, experiment.network)
-    state = train.TrainState(0, params, stats, params)
+    state = TrainState(0, params, stats, params)
     source = experiment.open_splits().evaluation
     expected = experiment.evaluate(state, source, 0, tmp_path / "other").scores.results
     assert results["results"] == expected
@@ -144,7 +146,7 @@ def test_training_goes_on_from_imported_weights(run, workdir, tensors, monkeypat
     monkeypatch.setattr(train, "_loop", lambda e, step, state, *others: states.append(state))
     monkeypatch.setattr(train, "finish", lambda *arguments: {})
     assert not run(main.main, f"--workdir={workdir}")
-    network = train.Experiment(checkpoint.recorded_config(workdir)).network
+    network = Experiment(checkpoint.recorded_config(workdir)).network
     found = to_torch(states[0].params, states[0].stats, network)
     for name, value in tensors.items():
         np.testing.assert_array_equal(found[name], value)

@@ -20,6 +20,7 @@ from tiny_network import QUICK
 from astmt_jax import train
 from astmt_jax.config import from_config_dict
 from astmt_jax.convert import to_torch
+from astmt_jax.experiment import Experiment
 from astmt_jax.models.network import one_task
 from astmt_jax.pretrained import load_encoder
 from astmt_jax.weight_files import WeightsError, write_tensors
@@ -288,7 +289,7 @@ def start(tmp_path):
     """An experiment that starts from a file, its step, with initial values of 1, and the file."""
     path = tmp_path / "classifier.npz"
     changes = {"model__pretrained": str(path), "model__width_multiplier": 0.0625}
-    experiment = train.Experiment(from_config_dict(settings(tasks=("edge", "depth"), **changes)))
+    experiment = Experiment(from_config_dict(settings(tasks=("edge", "depth"), **changes)))
     step = experiment.train_step(steps_per_epoch=1)
     shapes = jax.eval_shape(step.init, jax.random.key(0))
     step.init = lambda key: jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_config import settings
 
-from astmt_jax import pipeline, storage, train
+from astmt_jax import storage, train
 from astmt_jax.checkpoint import Checkpoints
 from astmt_jax.config import from_config_dict
 from astmt_jax.interruption import StopRequest
@@ -55,16 +55,14 @@ class CountingStep:
 @pytest.fixture
 def loop(monkeypatch, tmp_path):
     """Runs the loop with something happening within some steps."""
-    monkeypatch.setattr(
-        pipeline,
-        "train_batches",
-        lambda *_, start_step, num_steps, **__: [{"image": np.zeros(1)}] * (num_steps - start_step),
-    )
     # The stand-in computes on the host.
     monkeypatch.setattr(jax, "transfer_guard", lambda level: contextlib.nullcontext())
     network = types.SimpleNamespace(names=("depth",), tasks=())
     experiment = types.SimpleNamespace(
-        config=CONFIG, network=network, placement=Placement(data_mesh())
+        config=CONFIG,
+        network=network,
+        placement=Placement(data_mesh()),
+        train_batches=lambda source, num_steps, start: [{"image": np.zeros(1)}] * num_steps,
     )
     writer = types.SimpleNamespace(write_scalars=lambda *_: None)
 

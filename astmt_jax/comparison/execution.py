@@ -11,6 +11,7 @@ from astmt_jax import train
 from astmt_jax.checkpoint import CONFIG_FILE, check_workdir, recorded_config
 from astmt_jax.comparison.methods import Run
 from astmt_jax.comparison.time_left import TimeLeft
+from astmt_jax.experiment import Experiment
 from astmt_jax.progress import CONSOLE, format_duration
 from astmt_jax.weight_files import WeightsError
 
@@ -66,7 +67,7 @@ def _train(run: Run, folder: pathlib.Path) -> None:
     """Trains and scores one network, or does what is left of that."""
     (folder / train.RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
     try:
-        experiment = train.Experiment(run.config)
+        experiment = Experiment(run.config)
         train.train(experiment, experiment.open_splits(), folder)
     except (FloatingPointError, WeightsError) as error:
         raise type(error)(f"{run.folder}: {error}") from error

@@ -5,7 +5,7 @@ import functools
 import json
 import pathlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from rich.progress import track
 
 from astmt_jax import inference, pipeline
 from astmt_jax.config import Config
+from astmt_jax.experiment import Experiment
 from astmt_jax.progress import CONSOLE, format_duration
 from astmt_jax.report.confusion import confusion_matrix
 from astmt_jax.report.curves import Curve, read_curves
@@ -24,7 +25,7 @@ from astmt_jax.report.modulation import Modulation, embed, read_modulation
 from astmt_jax.report.probes import layer_order
 from astmt_jax.source import Source
 from astmt_jax.tasks import Task
-from astmt_jax.train import RESULTS_FILE, Experiment
+from astmt_jax.train import RESULTS_FILE
 from astmt_jax.trained_model import Model, load
 
 NUM_SHOWN = 3
@@ -138,7 +139,7 @@ def analyse(
     modulation = read_modulation(network, *run.variables, images)
     stage("t-SNE of squeeze-and-excitation")
     embeddings = {path: embed(modulation.gates[path]) for path in _chosen(modulation.gates)}
-    batches = list(_training_batches(run, splits.training))
+    batches = list(run.experiment.train_batches(splits.training, GRADIENT_BATCHES))
     stage("gradients on the shared weights")
     gradients = _gradients(run, other, batches)
     stage("decisions of the discriminator")
@@ -236,22 +237,6 @@ def _network_images(run: Run, source: Source) -> np.ndarray:
         )
     )
     return batch.images
-
-
-def _training_batches(run: Run, source: Source) -> Iterator[dict]:
-    """The first batches of training."""
-    config = run.experiment.config
-    return pipeline.train_batches(
-        source,
-        run.experiment.network.tasks,
-        batch_size=config.train.batch_size,
-        image_size=config.train.image_size,
-        augmentation=config.augmentation,
-        normalize=config.train.normalize,
-        seed=config.seed,
-        num_steps=GRADIENT_BATCHES,
-        num_threads=config.train.num_threads,
-    )
 
 
 def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, GradientCosines]:

@@ -11,14 +11,24 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from astmt_jax import storage
-from astmt_jax.checkpoint import imported_settings
+from astmt_jax.checkpoint import CheckpointError, imported_settings
 from astmt_jax.config import Config, check_field, from_config_dict
 from astmt_jax.interruption import EXIT_CODE, Interrupted
 from astmt_jax.progress import CONSOLE
+from astmt_jax.weight_files import WeightsError
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."
 )
+
+RUN_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    FloatingPointError,
+    WeightsError,
+    CheckpointError,
+)
+"""What ends training and evaluation with a message for whoever started them."""
 
 
 def settings(workdir: pathlib.Path) -> Config:
@@ -55,11 +65,12 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def resumable(workdir: pathlib.Path) -> Iterator[None]:
+def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Iterator[None]:
     """Context of what a further call of the same command goes on with, however this one ends.
 
     SIGTERM and Ctrl-C end it with `EXIT_CODE`, a full disk with an error; each says in one sentence
-    that nothing is lost. The training loop takes both signals over, to save first.
+    that nothing is lost. The training loop takes both signals over, to save first. `RUN_ERRORS`,
+    and further `errors`, end it with their message.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -76,6 +87,8 @@ def resumable(workdir: pathlib.Path) -> Iterator[None]:
                 f"Error: The disk of {workdir} is full: free some space, and the same command goes "
                 "on from the last checkpoint, which is intact."
             )
+        if isinstance(error, RUN_ERRORS + errors):
+            sys.exit(f"Error: {error}")
         raise
 
 

@@ -18,8 +18,7 @@ import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import compilation_cache, storage
-from astmt_jax.checkpoint import CheckpointError
+from astmt_jax import compilation_cache
 from astmt_jax.command_line import CONFIG, parse_flags, resumable
 from astmt_jax.comparison.costs import network_costs
 from astmt_jax.comparison.execution import check_folders, execute, finished
@@ -27,7 +26,6 @@ from astmt_jax.comparison.methods import methods, runs
 from astmt_jax.comparison.report import NAME, write_report
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.progress import CONSOLE
-from astmt_jax.weight_files import WeightsError
 
 # Other commands have a folder, too; they meet in one process only in tests.
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the comparison.", allow_override=True)
@@ -66,19 +64,8 @@ def main(argv: list[str]) -> None:
         sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value)
     compilation_cache.enable(None)
-    with resumable(workdir):
-        try:
-            compare(from_config_dict(CONFIG.value), SEEDS.value, workdir)
-        except (
-            ValueError,
-            FileNotFoundError,
-            FloatingPointError,
-            WeightsError,
-            CheckpointError,
-        ) as error:
-            if storage.is_disk_full(error):
-                raise  # `resumable` says what it means
-            sys.exit(f"Error: {error}")
+    with resumable(workdir, ValueError):
+        compare(from_config_dict(CONFIG.value), SEEDS.value, workdir)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ import sys
 from absl import app, flags, logging
 
 from astmt_jax import compilation_cache, distributed, train
-from astmt_jax.checkpoint import CheckpointError, check_workdir
+from astmt_jax.checkpoint import check_workdir
 from astmt_jax.command_line import parse_flags, resumable, settings
 from astmt_jax.experiment import Experiment
 from astmt_jax.profiling import trace_hook
-from astmt_jax.weight_files import WeightsError
 
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run (default: runs/ and the configuration's name)."
@@ -59,7 +58,7 @@ def main(argv: list[str]) -> None:
 
 
 def _run(workdir: pathlib.Path) -> None:
-    """Trains or evaluates; what the user can put right ends the program with one sentence."""
+    """Trains or evaluates; settings that do not fit end the program with one sentence."""
     try:
         distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         experiment = Experiment(settings(workdir))
@@ -68,22 +67,13 @@ def _run(workdir: pathlib.Path) -> None:
             splits = experiment.open_splits()
         num_steps = splits.steps_per_epoch * experiment.config.train.epochs
         profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / "profile")
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         sys.exit(f"Error: {error}")
-    try:
-        if MODE.value == "train":
-            train.train(experiment, splits, workdir, profile)
-        else:
-            save_to = SAVE_PREDICTIONS.value and pathlib.Path(SAVE_PREDICTIONS.value)
-            train.evaluate_checkpoint(experiment, splits, workdir, save_to)
-    except (
-        FileNotFoundError,
-        FileExistsError,
-        FloatingPointError,
-        WeightsError,
-        CheckpointError,
-    ) as error:
-        sys.exit(f"Error: {error}")
+    if MODE.value == "train":
+        train.train(experiment, splits, workdir, profile)
+    else:
+        save_to = SAVE_PREDICTIONS.value and pathlib.Path(SAVE_PREDICTIONS.value)
+        train.evaluate_checkpoint(experiment, splits, workdir, save_to)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from absl.testing import flagsaver
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from astmt_jax import command_line, evaluate, main
+from astmt_jax.checkpoint import CheckpointError
 from astmt_jax.config import from_config_dict
 from astmt_jax.interruption import EXIT_CODE, Interrupted
 
@@ -301,6 +302,8 @@ def test_misuse_ends_with_one_sentence(command, arguments, words):
         (KeyboardInterrupt(), 75, "the same command goes on"),
         (OSError(errno.ENOSPC, "No space left on device"), "Error: The disk of ", "is full"),
         (ValueError("RESOURCE_EXHAUSTED: No space left on device"), "Error: The disk of ", "full"),
+        (FloatingPointError("The loss is nan."), "Error: The loss is nan.", ""),
+        (CheckpointError("None can be read."), "Error: None can be read.", ""),
     ],
 )
 def test_how_a_run_can_end(command, monkeypatch, capfd, error, code, words):

@@ -1,6 +1,8 @@
 """Options and fixtures shared by all tests."""
 
 import pathlib
+import subprocess
+from collections.abc import Callable
 
 import device_runs
 import pytest
@@ -26,6 +28,24 @@ def pytest_addoption(parser):
 def golden_dir(request) -> pathlib.Path:
     """The folder that holds the golden cases."""
     return request.config.getoption("--golden-dir")
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Callable[[str], pathlib.Path]:
+    """Makes a disk of a size, such as '5m' or later, again, a larger one; returns its folder."""
+    folder = tmp_path / "disk"
+
+    def make(size: str) -> pathlib.Path:
+        options = f"remount,size={size}" if folder.exists() else f"size={size}"
+        folder.mkdir(exist_ok=True)
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.strip()}")
+        return folder
+
+    yield make
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")

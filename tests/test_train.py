@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import subprocess
 import types
 
 import jax
@@ -115,22 +114,14 @@ def test_loss_that_is_not_finite_ends_the_loop(loop, tmp_path, step):
     assert Checkpoints(tmp_path, read_only=True).latest_step() == 4
 
 
-def test_full_disk_ends_the_loop(loop, tmp_path):
+def test_full_disk_ends_the_loop(loop, small_disk):
     """What saving in the background runs into comes to light; the checkpoint before is intact."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.strip()}")
-    try:
-        size = 3 * 2**15  # a state takes 630 kB in a checkpoint, so that two do not fit
-        with pytest.raises(Exception, match="No space left on device") as caught:
-            loop({}, disk, size)
-        assert storage.is_disk_full(caught.value)
-        reader = Checkpoints(disk, read_only=True)
-        restored = reader.restore(state_after(0, size))
-        reader.close()
-        assert int(restored.step) == 4
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+    disk = small_disk("1m")
+    size = 3 * 2**15  # a state takes 630 kB in a checkpoint, so that two do not fit
+    with pytest.raises(Exception, match="No space left on device") as caught:
+        loop({}, disk, size)
+    assert storage.is_disk_full(caught.value)
+    reader = Checkpoints(disk, read_only=True)
+    restored = reader.restore(state_after(0, size))
+    reader.close()
+    assert int(restored.step) == 4

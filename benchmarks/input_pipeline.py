@@ -102,7 +102,7 @@ def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
         count,
     )
     motions = [Augmentation().draw(random) for _ in range(count)]
-    moved = timed(
+    timed(
         "augment",
         lambda: [
             augment.move(example, geometries, SIZE, motion)
@@ -110,7 +110,6 @@ def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
         ],
         count,
     )
-    timed("mark", lambda: [augment.mark_ignored(maps, geometries) for maps in moved], count)
 
 
 def timed(name: str, work: Callable[[], list], count: int) -> list:

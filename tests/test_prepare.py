@@ -144,7 +144,7 @@ def test_a_bad_file_ends_the_preparation_in_one_sentence(source, tmp_path, capsy
 def test_the_command_says_what_it_made(source, tmp_path, capsys):
     main(["--dataset=pascal_context", f"--source={source}", f"--data_dir={tmp_path}"])
     printed = capsys.readouterr().out
-    assert "pascal_context/1.0.0 train: 5 images" in printed
+    assert "pascal_context/1.1.0 train: 5 images" in printed
     assert "val_all_tasks_present: 2 images" in printed
     assert f"Ready in {tmp_path}" in " ".join(printed.split())
 

@@ -46,8 +46,11 @@ class StoredDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       DESCRIBED: what messages call the source.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Labels are arrays compressed by Zstandard.",
+        "1.0.0": "First version: labels are PNG files.",
+    }
     MARKER: ClassVar[str]
     DESCRIBED: ClassVar[str]
 

@@ -67,7 +67,7 @@ def sheet_rows(
                 "image": image,
                 "name": example["name"].decode(),
                 "predictions": {"input": image} | augment.mark_ignored(example, geometries),
-                "truths": {"input": moved_image} | augment.mark_ignored(moved, geometries),
+                "truths": moved | {"input": moved_image},
             }
         )
     return rows

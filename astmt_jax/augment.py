@@ -102,14 +102,18 @@ def _image_sampler(image: np.ndarray, warp: Warp, colors: np.ndarray) -> Sampler
 
 
 def _label_sampler(label: np.ndarray, warp: Warp) -> Sampler:
-    # A map that is unlabelled everywhere must not gain labels outside the frame.
-    outside = IGNORE if label.min() == IGNORE else 0
-    return lambda band: band.nearest(label, outside)
+    moved = _moved_label(label, warp)
+    return lambda band: moved[band.rows]
 
 
 def _foreground_sampler(label: np.ndarray, warp: Warp) -> Sampler:
-    moved = _mark_empty(warp.nearest(label, IGNORE if label.min() == IGNORE else 0))
+    moved = _mark_empty(_moved_label(label, warp))
     return lambda band: moved[band.rows]
+
+
+def _moved_label(label: np.ndarray, warp: Warp) -> np.ndarray:
+    # A map that is unlabelled everywhere must not gain labels outside the frame.
+    return warp.nearest(label, outside=IGNORE if label.min() == IGNORE else 0)
 
 
 def _linear_sampler(label: np.ndarray, warp: Warp) -> Sampler:

@@ -9,8 +9,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-BAND = 32
-"""Output rows that are sampled at once: at 512 x 512, 256 KiB of four channels."""
+BAND = 128
+"""Output rows that are sampled at once: at 512 x 512, 1 MiB of four channels."""
 
 
 @dataclasses.dataclass(frozen=True)

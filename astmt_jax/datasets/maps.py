@@ -1,10 +1,10 @@
 """How images and label maps are stored: as the bytes of a picture file or a compressed array.
 
-The kind of a map says what its bytes mean. Pictures of the source are kept as they are where that is
-possible; nothing is a float map that 8 or 16 bits hold exactly.
+The kind of a map says what its bytes mean. Pictures of the source are kept as they are where that
+is possible; nothing is a float map that 8 or 16 bits hold exactly.
 
-Arrays are compressed by Zstandard, pictures are decoded by OpenCV: both are several times as fast as
-TensorFlow's operations on PNG files, and release the global interpreter lock while they work.
+Arrays are compressed by Zstandard, pictures are decoded by OpenCV: both are several times as fast
+as TensorFlow's operations on PNG files, and release the global interpreter lock while they work.
 """
 
 from collections.abc import Callable

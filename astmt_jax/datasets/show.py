@@ -61,13 +61,13 @@ def sheet_rows(
         example = parse(record)
         motion = augmentation.draw(np.random.default_rng((seed, index)))
         moved = augment.move(example, geometries, size, motion)
-        image, moved_image = example["image"], np.rint(moved["image"]).astype(np.uint8)
+        image, moved_image = example["image"], np.rint(moved.pop("image")).astype(np.uint8)
         rows.append(
             {
                 "image": image,
                 "name": example["name"].decode(),
                 "predictions": {"input": image} | augment.mark_ignored(example, geometries),
-                "truths": moved | {"input": moved_image},
+                "truths": {"input": moved_image} | moved,
             }
         )
     return rows

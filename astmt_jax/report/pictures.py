@@ -5,7 +5,6 @@ import numpy as np
 from astmt_jax import visualize
 from astmt_jax.report.blocks import Picture, Slider, png_url
 from astmt_jax.report.examples import Scored
-from astmt_jax.tables import METRICS
 from astmt_jax.tasks import Task
 
 LONGEST_SIDE = 320
@@ -27,7 +26,7 @@ def slider(task: Task, scored: Scored) -> Slider:
     if unit is not None:
         value_range = visualize.depth_range(truth) or visualize.depth_range(prediction)
     if task.name in scored.scores:
-        metric = METRICS[task.name][task.headline]
+        metric = task.notation[task.headline]
         notes.append(f"{metric.label} {metric.write(scored.scores[task.name])}")
     else:
         notes.append("not labelled")

@@ -132,7 +132,7 @@ prepare.prepare("pascal_context", {os.fspath(source)!r}, {os.fspath(tmp_path)!r}
 
 def test_what_a_killed_preparation_left_is_removed(source, prepared, tmp_path):
     """Also by a start that needs no archive, or has nothing to do."""
-    unpacked, unfinished = ".pascal_context.unpacked", "pascal_context/incomplete.ABC_1.0.0"
+    unpacked, unfinished = ".pascal_context.unpacked", "pascal_context/incomplete.ABC_1.1.0"
     for _ in ("prepares", "finds it prepared"):
         for left in (tmp_path / unpacked, tmp_path / unfinished):
             left.mkdir(parents=True)

@@ -24,13 +24,22 @@ def main() -> None:
 
 
 def markdown(reports: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Lines of a Markdown table with one row for each compilation."""
+    """Lines of a Markdown table with one row for each compilation, small ones first."""
     yield f"| {' | '.join(HEADINGS)} |"
     yield f"|{'---|' * len(HEADINGS)}"
-    for report in reports:
-        backbone = report["config"]["model"]["backbone"]
-        for figures in report["compilations"]:
-            yield f"| {' | '.join([backbone, *_cells(figures)])} |"
+    rows = [
+        (report["config"]["model"]["backbone"], figures)
+        for report in reports
+        for figures in report["compilations"]
+    ]
+    for backbone, figures in sorted(rows, key=_size):
+        yield f"| {' | '.join([backbone, *_cells(figures)])} |"
+
+
+def _size(row: tuple[str, dict[str, Any]]) -> tuple[int, str, int]:
+    backbone, figures = row
+    chip = figures["topology"].partition(":")[0]
+    return int(backbone.removeprefix("resnet")), chip, figures["chips"]
 
 
 def _cells(figures: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from astmt_jax import losses, prediction_files, tables, visualize
+from astmt_jax import colormaps, losses, prediction_files, tables
 from astmt_jax.labels import IGNORE as IGNORE
 from astmt_jax.metrics import edges, regression, saliency, segmentation
 from astmt_jax.metrics import normals as normals_metric
@@ -127,7 +127,7 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
         headline="odsF",
         higher_is_better=True,
         file=prediction_files.PROBABILITY,
-        colorize=visualize.colorize_edges,
+        colorize=colormaps.colorize_edges,
         truth=truth,
     )
 
@@ -151,7 +151,7 @@ def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> 
         headline="mIoU",
         higher_is_better=True,
         file=prediction_files.CLASS_MAP,
-        colorize=visualize.colorize_classes,
+        colorize=colormaps.colorize_classes,
         truth="semseg",
         class_names=class_names,
     )
@@ -176,7 +176,7 @@ def human_parts() -> Task:
         headline="mIoU",
         higher_is_better=True,
         file=prediction_files.CLASS_MAP,
-        colorize=visualize.colorize_parts,
+        colorize=colormaps.colorize_parts,
         truth="human_parts",
         class_names=PART_CLASSES,
     )
@@ -196,7 +196,7 @@ def normals() -> Task:
         headline="mean",
         higher_is_better=False,
         file=prediction_files.NORMALS,
-        colorize=visualize.colorize_normals,
+        colorize=colormaps.colorize_normals,
         truth="normals",
         unit_length=True,
     )
@@ -216,7 +216,7 @@ def sal() -> Task:
         headline="mIoU",
         higher_is_better=True,
         file=prediction_files.PROBABILITY,
-        colorize=visualize.colorize_saliency,
+        colorize=colormaps.colorize_saliency,
         truth="sal",
     )
 
@@ -235,7 +235,7 @@ def depth(loss_weight: float = 1.0) -> Task:
         headline="rmse",
         higher_is_better=False,
         file=prediction_files.DEPTH,
-        colorize=visualize.colorize_depth,
+        colorize=colormaps.colorize_depth,
         truth="depth",
     )
 
@@ -246,7 +246,7 @@ def disparity() -> Task:
         depth(),
         geometry="disparity",
         notation=tables.DISPARITY,
-        colorize=visualize.colorize_disparity,
+        colorize=colormaps.colorize_disparity,
     )
 
 
@@ -264,6 +264,6 @@ def albedo() -> Task:
         headline="rmse",
         higher_is_better=False,
         file=prediction_files.ALBEDO,
-        colorize=visualize.colorize_albedo,
+        colorize=colormaps.colorize_albedo,
         truth="albedo",
     )

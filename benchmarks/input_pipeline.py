@@ -66,7 +66,8 @@ def prepare_synthetic(folder: pathlib.Path, data_dir: pathlib.Path, images: int)
 
 def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int) -> None:
     """Prints the speed of so many batches, after the first ones."""
-    warm, rest = 3, 2  # the end is not measured: TensorFlow takes up to a second to stop its threads
+    # The end is not measured: TensorFlow takes up to a second to stop its threads.
+    warm, rest = 3, 2
     iterator = pipeline.train_batches(
         source,
         tasks,

@@ -179,6 +179,7 @@ def test_command(run, tmp_path, capsys):
     output = tmp_path / "aot.json"
     assert not run(
         *TINY,
+        "--config.train.update_rule=per_task",
         "--topology=v5e:2x2",
         "--topology=v5e:4x4",
         "--batch_per_chip=2",

@@ -36,10 +36,11 @@ def markdown(reports: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"| {' | '.join([backbone, *_cells(figures)])} |"
 
 
-def _size(row: tuple[str, dict[str, Any]]) -> tuple[int, str, int]:
+def _size(row: tuple[str, dict[str, Any]]) -> tuple[bool, int, str, int]:
     backbone, figures = row
     chip = figures["topology"].partition(":")[0]
-    return int(backbone.removeprefix("resnet")), chip, figures["chips"]
+    depth = int(backbone.removeprefix("resnet"))
+    return figures["program"] == "inference", depth, chip, figures["chips"]
 
 
 def _cells(figures: dict[str, Any]) -> list[str]:

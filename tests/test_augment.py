@@ -127,8 +127,9 @@ def brute_force(example, size, motion):
 
 
 @pytest.mark.parametrize("motion", MOTIONS.values(), ids=MOTIONS)
-@pytest.mark.parametrize(("height", "width", "size"), [(17, 23, 24), (33, 21, warp.BAND + 5)])
-def test_every_map_agrees_with_a_brute_force_warp(random, motion, height, width, size):
+@pytest.mark.parametrize(("height", "width", "size"), [(17, 23, 24), (33, 21, 37)])
+def test_every_map_agrees_with_a_brute_force_warp(random, monkeypatch, motion, height, width, size):
+    monkeypatch.setattr(warp, "BAND", 16)  # several bands, the last one shorter
     example = make_example(random, height, width)
     moved = augment.move(example, GEOMETRIES, size, motion)
     for name, expected in brute_force(example, size, motion).items():

@@ -26,7 +26,8 @@ takes an eighth of the time, and the global interpreter lock is released while i
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -41,8 +42,7 @@ Example = dict[str, np.ndarray]
 KNOWN_SHARE = np.float32(0.5)
 """A moved pixel is known if pixels that carry this much of its interpolation weight are."""
 
-UNPACK_NORMALS = np.vstack([np.column_stack([2 * np.eye(3), -np.ones(3)]), [0, 0, 0, 1]]) / 255
-"""Packed normals (v, a) to (2v - a, a) / 255: the normal, 0 where unknown, and its weight."""
+SAME_COLORS = np.eye(3, 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,78 +86,127 @@ class Augmentation:
         )
 
 
-def _move_image(image: np.ndarray, warp: Warp) -> np.ndarray:
-    """Uint8 (H, W, 3) to float32 (size, size, 3), 0 outside the frame."""
-    moved = warp.linear(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32))
-    return _scale(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), warp.inside)
+Sampler = Callable[[Warp], np.ndarray]
+"""From a band of the warp to that band's rows of the moved map."""
 
 
-def _move_label(label: np.ndarray, warp: Warp) -> np.ndarray:
+def _image_sampler(image: np.ndarray, warp: Warp, colors: np.ndarray) -> Sampler:
+    """Of uint8 (H, W, 3): float32, 0 outside the frame, then through `colors`."""
+    source = warp.averaged(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32))
+
+    def sample(band: Warp) -> np.ndarray:
+        moved = cv2.cvtColor(band.linear(source), cv2.COLOR_RGBA2RGB)
+        return cv2.transform(_scale(moved, band.inside), colors)
+
+    return sample
+
+
+def _label_sampler(label: np.ndarray, warp: Warp) -> Sampler:
+    moved = _moved_label(label, warp)
+    return lambda band: moved[band.rows]
+
+
+def _foreground_sampler(label: np.ndarray, warp: Warp) -> Sampler:
+    moved = _mark_empty(_moved_label(label, warp))
+    return lambda band: moved[band.rows]
+
+
+def _moved_label(label: np.ndarray, warp: Warp) -> np.ndarray:
     # A map that is unlabelled everywhere must not gain labels outside the frame.
     return warp.nearest(label, outside=IGNORE if label.min() == IGNORE else 0)
 
 
-def _move_linear(label: np.ndarray, warp: Warp) -> np.ndarray:
+def _linear_sampler(label: np.ndarray, warp: Warp) -> Sampler:
     known = (label[:, :, 0] != IGNORE).astype(np.float32)
-    total = warp.linear(with_weight(_scale(label.copy(), known), known))
-    weight = cv2.extractChannel(total, 3) * warp.inside
-    enough = weight >= KNOWN_SHARE
-    mean = _scale(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
-    return mean + _spread(np.float32(IGNORE) * ~enough)
+    source = warp.averaged(with_weight(_scale(label.copy(), known), known))
+
+    def sample(band: Warp) -> np.ndarray:
+        total = band.linear(source)
+        weight = cv2.extractChannel(total, 3) * band.inside
+        enough = weight >= KNOWN_SHARE
+        mean = _scale(cv2.cvtColor(total, cv2.COLOR_RGBA2RGB), enough / np.maximum(weight, 1e-6))
+        return _ignore(mean, ~enough)
+
+    return sample
 
 
-def _move_depth(label: np.ndarray, warp: Warp) -> np.ndarray:
-    return _move_known(label, warp) / np.float32(_depth_scale(warp.motion))
+def _depth_sampler(label: np.ndarray, warp: Warp) -> Sampler:
+    return _value_sampler(label, warp, 1 / _depth_scale(warp.motion))
 
 
-def _move_disparity(label: np.ndarray, warp: Warp) -> np.ndarray:
-    return _move_known(label, warp) * np.float32(_depth_scale(warp.motion))
+def _disparity_sampler(label: np.ndarray, warp: Warp) -> Sampler:
+    return _value_sampler(label, warp, _depth_scale(warp.motion))
 
 
 def _depth_scale(motion: Motion) -> float:
     return motion.zoom if motion.depth_scaling else 1.0
 
 
-def _move_known(label: np.ndarray, warp: Warp) -> np.ndarray:
-    """Averages of what is not 0, (size, size)."""
-    weight = warp.linear(_known(label)) * warp.inside
-    mean = warp.linear(label) / np.maximum(weight, KNOWN_SHARE)
-    return mean * (weight >= KNOWN_SHARE)
+def _value_sampler(label: np.ndarray, warp: Warp, factor: float) -> Sampler:
+    """Averages of what is not 0, times `factor`."""
+    values, weights = warp.averaged(label), warp.averaged((~_unknown(label)).astype(np.float32))
+    factor = np.float32(factor)
+
+    def sample(band: Warp) -> np.ndarray:
+        weight = band.linear(weights) * band.inside
+        mean = band.linear(values) / np.maximum(weight, KNOWN_SHARE)
+        return _ignore_values(factor * mean, weight >= KNOWN_SHARE)
+
+    return sample
 
 
-def _move_normals(label: np.ndarray, warp: Warp) -> np.ndarray:
-    orientation = np.eye(4)
-    orientation[:2, :2] = warp.motion.orientation
-    # Unpacking is linear, so that it can wait until the few operations behind the warp.
-    packed = label.dtype == np.uint8
-    moved = warp.linear(label.astype(np.float32) if packed else with_weight(label, _known(label)))
-    matrix = orientation @ UNPACK_NORMALS if packed else orientation
-    moved = cv2.transform(moved, matrix, dst=moved)
-    weight = cv2.extractChannel(moved, 3) * warp.inside
-    total = cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
-    norm = np.sqrt(cv2.transform(cv2.multiply(total, total), np.ones((1, 3))))
-    # Opposite vectors cancel out; what remains of them has no direction.
-    known = (weight >= KNOWN_SHARE) & (norm > 1e-6)
-    return _scale(total, known / np.maximum(norm, np.float32(1e-6)))
+def _normals_sampler(label: np.ndarray, warp: Warp) -> Sampler:
+    if label.dtype == np.uint8:
+        source, unit, full = centered(label), 127.5, 255
+    else:
+        source, unit, full = with_weight(label, (~_unknown(label)).astype(np.float32)), 1, 1
+    source = warp.averaged(source)
+    orientation = np.eye(3) / unit
+    orientation[:2, :2] = warp.motion.orientation / unit
+
+    def sample(band: Warp) -> np.ndarray:
+        moved = band.linear(source)
+        weight = cv2.extractChannel(moved, 3) * band.inside
+        total = cv2.transform(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), orientation)
+        norm = np.sqrt(cv2.transform(cv2.multiply(total, total), np.ones((1, 3))))
+        # Opposite vectors cancel out; what remains of them has no direction.
+        known = (weight >= KNOWN_SHARE * full) & (norm > 1e-6)
+        return _ignore(_scale(total, known / np.maximum(norm, np.float32(1e-6))), ~known)
+
+    return sample
+
+
+def centered(packed: np.ndarray) -> np.ndarray:
+    """Packed normals to float32 (v - 127.5, a), all 0 where unknown."""
+    known = cv2.extractChannel(packed, 3)
+    return cv2.subtract(packed, (127.5, 127.5, 127.5, 0), mask=known, dtype=cv2.CV_32F)
 
 
 def _unknown(label: np.ndarray) -> np.ndarray:
-    """Float32 (H, W): 1 where a map (H, W, 1 or 3) is 0 in all channels, else 0."""
-    return cv2.inRange(label, (0,) * label.shape[2], (0,) * label.shape[2]) * np.float32(1 / 255)
-
-
-def _known(label: np.ndarray) -> np.ndarray:
-    return 1 - _unknown(label)
+    """Bool (H, W): where a map (H, W, 1 or 3) is 0 in all channels."""
+    return cv2.inRange(label, (0,) * label.shape[2], (0,) * label.shape[2]) != 0
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
-    """(H, W) to (H, W, 3)."""
-    return cv2.merge([values] * 3)
+    """(H, W) to float32 (H, W, 3)."""
+    return cv2.cvtColor(values.astype(np.float32, copy=False), cv2.COLOR_GRAY2RGB)
 
 
 def _scale(vectors: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Float32 (H, W, 3) times (H, W), in place: fresh memory would cost more than the product."""
-    return cv2.multiply(vectors, _spread(factor.astype(np.float32, copy=False)), dst=vectors)
+    """Float32 (H, W, 3) times (H, W), in place."""
+    return cv2.multiply(vectors, _spread(factor), dst=vectors)
+
+
+def _ignore(vectors: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Float32 (H, W, 3), 0 where `unknown`: `IGNORE` there, in place."""
+    return cv2.add(vectors, _spread(unknown * np.float32(IGNORE)), dst=vectors)
+
+
+def _ignore_values(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """`IGNORE` where not known; a known value that happens to be `IGNORE` moves by a least step."""
+    marked = np.where(known, values, np.float32(IGNORE))
+    marked[known & (values == IGNORE)] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
+    return marked
 
 
 def _mark_nothing(label: np.ndarray) -> np.ndarray:
@@ -169,38 +218,45 @@ def _mark_empty(label: np.ndarray) -> np.ndarray:
 
 
 def _mark_zero(label: np.ndarray) -> np.ndarray:
-    """`IGNORE` for 0; a known value that happens to be `IGNORE` moves by the smallest step."""
-    marked = np.atleast_3d(cv2.add(label, np.float32(IGNORE) * _unknown(label)))
-    marked[label == IGNORE] = np.nextafter(np.float32(IGNORE), np.float32(np.inf))
-    return marked
+    return _ignore_values(label, label != 0)
 
 
 def _mark_zero_vector(label: np.ndarray) -> np.ndarray:
-    unknown = cv2.inRange(label, (0, 0, 0), (0, 0, 0))
-    return cv2.add(label, (IGNORE, IGNORE, IGNORE, 0), dst=label.copy(), mask=unknown)
+    return _ignore(label.copy(), _unknown(label))
 
 
 class Geometry(NamedTuple):
-    """How a label moves, and how what is unknown in it gets `IGNORE`."""
+    """How a label moves, and how what is unknown in it gets `IGNORE`.
 
-    move: Callable[[np.ndarray, Warp], np.ndarray]
+    Attributes:
+      sampler: from the label and the whole warp to the function that samples bands, marked.
+      mark: from the label as it is stored to the same, marked.
+    """
+
+    sampler: Callable[[np.ndarray, Warp], Sampler]
     mark: Callable[[np.ndarray], np.ndarray]
 
 
 GEOMETRIES = {
-    "label": Geometry(_move_label, _mark_nothing),
-    "foreground": Geometry(_move_label, _mark_empty),
-    "linear": Geometry(_move_linear, _mark_nothing),
-    "depth": Geometry(_move_depth, _mark_zero),
-    "disparity": Geometry(_move_disparity, _mark_zero),
-    "normals": Geometry(_move_normals, _mark_zero_vector),
+    "label": Geometry(_label_sampler, _mark_nothing),
+    "foreground": Geometry(_foreground_sampler, _mark_empty),
+    "linear": Geometry(_linear_sampler, _mark_nothing),
+    "depth": Geometry(_depth_sampler, _mark_zero),
+    "disparity": Geometry(_disparity_sampler, _mark_zero),
+    "normals": Geometry(_normals_sampler, _mark_zero_vector),
 }
 
 INTEGER_GEOMETRIES = ("label", "foreground")
 """Geometries of uint8 maps (H, W, 1); all others are of float32 maps with the task's channels."""
 
 
-def move(example: Example, geometries: Mapping[str, str], size: int, motion: Motion) -> Example:
+def move(
+    example: Example,
+    geometries: Mapping[str, str],
+    size: int,
+    motion: Motion,
+    colors: np.ndarray = SAME_COLORS,
+) -> Example:
     """Moves an image and its labels, and resizes them to size x size ignoring the aspect ratio.
 
     Args:
@@ -210,16 +266,38 @@ def move(example: Example, geometries: Mapping[str, str], size: int, motion: Mot
       geometries: label name to key of `GEOMETRIES`; other entries of the example are left out.
       size: side of the square output in pixels.
       motion: what to do.
+      colors: (3, 4) affine map of RGB through which the moved image goes.
 
     Returns:
-      `image` float32 (size, size, 3) in 0..255, 0 outside the frame, and the labels in the form and
-      dtype they came in (normals unpacked).
+      `image` float32 (size, size, 3) in 0..255, 0 outside the frame, mapped by `colors`; and the
+      labels as training sees them: in the form and dtype they came in (normals unpacked), `IGNORE`
+      wherever `mark_ignored` would put it. TensorFlow takes the arrays without copying them.
     """
     warp = Warp(example["image"].shape[:2], size, motion)
-    moved = {"image": _move_image(example["image"], warp)}
+    samplers = {"image": _image_sampler(example["image"], warp, colors)}
     for name, geometry in geometries.items():
-        moved[name] = np.atleast_3d(GEOMETRIES[geometry].move(example[name], warp))
+        samplers[name] = GEOMETRIES[geometry].sampler(example[name], warp)
+    bands = warp.bands()
+    return {name: _assembled(sample, bands, size) for name, sample in samplers.items()}
+
+
+def _assembled(sample: Sampler, bands: Sequence[Warp], size: int) -> np.ndarray:
+    """All rows (size, size, c)."""
+    moved = None
+    for band in bands:
+        rows = np.atleast_3d(sample(band))
+        if moved is None:
+            moved = _aligned_empty((size, size, rows.shape[2]), rows.dtype)
+        moved[band.rows] = rows
     return moved
+
+
+def _aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Uninitialised array that begins where TensorFlow wants tensors to: others it copies."""
+    size, alignment = dtype.itemsize * math.prod(shape), 64
+    memory = np.empty(size + alignment, np.uint8)
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _resize_linear(image: np.ndarray, size: int) -> np.ndarray:

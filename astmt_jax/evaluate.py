@@ -53,7 +53,7 @@ class Evaluation:
 
     Attributes:
       scores: of all tasks.
-      rows: examples for `visualize.panels`.
+      rows: examples for `panels.draw`.
     """
 
     scores: Scores

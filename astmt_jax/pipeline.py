@@ -8,7 +8,6 @@ threads or processes, and training that goes on at step N starts reading there, 
 import collections
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -229,10 +228,8 @@ def _training_example(
 
     def prepare(epoch: np.ndarray, index: np.ndarray, record: bytes) -> list[np.ndarray]:
         motion = augmentation.draw(_random(seed, "augmentation", epoch, index))
-        moved = augment.move(parse(record), geometries, image_size, motion)
-        labels = augment.mark_ignored(moved, geometries)
-        image = _aligned_empty((image_size, image_size, 3))
-        return [cv2.transform(moved["image"], normalization, dst=image), *labels.values()]
+        moved = augment.move(parse(record), geometries, image_size, motion, normalization)
+        return list(moved.values())
 
     def process(epoch: tf.Tensor, index: tf.Tensor, record: tf.Tensor) -> Batch:
         types = [np.float32, *(dtype for dtype, _ in forms.values())]
@@ -243,14 +240,6 @@ def _training_example(
         return {"image": image, "labels": dict(zip(geometries, labels, strict=True))}
 
     return process
-
-
-def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
-    """Uninitialised float32 array where TensorFlow wants tensors to begin: others it copies."""
-    size, alignment = 4 * math.prod(shape), 64
-    memory = np.empty(size + alignment, np.uint8)
-    start = -memory.ctypes.data % alignment
-    return memory[start : start + size].view(np.float32).reshape(shape)
 
 
 def _evaluation_example(

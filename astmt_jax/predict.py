@@ -28,7 +28,7 @@ from absl import logging
 from PIL import Image
 from rich.progress import Progress
 
-from astmt_jax import visualize
+from astmt_jax import panels
 from astmt_jax.inference import resize_prediction, resize_task_prediction
 from astmt_jax.photo_folder import find_photos
 from astmt_jax.photos import PhotoError, photo_size, read_photo
@@ -98,16 +98,16 @@ class Output:
             prediction = resize_task_prediction(task, predictions[task.name], photo.shape[:2])
             task.file.write(self._root / PREDICTIONS, task.name, name, prediction)
             _write_picture(self._color_file(task, name), task.colorize(prediction))
-        width, height = visualize.map_size(photo.shape[:2], PANEL_CELL)
+        width, height = panels.map_size(photo.shape[:2], PANEL_CELL)
         row = {
-            "image": visualize.resize_for_print(photo, width, height),
+            "image": panels.resize_for_print(photo, width, height),
             "name": name,
             "predictions": {
                 task.name: resize_prediction(predictions[task.name], (height, width))
                 for task in self._tasks
             },
         }
-        panel = visualize.panels([row], self._tasks, lines=("",), cell=PANEL_CELL)
+        panel = panels.draw([row], self._tasks, lines=("",), cell=PANEL_CELL)
         _write_picture(self._panel_file(name), panel)
 
     def _color_file(self, task: Task, name: str) -> pathlib.Path:

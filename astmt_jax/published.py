@@ -14,7 +14,7 @@ class Published:
       setting: what was trained and scored, in words.
       backbone: of the networks.
       headlines: method -> task -> value of the task's headline metric, in the unit in which
-        `tables.METRICS` writes it.
+        its `notation` writes it.
       drops: method -> average drop against the single-task networks, in percent.
     """
 

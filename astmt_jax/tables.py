@@ -53,31 +53,35 @@ def _degrees(label: str) -> Metric:
     return Metric(label, "↓", "°", decimals=1)
 
 
-METRICS: Mapping[str, Mapping[str, Metric]] = {
-    "edge": {"odsF": _percent("odsF"), "oisF": _percent("oisF"), "AP": _percent("AP")},
-    "semseg": {"mIoU": _percent("mIoU")},
-    "human_parts": {"mIoU": _percent("mIoU")},
-    "normals": {
-        "mean": _degrees("mean angle"),
-        "median": _degrees("median angle"),
-        "rmse": _degrees("RMSE"),
-        "below_11.25": _percent("<11.25°", scale=1.0),
-        "below_22.5": _percent("<22.5°", scale=1.0),
-        "below_30": _percent("<30°", scale=1.0),
-    },
-    "sal": {
-        "mIoU": _percent("max mIoU"),
-        "maxF": _percent("maxF"),
-        "maxF_pooled": _percent("maxF (pooled, β²=0.3)"),
-    },
-    "depth": {
-        "rmse": Metric("RMSE", "↓", " m"),
-        "log_rmse": Metric("log RMSE", "↓"),
-        "mse": Metric("MSE", "↓", " m²"),
-    },
-    "albedo": {"rmse": Metric("RMSE", "↓"), "mse": Metric("MSE", "↓", decimals=4)},
+Notation = Mapping[str, Metric]
+"""Key of a metric's `result()` -> how the number is written, in the order of tables."""
+
+EDGE: Notation = {"odsF": _percent("odsF"), "oisF": _percent("oisF"), "AP": _percent("AP")}
+SEGMENTATION: Notation = {"mIoU": _percent("mIoU")}
+NORMALS: Notation = {
+    "mean": _degrees("mean angle"),
+    "median": _degrees("median angle"),
+    "rmse": _degrees("RMSE"),
+    "below_11.25": _percent("<11.25°", scale=1.0),  # percents already
+    "below_22.5": _percent("<22.5°", scale=1.0),
+    "below_30": _percent("<30°", scale=1.0),
 }
-"""By task, its metrics: fractions are shown in percent; shares of normals already are percents."""
+SALIENCY: Notation = {
+    "mIoU": _percent("max mIoU"),
+    "maxF": _percent("maxF"),
+    "maxF_pooled": _percent("maxF (pooled, β²=0.3)"),
+}
+DEPTH: Notation = {
+    "rmse": Metric("RMSE", "↓", " m"),
+    "log_rmse": Metric("log RMSE", "↓"),
+    "mse": Metric("MSE", "↓", " m²"),
+}
+DISPARITY: Notation = {
+    "rmse": Metric("disparity RMSE", "↓"),
+    "log_rmse": Metric("log RMSE", "↓"),
+    "mse": Metric("disparity MSE", "↓"),
+}
+ALBEDO: Notation = {"rmse": Metric("RMSE", "↓"), "mse": Metric("MSE", "↓", decimals=4)}
 
 
 def _row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
@@ -87,7 +91,7 @@ def _row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
         raise ValueError(
             f"the results of task {task.name!r} lack its headline metric {task.headline!r}"
         )
-    known = METRICS[task.name]
+    known = task.notation
     unknown = [name for name in values if name not in known]
     if unknown:
         raise ValueError(
@@ -110,7 +114,7 @@ def result_table(results: Results, tasks: Sequence["Task"]) -> Table:
 
     Args:
       results: task name -> metric name -> value, as the metrics compute them.
-      tasks: records of the rows, in order; `name` and `headline` are used.
+      tasks: records of the rows, in order; `name`, `headline` and `notation` are used.
 
     Raises:
       ValueError: a task has no headline value, or a metric is unknown.

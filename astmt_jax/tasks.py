@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from astmt_jax import losses, prediction_files, visualize
+from astmt_jax import colormaps, losses, prediction_files, tables
 from astmt_jax.labels import IGNORE as IGNORE
 from astmt_jax.metrics import edges, regression, saliency, segmentation
 from astmt_jax.metrics import normals as normals_metric
@@ -53,6 +53,7 @@ class Task:
         number) and `details()` (what stands behind the numbers, as plain values); takes the choices
         of `scoring.EvaluationConfig` for the task as keywords.
       file: how predictions are stored.
+      notation: how each number of `result()` is written, with its unit.
       headline: key of `result()` that stands for the task in tables and in the average drop.
       higher_is_better: direction of the headline metric.
       colorize: `(map, value_range=None) -> uint8 (H, W, 3)`, for predictions and for labels.
@@ -68,6 +69,7 @@ class Task:
     predict: Callable[[jax.Array], jax.Array]
     geometry: str
     metric: Callable[[], Any]
+    notation: tables.Notation
     headline: str
     higher_is_better: bool
     file: FileFormat
@@ -90,7 +92,7 @@ def _unit_vectors(logits: jax.Array) -> jax.Array:
     return logits / (jnp.linalg.norm(logits, axis=-1, keepdims=True) + 1e-12)
 
 
-def _metres(logits: jax.Array) -> jax.Array:
+def _distance(logits: jax.Array) -> jax.Array:
     return logits[..., 0].astype(jnp.float32)
 
 
@@ -121,10 +123,11 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
             protocol=protocol,
             true_edges=edges.PROTOCOLS[protocol].true_edges,
         ),
+        notation=tables.EDGE,
         headline="odsF",
         higher_is_better=True,
         file=prediction_files.PROBABILITY,
-        colorize=visualize.colorize_edges,
+        colorize=colormaps.colorize_edges,
         truth=truth,
     )
 
@@ -144,10 +147,11 @@ def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> 
             classes=classes,
             class_names=class_names,
         ),
+        notation=tables.SEGMENTATION,
         headline="mIoU",
         higher_is_better=True,
         file=prediction_files.CLASS_MAP,
-        colorize=visualize.colorize_classes,
+        colorize=colormaps.colorize_classes,
         truth="semseg",
         class_names=class_names,
     )
@@ -168,10 +172,11 @@ def human_parts() -> Task:
             skip_empty=True,
             class_names=PART_CLASSES,
         ),
+        notation=tables.SEGMENTATION,
         headline="mIoU",
         higher_is_better=True,
         file=prediction_files.CLASS_MAP,
-        colorize=visualize.colorize_parts,
+        colorize=colormaps.colorize_parts,
         truth="human_parts",
         class_names=PART_CLASSES,
     )
@@ -187,10 +192,11 @@ def normals() -> Task:
         predict=_unit_vectors,
         geometry="normals",
         metric=normals_metric.NormalsMetric,
+        notation=tables.NORMALS,
         headline="mean",
         higher_is_better=False,
         file=prediction_files.NORMALS,
-        colorize=visualize.colorize_normals,
+        colorize=colormaps.colorize_normals,
         truth="normals",
         unit_length=True,
     )
@@ -206,10 +212,11 @@ def sal() -> Task:
         predict=_probability,
         geometry="label",
         metric=saliency.SaliencyMetric,
+        notation=tables.SALIENCY,
         headline="mIoU",
         higher_is_better=True,
         file=prediction_files.PROBABILITY,
-        colorize=visualize.colorize_saliency,
+        colorize=colormaps.colorize_saliency,
         truth="sal",
     )
 
@@ -221,20 +228,26 @@ def depth(loss_weight: float = 1.0) -> Task:
         channels=1,
         loss=losses.depth_l1,
         loss_weight=loss_weight,
-        predict=_metres,
+        predict=_distance,
         geometry="depth",
         metric=regression.DepthMetric,
+        notation=tables.DEPTH,
         headline="rmse",
         higher_is_better=False,
         file=prediction_files.DEPTH,
-        colorize=visualize.colorize_depth,
+        colorize=colormaps.colorize_depth,
         truth="depth",
     )
 
 
 def disparity() -> Task:
-    """Disparity, which is inverse to depth, for data that measure the distance so."""
-    return dataclasses.replace(depth(), geometry="disparity", colorize=visualize.colorize_disparity)
+    """Disparity, which is inverse to depth and has no unit, for data that measure distance so."""
+    return dataclasses.replace(
+        depth(),
+        geometry="disparity",
+        notation=tables.DISPARITY,
+        colorize=colormaps.colorize_disparity,
+    )
 
 
 def albedo() -> Task:
@@ -247,9 +260,10 @@ def albedo() -> Task:
         predict=_reflectance,
         geometry="linear",
         metric=regression.AlbedoMetric,
+        notation=tables.ALBEDO,
         headline="rmse",
         higher_is_better=False,
         file=prediction_files.ALBEDO,
-        colorize=visualize.colorize_albedo,
+        colorize=colormaps.colorize_albedo,
         truth="albedo",
     )

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from clu import metric_writers
 
-from astmt_jax import distributed, evaluate, pipeline, tables, visualize
+from astmt_jax import distributed, evaluate, panels, pipeline, tables
 from astmt_jax.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
 from astmt_jax.experiment import Experiment, Splits
 from astmt_jax.interruption import Interrupted, StopRequest
@@ -191,7 +191,7 @@ def finish(
         "quantized": experiment.config.evaluation.quantize,
     }
     evaluate.write_results(workdir / RESULTS_FILE, evaluation.scores, about)
-    picture = visualize.panels(evaluation.rows, experiment.network.tasks, workdir / PANELS_FILE)
+    picture = panels.draw(evaluation.rows, experiment.network.tasks, workdir / PANELS_FILE)
     CONSOLE.print(tables.result_table(results, experiment.network.tasks))
     CONSOLE.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
     writer.write_scalars(

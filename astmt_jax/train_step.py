@@ -149,7 +149,10 @@ class TrainStep:
             features, new_stats = self.network.task_features(
                 params, stats, batch["image"], train=True
             )
-            branches = [partial(self._task_loss, i) for i in range(len(self.network.tasks))]
+            # A switch keeps for every branch what any of them keeps: computed again, it is nothing.
+            branches = [
+                jax.checkpoint(partial(self._task_loss, i)) for i in range(len(self.network.tasks))
+            ]
             *parts, heads = jax.lax.switch(
                 index,
                 branches,

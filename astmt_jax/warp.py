@@ -3,10 +3,14 @@
 Positions are measured from pixel edges: pixel i covers [i, i + 1), its centre is i + 0.5.
 """
 
+import copy
 import dataclasses
 
 import cv2
 import numpy as np
+
+BAND = 128
+"""Output rows that are sampled at once: at 512 x 512, 1 MiB of four channels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +41,21 @@ class Motion:
 class Warp:
     """Samples maps of one shape where a motion and a resize to size x size put the output pixels.
 
-    Where the image shrinks to half or less, bilinear interpolation would skip pixels: `linear`
-    then first averages over blocks of pixels (per axis, as many as fit into an output pixel).
+    Where the image shrinks to half or less, bilinear interpolation would skip pixels: `averaged`
+    averages over blocks of pixels first (per axis, as many as fit into an output pixel).
 
     Attributes:
       motion: what moves the image.
-      inside: float32 (size, size), 1 where an output pixel comes from inside the frame, else 0.
+      rows: the output rows that are sampled, a slice; all of them, or those of one of `bands`.
+      inside: float32 (rows, size), 1 where an output pixel comes from inside the frame, else 0.
     """
 
     def __init__(self, shape: tuple[int, int], size: int, motion: Motion):
         """Args: shape: (height, width) of the maps; size: side of the square output."""
         self.motion = motion
+        self.rows = slice(0, size)
         self._shape = shape
-        self._size = (size, size)
+        self._size = size
         self._blocks = tuple(
             length // max(1, int(length / (size * motion.zoom))) for length in shape
         )
@@ -57,45 +63,68 @@ class Warp:
         self._blocks_from = self._matrix(self._blocks)
         self.inside = self.nearest(np.ones(shape, np.uint8)).astype(np.float32)
 
+    def bands(self) -> "list[Warp]":
+        """The warp cut into bands of `BAND` rows.
+
+        What is computed from a band's pixels stays in the processor's cache; memory as large as an
+        image, fresh for every intermediate result, takes longer than the arithmetic.
+        """
+        return [self._band(start) for start in range(0, self._size, BAND)]
+
+    def _band(self, start: int) -> "Warp":
+        band = copy.copy(self)
+        band.rows = slice(start, min(start + BAND, self._size))
+        band.inside = self.inside[band.rows]
+        down = np.array([[1.0, 0, 0], [0, 1, start], [0, 0, 1]])
+        band._pixels_from = self._pixels_from @ down
+        band._blocks_from = self._blocks_from @ down
+        return band
+
     def _matrix(self, cells: tuple[int, int]) -> np.ndarray:
         """Float64 (2, 3): output pixel (x, y, 1) to a position in a map of so many cells.
 
         Both count pixels, whose centres are at integers.
         """
-        size = self._size[0]
         frame = np.array(self._shape[::-1], float)
-        linear = (self.motion.orientation.T / self.motion.zoom) * (frame / size)
+        linear = (self.motion.orientation.T / self.motion.zoom) * (frame / self._size)
         # From pixel edges: the output's centre comes from the frame's.
-        offset = frame / 2 + linear @ (np.full(2, 0.5) - size / 2)
+        offset = frame / 2 + linear @ (np.full(2, 0.5) - self._size / 2)
         scale = np.array(cells[::-1]) / frame
         return np.column_stack([linear * scale[:, None], offset * scale - 0.5])
 
     def nearest(self, label: np.ndarray, outside: int = 0) -> np.ndarray:
-        """Samples the nearest pixel of a map (H, W[, 1]); returns (size, size)."""
+        """Samples the nearest pixel of a map (H, W[, 1]); returns (rows, size)."""
         return cv2.warpAffine(
             label,
             self._pixels_from,
-            self._size,
+            self._output_size(),
             flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=outside,
         )
 
-    def linear(self, values: np.ndarray) -> np.ndarray:
-        """Samples bilinearly: float32 (H, W[, 1]) to (size, size), (H, W, 4) to (size, size, 4).
+    def averaged(self, values: np.ndarray) -> np.ndarray:
+        """What `linear` samples from a float32 map (H, W[, c]): the map, or averages of blocks."""
+        if self._blocks == self._shape:
+            return values
+        return cv2.resize(values, self._blocks[::-1], interpolation=cv2.INTER_AREA)
+
+    def linear(self, averaged: np.ndarray) -> np.ndarray:
+        """Samples what `averaged` returned bilinearly, one or four channels; returns rows x size.
 
         (Three channels would take three times as long as four.) Positions beyond the outermost
         pixel centres take the values of the outermost pixels.
         """
-        if self._blocks != self._shape:
-            values = cv2.resize(values, self._blocks[::-1], interpolation=cv2.INTER_AREA)
         return cv2.warpAffine(
-            values,
+            averaged,
             self._blocks_from,
-            self._size,
+            self._output_size(),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
+
+    def _output_size(self) -> tuple[int, int]:
+        return self._size, self.rows.stop - self.rows.start
 
 
 def with_weight(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -24,19 +24,30 @@ def main() -> None:
 
 
 def markdown(reports: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Lines of a Markdown table with one row for each compilation."""
+    """Lines of a Markdown table with one row for each compilation, small ones first."""
     yield f"| {' | '.join(HEADINGS)} |"
     yield f"|{'---|' * len(HEADINGS)}"
-    for report in reports:
-        backbone = report["config"]["model"]["backbone"]
-        for figures in report["compilations"]:
-            yield f"| {' | '.join([backbone, *_cells(figures)])} |"
+    rows = [(report["config"], figures) for report in reports for figures in report["compilations"]]
+    for config, figures in sorted(rows, key=lambda row: _size(*row)):
+        yield f"| {' | '.join(_cells(config, figures))} |"
 
 
-def _cells(figures: dict[str, Any]) -> list[str]:
+def _size(config: dict[str, Any], figures: dict[str, Any]) -> tuple[str, int, str, int]:
+    depth = int(config["model"]["backbone"].removeprefix("resnet"))
+    chip = figures["topology"].partition(":")[0]
+    return _program(config, figures), depth, chip, figures["chips"]
+
+
+def _program(config: dict[str, Any], figures: dict[str, Any]) -> str:
+    rule = {"training": f", {config['train']['update_rule']}"}
+    return figures["program"] + rule.get(figures["program"], "")
+
+
+def _cells(config: dict[str, Any], figures: dict[str, Any]) -> list[str]:
     memory = [figures["temporary_bytes"], figures["peak_bytes"], figures["capacity_bytes"]]
     temporaries, peak, capacity = (f"{count / GIB:.2f} GiB" for count in memory)
-    first = [figures["topology"], str(figures["chips"]), figures["program"]]
+    backbone, chips = config["model"]["backbone"], str(figures["chips"])
+    first = [backbone, figures["topology"], chips, _program(config, figures)]
     last = f"{figures['compile_seconds']:.0f} s"
     if figures["flops"] is None:
         return [*first, "", "", temporaries, peak, capacity, *["does not fit"] * 4, last]

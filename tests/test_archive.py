@@ -136,8 +136,6 @@ def test_sizes_are_checked_before_writing(tmp_path, folder, monkeypatch):
 def test_the_root_is_found_and_the_scratch_folder_removed(tmp_path):
     path, scratch = tmp_path / "a.tgz", tmp_path / "scratch"
     write_archive(path, [file_entry("TOP/lists/train.txt", b"a\n")])
-    scratch.mkdir()
-    (scratch / "left by a killed preparation").touch()
     with archive.opened(path, "lists/train.txt", scratch, "it") as found:
         assert found.names("lists/train.txt") == ["a"]
         assert [path.name for path in scratch.iterdir()] == ["TOP"]
@@ -145,6 +143,15 @@ def test_the_root_is_found_and_the_scratch_folder_removed(tmp_path):
     with pytest.raises(RuntimeError), archive.opened(path, "lists/train.txt", scratch, "it"):
         raise RuntimeError
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize("above", ["", "./", "TOP/", "./TOP/", "/data/sets/own/TOP/"])
+def test_the_root_is_found_below_other_folders(tmp_path, above):
+    path = tmp_path / "a.tgz"
+    entries = [file_entry(f"{above}lists/train.txt", b"a\n")]
+    write_archive(path, [file_entry("._TOP"), file_entry("__MACOSX/._TOP"), *entries])
+    with archive.opened(path, "lists/train.txt", tmp_path / "scratch", "it") as found:
+        assert found.names("lists/train.txt") == ["a"]
 
 
 def test_another_dataset_is_named(tmp_path):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from astmt_jax import augment
+from astmt_jax import augment, warp
 from astmt_jax.augment import Augmentation, Motion
 from astmt_jax.labels import IGNORE
 
@@ -55,6 +55,12 @@ def make_example(random, height, width):
     return {k: v.astype(np.float32 if k in values else np.uint8) for k, v in example.items()}
 
 
+def marked(name, label):
+    """A label with `IGNORE` where it is unknown, as the losses want it."""
+    unknown = (label == 0).all(axis=-1, keepdims=True) & (name in ("normals", "depth"))
+    return np.where(unknown, IGNORE, label)
+
+
 def source_positions(height, width, size, motion):
     """Yields (row, column, y, x): output pixels and where they come from, in source pixel edges.
 
@@ -93,7 +99,8 @@ def brute_force(example, size, motion):
     """Every map of the example moved, one output pixel after the other, in float64."""
     height, width = example["image"].shape[:2]
     moved = {k: np.zeros((size, size, v.shape[-1])) for k, v in example.items()}
-    moved["albedo"][:] = IGNORE
+    for name in ("normals", "depth", "albedo"):
+        moved[name][:] = IGNORE
     c, s = math.cos(math.radians(motion.rotation)), math.sin(math.radians(motion.rotation))
     for row, column, y, x in source_positions(height, width, size, motion):
         if not (0 <= x < width and 0 <= y < height):
@@ -120,11 +127,12 @@ def brute_force(example, size, motion):
 
 
 @pytest.mark.parametrize("motion", MOTIONS.values(), ids=MOTIONS)
-@pytest.mark.parametrize(("height", "width"), [(17, 23), (33, 21)])
-def test_every_map_agrees_with_a_brute_force_warp(random, motion, height, width):
+@pytest.mark.parametrize(("height", "width", "size"), [(17, 23, 24), (33, 21, 37)])
+def test_every_map_agrees_with_a_brute_force_warp(random, monkeypatch, motion, height, width, size):
+    monkeypatch.setattr(warp, "BAND", 16)  # several bands, the last one shorter
     example = make_example(random, height, width)
-    moved = augment.move(example, GEOMETRIES, 24, motion)
-    for name, expected in brute_force(example, 24, motion).items():
+    moved = augment.move(example, GEOMETRIES, size, motion)
+    for name, expected in brute_force(example, size, motion).items():
         # Positions are float32: their rounding counts 255 times for image values.
         tolerance = 5e-3 if name == "image" else 1e-4
         np.testing.assert_allclose(moved[name], expected, rtol=0, atol=tolerance, err_msg=name)
@@ -143,8 +151,9 @@ def test_no_motion_at_the_same_size_changes_nothing(random):
     moved = augment.move(example, GEOMETRIES, 24, Motion())
     normals = moved.pop("normals")
     for name in moved:
-        np.testing.assert_array_equal(moved[name], example[name], err_msg=name)
-    np.testing.assert_allclose(normals, example["normals"], rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(moved[name], marked(name, example[name]), err_msg=name)
+    expected = marked("normals", example["normals"])
+    np.testing.assert_allclose(normals, expected, rtol=0, atol=1e-6)
 
 
 def test_flip_mirrors_exactly_and_negates_x(random):
@@ -152,8 +161,9 @@ def test_flip_mirrors_exactly_and_negates_x(random):
     moved = augment.move(example, GEOMETRIES, 24, Motion(flip=True))
     normals = moved.pop("normals")
     for name in moved:
-        np.testing.assert_array_equal(moved[name], example[name][:, ::-1], err_msg=name)
-    mirrored = example["normals"][:, ::-1] * [-1, 1, 1]
+        expected = marked(name, example[name])[:, ::-1]
+        np.testing.assert_array_equal(moved[name], expected, err_msg=name)
+    mirrored = marked("normals", example["normals"][:, ::-1] * [-1, 1, 1])
     np.testing.assert_allclose(normals, mirrored, rtol=0, atol=1e-6)
 
 
@@ -164,7 +174,7 @@ def test_a_quarter_turn_is_counter_clockwise(random):
     np.testing.assert_array_equal(moved["semseg"], np.rot90(example["semseg"]))
     right, down, towards = np.moveaxis(np.rot90(example["normals"]), -1, 0)
     # What pointed right points up, what pointed down points right.
-    turned = np.stack([down, -right, towards], axis=-1)
+    turned = marked("normals", np.stack([down, -right, towards], axis=-1))
     inner = np.s_[1:-1, 1:-1]
     np.testing.assert_allclose(moved["normals"][inner], turned[inner], rtol=0, atol=1e-4)
 
@@ -181,7 +191,7 @@ def test_packed_normals_move_as_unpacked_ones_do(random):
         ]
         for form in (packed, normals)
     )
-    assert 0.1 < (ours == 0).mean() < 0.9
+    assert 0.1 < (ours == IGNORE).mean() < 0.9
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
 
 
@@ -202,8 +212,10 @@ def test_depth_is_divided_by_the_zoom_on_request(random):
     depth = {"depth": "depth"}
     kept = augment.move(example, depth, 24, Motion(zoom=1.25, depth_scaling=False))["depth"]
     divided = augment.move(example, depth, 24, Motion(zoom=1.25))["depth"]
-    np.testing.assert_allclose(divided, kept / 1.25, rtol=1e-6)
-    assert kept.max() > 1
+    known = kept != IGNORE
+    assert 0.5 < known.mean() < 1
+    np.testing.assert_allclose(divided[known], kept[known] / 1.25, rtol=1e-6)
+    assert (divided[~known] == IGNORE).all()
 
 
 def cubic_weights(positions, length):
@@ -249,7 +261,27 @@ def test_opposite_normals_cancel_to_unknown():
     normals[0, :, 0] = [1, -1]
     example = {"image": np.zeros((1, 2, 3), np.uint8), "normals": normals}
     moved = augment.move(example, {"normals": "normals"}, 1, Motion())["normals"]
-    np.testing.assert_array_equal(moved, np.zeros((1, 1, 3)))
+    np.testing.assert_array_equal(moved, np.full((1, 1, 3), IGNORE))
+
+
+def test_people_who_leave_the_frame_leave_a_map_that_says_nothing():
+    example = {"image": np.zeros((24, 24, 3), np.uint8), "human_parts": np.zeros((24, 24, 1), "u1")}
+    example["human_parts"][0, 0] = 3
+    geometries = {"human_parts": "foreground"}
+    assert (augment.move(example, geometries, 24, Motion())["human_parts"] == 3).sum() == 1
+    moved = augment.move(example, geometries, 24, Motion(zoom=2))["human_parts"]
+    assert (moved == IGNORE).all()
+
+
+def test_colors_are_mapped_last(random):
+    image = {"image": random.integers(0, 256, (24, 24, 3)).astype(np.uint8)}
+    motion = Motion(rotation=20, zoom=0.5)
+    plain = augment.move(image, {}, 24, motion)["image"]
+    assert (plain == 0).all(axis=-1).any()  # outside the frame
+    matrix = random.normal(size=(3, 4))
+    mapped = augment.move(image, {}, 24, motion, matrix)["image"]
+    expected = plain @ matrix[:, :3].T + matrix[:, 3]
+    np.testing.assert_allclose(mapped, expected, rtol=0, atol=1e-3)
 
 
 def test_an_unlabelled_map_stays_unlabelled_outside_the_frame(random):

@@ -93,7 +93,7 @@ def test_a_single_task_trains_on_the_examples_that_have_it(folders):
 def test_a_task_without_a_folder_cannot_be_trained(folders):
     _, data_dir = folders
     source = registry.find("own_data").open(data_dir, OPTIONS, "train")
-    with pytest.raises(ValueError, match=r"own_data/rooms/1\.0\.0:train has no sal; it has "):
+    with pytest.raises(ValueError, match=r"own_data/rooms/1\.1\.0:train has no sal; it has "):
         source.parser(["image", "sal"])
 
 

@@ -130,6 +130,36 @@ prepare.prepare("pascal_context", {os.fspath(source)!r}, {os.fspath(tmp_path)!r}
     assert not list(tmp_path.rglob("*incomplete*"))
 
 
+def test_what_a_killed_preparation_left_is_removed(source, prepared, tmp_path):
+    """Also by a start that needs no archive, or has nothing to do."""
+    unpacked, unfinished = ".pascal_context.unpacked", "pascal_context/incomplete.ABC_1.1.0"
+    for _ in ("prepares", "finds it prepared"):
+        for left in (tmp_path / unpacked, tmp_path / unfinished):
+            left.mkdir(parents=True)
+            (left / "dataset_info.json").touch()
+        assert same_records(prepare("pascal_context", source, tmp_path, num_workers=1), prepared)
+        assert not (tmp_path / unpacked).exists()
+        assert not (tmp_path / unfinished).exists()
+
+
+def test_a_full_disk_is_named(source, tmp_path, monkeypatch):
+    def full(*_):
+        raise RuntimeError("write() failed: No space left on device; writing train.array_record")
+
+    monkeypatch.setattr(pascal_context, "_read", full)
+    with pytest.raises(SystemExit) as caught:
+        main(
+            [
+                "--dataset=pascal_context",
+                f"--source={source}",
+                f"--data_dir={tmp_path}",
+                "--num_workers=1",
+            ]
+        )
+    assert caught.value.code.startswith(f"Error: The disk of {tmp_path} is full: nothing was kept;")
+    assert not list(tmp_path.rglob("*.array_record*"))
+
+
 def test_a_bad_file_ends_the_preparation_in_one_sentence(source, tmp_path, capsys):
     copy = tmp_path / "PASCAL_MT"
     archives.make_pascal(copy)
@@ -144,7 +174,8 @@ def test_a_bad_file_ends_the_preparation_in_one_sentence(source, tmp_path, capsy
 def test_the_command_says_what_it_made(source, tmp_path, capsys):
     main(["--dataset=pascal_context", f"--source={source}", f"--data_dir={tmp_path}"])
     printed = capsys.readouterr().out
-    assert "pascal_context/1.0.0 train: 5 images" in printed
+    assert "pascal_context/1.1.0 train: 5 images" in printed
+    assert "download" not in printed.lower()
     assert "val_all_tasks_present: 2 images" in printed
     assert f"Ready in {tmp_path}" in " ".join(printed.split())
 

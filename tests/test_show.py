@@ -29,7 +29,7 @@ def test_the_sheet_shows_what_is_stored(data_dir, tmp_path, capsys):
             "--size=64", f"--output={path}",
         ]
     )  # fmt: skip
-    assert "3 of 3 images of own_data/1.0.0:train" in capsys.readouterr().out
+    assert "3 of 3 images of own_data/1.1.0:train" in capsys.readouterr().out
     picture = np.array(Image.open(path))
     assert picture.shape[1] > 4 * 160  # columns for the image and three tasks
     assert picture.std() > 20

@@ -1,27 +1,14 @@
 """Tables of results: numbers and units as the field writes them, checked against written cells."""
 
-import dataclasses
 import math
 
 import pytest
 from rich.console import Console
 
 from astmt_jax import tables, tasks
+from astmt_jax.datasets import registry
 
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """What the tables read of a task."""
-
-    name: str
-    headline: str
-
-
-TASKS = (
-    Record("semseg", "mIoU"),
-    Record("normals", "mean"),
-    Record("depth", "rmse"),
-)
+TASKS = (tasks.semseg(), tasks.normals(), tasks.depth())
 RESULTS = {
     "semseg": {"mIoU": 0.68349},
     "normals": {"below_11.25": 57.25, "mean": 14.68, "median": 9.149},
@@ -73,11 +60,27 @@ def test_missing_headline_is_refused(results):
         tables.result_table(results, TASKS[2:])
 
 
-def test_arrows_and_headlines_agree_with_the_task_records():
-    for name, metrics in tables.METRICS.items():
-        task = getattr(tasks, name)()
-        metric = metrics[task.headline]
-        assert (metric.better == "↑") == task.higher_is_better, task.name
+def test_disparity_is_not_written_in_metres():
+    """Only what follows from the unit differs from depth."""
+    markdown = tables.result_markdown(RESULTS, [tasks.disparity()])
+    assert markdown.splitlines()[2:] == [
+        "| depth | disparity RMSE ↓ | 0.512 | log RMSE 0.200 ↓, disparity MSE 0.260 ↓ |"
+    ]
+
+
+def test_every_number_of_a_metric_can_be_written():
+    for dataset in registry.DATASETS.values():
+        for task in dataset.tasks({}).values():
+            numbers = task.metric().result()
+            assert task.headline in numbers
+            assert set(numbers) <= set(task.notation), task.name
+
+
+def test_arrows_agree_with_the_task_records():
+    for dataset in registry.DATASETS.values():
+        for task in dataset.tasks({}).values():
+            better = task.notation[task.headline].better
+            assert (better == "↑") == task.higher_is_better, task.name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from astmt_jax.comparison.results import AVERAGE, MethodScores, Statistic
-from astmt_jax.tables import METRICS, Metric
+from astmt_jax.tables import Metric
 from astmt_jax.tasks import Task
 
 DROP = Metric("drop", "↓", "%", decimals=1)
@@ -35,7 +35,7 @@ def _heading(name: str, metric: Metric) -> str:
 
 def _main_table(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> list[list[str]]:
     """Headings, and one row a method."""
-    headlines = {task.name: METRICS[task.name][task.headline] for task in tasks}
+    headlines = {task.name: task.notation[task.headline] for task in tasks}
     titles = [_heading(name, metric) for name, metric in headlines.items()]
     headings = ["method", *titles, _heading(AVERAGE, DROP), "parameters", "GMAC", "seeds"]
     return [headings, *(_row(row, tasks, headlines) for row in scores)]
@@ -71,7 +71,7 @@ def markdown(scores: Sequence[MethodScores], tasks: Sequence[Task], title: str) 
     """A page with the main table, and a table of every metric with one column a method."""
     every = [["metric", *(row.method.label for row in scores)]]
     for task in tasks:
-        for name, metric in METRICS[task.name].items():
+        for name, metric in task.notation.items():
             found = [row.results.get(task.name, {}).get(name) for row in scores]
             if any(found):
                 every.append([_heading(task.name, metric), *(cell(metric, x) for x in found)])

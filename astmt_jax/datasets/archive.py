@@ -10,9 +10,13 @@ import zlib
 from collections.abc import Iterator
 
 from astmt_jax.datasets.files import Folder
+from astmt_jax.datasets.terminal import tracked_file
 
 MAX_GROWTH = 100
 """Archives of compressed pictures grow little; one that grows this much is a trap."""
+
+MAX_DEPTH = 4
+"""How many folders may lie around the dataset's: some archives hold the whole path to it."""
 
 _SMALL = 10 * 2**30
 _GZIP = b"\x1f\x8b"
@@ -27,8 +31,8 @@ def opened(
     Args:
       source: .tgz or .tar file, or folder; never written to.
       marker: a file that the dataset's root folder has; the root is the archive or folder itself or
-        one of its folders.
-      scratch: where to unpack an archive; removed afterwards.
+        a folder in it.
+      scratch: a new folder to unpack an archive in; removed afterwards.
       described: what a message calls the dataset that is not found.
 
     Raises:
@@ -40,7 +44,6 @@ def opened(
         return
     if not source.is_file():
         raise FileNotFoundError(f"{source} does not exist; it should be {described}.")
-    shutil.rmtree(scratch, ignore_errors=True)  # what a killed preparation left
     scratch.mkdir(parents=True)
     try:
         unpack(source, scratch)
@@ -50,11 +53,21 @@ def opened(
 
 
 def _root(folder: pathlib.Path, marker: str, source: pathlib.Path, described: str) -> pathlib.Path:
-    inner = sorted(path for path in folder.iterdir() if path.is_dir())
-    for root in (folder, *inner):
-        if (root / marker).is_file():
-            return root
+    level = [folder]
+    for _ in range(1 + MAX_DEPTH):
+        for root in level:
+            if (root / marker).is_file():
+                return root
+        level = [inner for outer in level for inner in _folders(outer)]
     raise ValueError(f"{source} has no {marker}, so it is not {described}.")
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders in a folder; none where it may not be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except PermissionError:
+        return []
 
 
 def unpack(source: pathlib.Path, folder: pathlib.Path) -> None:
@@ -67,7 +80,10 @@ def unpack(source: pathlib.Path, folder: pathlib.Path) -> None:
     try:
         with open(source, "rb") as file:
             compressed = file.read(2) == _GZIP
-        with (gzip.open if compressed else open)(source, "rb") as stream:
+        with (
+            tracked_file(source, f"{source.name}: unpacking") as file,
+            gzip.open(file) if compressed else file as stream,
+        ):
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 _unpack_entries(archive, source, folder)
             while stream.read(2**20):  # checks the checksum at the end

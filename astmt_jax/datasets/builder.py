@@ -13,7 +13,7 @@ from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
 from astmt_jax.datasets.contents import Contents
 from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.maps import StoredMap
-from astmt_jax.datasets.terminal import progress_bar
+from astmt_jax.datasets.terminal import LocalBuilder, progress_bar
 from astmt_jax.workers import ordered_map
 
 
@@ -32,7 +32,7 @@ class Preparation:
     beam: bool = False
 
 
-class StoredDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class StoredDataset(LocalBuilder, skip_registration=True):
     """Stores what a dataset module tells about an unpacked folder.
 
     Examples have a `name` and the maps of `Contents.kinds`; they keep the order of the lists.
@@ -46,8 +46,11 @@ class StoredDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       DESCRIBED: what messages call the source.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.1.0": "Labels are arrays compressed by Zstandard.",
+        "1.0.0": "First version: labels are PNG files.",
+    }
     MARKER: ClassVar[str]
     DESCRIBED: ClassVar[str]
 

@@ -1,9 +1,8 @@
 """Writes maps as the bytes that `maps.KINDS` decode. Free of TensorFlow."""
 
-import zlib
-
 import cv2
 import numpy as np
+import zstandard
 
 
 def encode_png(values: np.ndarray) -> bytes:
@@ -21,7 +20,11 @@ def encode_png(values: np.ndarray) -> bytes:
     return cv2.imencode(".png", swapped, options)[1].tobytes()
 
 
-def encode_values(values: np.ndarray) -> bytes:
-    """Float32 (H, W, c): compressed int32 height and width, then the elements."""
-    raw = np.array(values.shape[:2], "<i4").tobytes() + values.astype("<f4").tobytes()
-    return zlib.compress(raw)
+def encode_array(values: np.ndarray) -> bytes:
+    """(H, W[, c]) of uint8, uint16 or float32: height and width (int32), then the elements.
+
+    Compressed by Zstandard, which is decoded in a fifth of a PNG's time, a little larger.
+    """
+    little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    raw = np.array(values.shape[:2], "<i4").tobytes() + little_endian.tobytes()
+    return zstandard.compress(raw)

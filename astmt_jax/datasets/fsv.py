@@ -14,7 +14,7 @@ import functools
 import numpy as np
 
 from astmt_jax.datasets.contents import Contents, Stored
-from astmt_jax.datasets.encoding import encode_png
+from astmt_jax.datasets.encoding import encode_array
 from astmt_jax.datasets.files import Folder
 
 MARKER = "gt_sets/gta_train.txt"
@@ -58,7 +58,7 @@ def _read(folder: Folder, split: str, name: str) -> Stored:
         size = size or pixels.shape[:2]
         folder.check_size(path, pixels, size)
         if key == "semseg":
-            stored[key] = encode_png(_semseg(folder, path, pixels[..., 0]))
+            stored[key] = encode_array(_semseg(folder, path, pixels[..., 0]))
     return stored
 
 

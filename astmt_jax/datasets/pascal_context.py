@@ -18,7 +18,7 @@ import numpy as np
 
 from astmt_jax.datasets.contents import Contents, Stored
 from astmt_jax.datasets.edges import edges_of
-from astmt_jax.datasets.encoding import encode_png
+from astmt_jax.datasets.encoding import encode_array
 from astmt_jax.datasets.files import Folder
 from astmt_jax.labels import IGNORE
 
@@ -94,7 +94,7 @@ def _read(folder: Folder, split: str, name: str) -> Stored | None:
         "sal": (sal > 127).astype(np.uint8),
         "label_map": regions,
     }
-    return {"image": image} | {key: encode_png(values) for key, values in maps.items()}
+    return {"image": image} | {key: encode_array(values) for key, values in maps.items()}
 
 
 def _semseg(folder: Folder, name: str, size: tuple[int, int]) -> np.ndarray:

@@ -10,11 +10,13 @@ import argparse
 import os
 import pathlib
 import shutil
+import signal
 import sys
 
 import tensorflow_datasets as tfds
 from absl import logging
 
+from astmt_jax import storage
 from astmt_jax.datasets import archive
 from astmt_jax.datasets.builder import (
     BUILDERS,
@@ -56,6 +58,7 @@ def prepare(
     Raises:
       ValueError: the source or an argument is at fault; one sentence that names the file.
       FileNotFoundError: there is no such source.
+      Exception: the disk is full or cannot be written to; whatever the library that writes raises.
     """
     config = _check_config(dataset, config)
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
@@ -67,12 +70,12 @@ def prepare(
     label = "-".join(filter(None, (dataset, config)))
     kind = BUILDERS[dataset]
     final = folder_of(dataset, config, data_dir)
+    scratch = data_dir / f".{label}.unpacked"
     with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
+        for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
+            shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
         if (final / "dataset_info.json").is_file():
             return open_builder(dataset, config, data_dir)
-        scratch = data_dir / f".{label}.unpacked"
-        for unfinished in final.parent.glob(f"incomplete.*_{final.name}"):
-            shutil.rmtree(unfinished, ignore_errors=True)
         with archive.opened(source, kind.MARKER, scratch, kind.DESCRIBED) as folder:
             preparation = Preparation(folder, workers, options is not None)
             builder = make_builder(dataset, config, data_dir, preparation)
@@ -123,6 +126,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
     try:
         builder = prepare(
             args.dataset,
@@ -132,10 +136,17 @@ def main(argv: list[str] | None = None) -> None:
             num_workers=args.num_workers,
             beam_options=args.beam_pipeline_options,
         )
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
         sys.exit("Interrupted: nothing was kept; the same command starts again.")
+    except Exception as error:
+        if storage.is_disk_full(error):
+            sys.exit(
+                f"Error: The disk of {args.data_dir} is full: nothing was kept; free some space, "
+                "and start the same command again."
+            )
+        if isinstance(error, ValueError | OSError):
+            sys.exit(f"Error: {error}")
+        raise
     for name, split in builder.info.splits.items():
         size = split.num_bytes / 2**20
         CONSOLE.print(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 
 from astmt_jax.datasets.contents import Stored
-from astmt_jax.datasets.encoding import encode_png, encode_values
+from astmt_jax.datasets.encoding import encode_array
 from astmt_jax.datasets.files import Folder
 from astmt_jax.labels import IGNORE
 
@@ -64,7 +64,7 @@ class ClassCodes:
         numbers = folder.whole_numbers(path, values, self.codes)
         table = np.zeros(max(self.codes) + 1, np.uint8)
         table[list(self.codes)] = list(self.codes.values())
-        return encode_png(table[numbers])
+        return encode_array(table[numbers])
 
 
 def classes(known: Collection[int]) -> ClassCodes:
@@ -74,12 +74,12 @@ def classes(known: Collection[int]) -> ClassCodes:
 
 def encode_grey(folder: Folder, path: str, values: np.ndarray) -> bytes:
     """Levels 0..255 as they are."""
-    return encode_png(values)
+    return encode_array(values)
 
 
 def encode_binary(folder: Folder, path: str, values: np.ndarray) -> bytes:
     """Levels 0..255 to 1 where v / 255 > 0.5, else 0."""
-    return encode_png((values > 127).astype(np.uint8))
+    return encode_array((values > 127).astype(np.uint8))
 
 
 def encode_binary_array(folder: Folder, path: str, values: np.ndarray) -> bytes:
@@ -87,7 +87,7 @@ def encode_binary_array(folder: Folder, path: str, values: np.ndarray) -> bytes:
     values = folder.float_map(path, values, 1)
     if not np.isin(values, (0, 1)).all():
         raise folder.error(path, "holds other numbers than 0 and 1")
-    return encode_png((255 * values).astype(np.uint8))
+    return encode_array((255 * values).astype(np.uint8))
 
 
 def encode_unit_vectors(folder: Folder, path: str, values: np.ndarray) -> bytes:
@@ -95,7 +95,7 @@ def encode_unit_vectors(folder: Folder, path: str, values: np.ndarray) -> bytes:
     values = folder.float_map(path, values, 3)
     if np.abs(values).max() > 1.001:
         raise folder.error(path, "holds numbers outside -1..1")
-    return encode_values(values)
+    return encode_array(values)
 
 
 def encode_depth(folder: Folder, path: str, values: np.ndarray) -> bytes:
@@ -103,7 +103,7 @@ def encode_depth(folder: Folder, path: str, values: np.ndarray) -> bytes:
     values = folder.float_map(path, values, 1)
     if values.min() < 0:
         raise folder.error(path, "holds negative depth")
-    return encode_values(values)
+    return encode_array(values)
 
 
 @dataclasses.dataclass(frozen=True)

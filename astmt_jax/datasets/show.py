@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from astmt_jax import augment, visualize
+from astmt_jax import augment, panels
 from astmt_jax.augment import Augmentation
 from astmt_jax.datasets import registry
 from astmt_jax.progress import CONSOLE
@@ -38,7 +38,7 @@ def sheet_rows(
     size: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Rows for `visualize.panels`, evenly spaced over the split.
+    """Rows for `panels.draw`, evenly spaced over the split.
 
     Args:
       source: the split.
@@ -61,13 +61,13 @@ def sheet_rows(
         example = parse(record)
         motion = augmentation.draw(np.random.default_rng((seed, index)))
         moved = augment.move(example, geometries, size, motion)
-        image, moved_image = example["image"], np.rint(moved["image"]).astype(np.uint8)
+        image, moved_image = example["image"], np.rint(moved.pop("image")).astype(np.uint8)
         rows.append(
             {
                 "image": image,
                 "name": example["name"].decode(),
                 "predictions": {"input": image} | augment.mark_ignored(example, geometries),
-                "truths": {"input": moved_image} | augment.mark_ignored(moved, geometries),
+                "truths": {"input": moved_image} | moved,
             }
         )
     return rows
@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         )
     except (ValueError, FileNotFoundError, SyntaxError) as error:
         sys.exit(f"Error: {error}")
-    visualize.panels(rows, [INPUT, *tasks], args.output, lines=("stored", "augmented"))
+    panels.draw(rows, [INPUT, *tasks], args.output, lines=("stored", "augmented"))
     CONSOLE.print(f"{len(rows)} of {source.length} images of {source.name}: {args.output}")
 
 

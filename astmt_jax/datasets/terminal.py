@@ -1,7 +1,9 @@
 """What a preparation shows on the terminal."""
 
 import contextlib
+import pathlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import tensorflow_datasets as tfds
 from absl import logging
@@ -16,6 +18,35 @@ def progress_bar() -> progress.Progress:
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
+
+
+@contextlib.contextmanager
+def tracked_file(path: pathlib.Path, description: str) -> Iterator[BinaryIO]:
+    """Opens a file to be read from its start to its end; one line shows how far that is."""
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TimeRemainingColumn(),
+    )
+    with (
+        progress.Progress(*columns) as bar,
+        bar.open(path, "rb", description=description) as file,
+    ):
+        yield file
+
+
+class LocalBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A TFDS builder that announces no download, as there is none; progress bars say what it does.
+
+    TFDS prints the announcements whatever the verbosity is.
+    """
+
+    def _log_download_bytes(self) -> None:
+        pass
+
+    def _log_download_done(self) -> None:
+        pass
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ class DepthMetric:
         return {"convention": self._convention, "images": len(self._squares)}
 
     def result(self) -> dict[str, float]:
-        """`rmse` and `mse` in metres (squared) and `log_rmse`; NaN before the first image."""
+        """`rmse` and `mse` (squared) in the truth's unit, `log_rmse`; NaN before any image."""
         if not self._squares:
             return dict.fromkeys(["rmse", "mse", "log_rmse"], float("nan"))
         over_images = np.median if self._convention == "reference" else np.mean

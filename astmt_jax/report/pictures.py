@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from astmt_jax import visualize
+from astmt_jax import colormaps, panels
 from astmt_jax.report.blocks import Picture, Slider, png_url
 from astmt_jax.report.examples import Scored
-from astmt_jax.tables import METRICS
 from astmt_jax.tasks import Task
 
 LONGEST_SIDE = 320
@@ -22,12 +21,12 @@ def slider(task: Task, scored: Scored) -> Slider:
     """A task's prediction over its truth, in the same colours."""
     example = scored.example
     prediction, truth = example.predictions[task.name], example.truths[task.name]
-    unit = visualize.COLOR_BAR_UNITS.get(task.colorize)
+    unit = colormaps.COLOR_BAR_UNITS.get(task.colorize)
     value_range, notes = None, []
     if unit is not None:
-        value_range = visualize.depth_range(truth) or visualize.depth_range(prediction)
+        value_range = colormaps.depth_range(truth) or colormaps.depth_range(prediction)
     if task.name in scored.scores:
-        metric = METRICS[task.name][task.headline]
+        metric = task.notation[task.headline]
         notes.append(f"{metric.label} {metric.write(scored.scores[task.name])}")
     else:
         notes.append("not labelled")
@@ -35,7 +34,7 @@ def slider(task: Task, scored: Scored) -> Slider:
         low, high = value_range
         notes.append(f"colours from {low:.1f} (dark) to {high:.1f} {unit}".strip())
     row = {"predictions": {task.name: prediction}, "truths": {task.name: truth}}
-    legend = visualize.legend(task, [row], visualize.KINDS) if task.class_names else []
+    legend = panels.legend(task, [row], panels.KINDS) if task.class_names else []
     return Slider(
         title=f"{task.name} of {example.name}",
         front=png_url(_shrunk(task.colorize(prediction, value_range))),
@@ -51,6 +50,6 @@ def _shrunk(colors: np.ndarray) -> np.ndarray:
     times = LONGEST_SIDE / max(height, width)
     if times >= 1:
         return colors
-    return visualize.resize_for_print(
+    return panels.resize_for_print(
         colors, max(1, round(width * times)), max(1, round(height * times))
     )

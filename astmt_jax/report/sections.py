@@ -10,7 +10,6 @@ from astmt_jax.report import figures, pictures
 from astmt_jax.report.analysis import Findings
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
 from astmt_jax.report.curves import by_task
-from astmt_jax.tables import METRICS
 from astmt_jax.tasks import Task
 
 ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
@@ -97,7 +96,7 @@ def _results(findings: Findings) -> Iterator[Block]:
 def _result_table(tasks: Sequence[Task], results: Mapping[str, Any]) -> Table:
     rows = []
     for task in tasks:
-        known = METRICS[task.name]
+        known = task.notation
         values = results[task.name]
         headline = known[task.headline]
         others = [
@@ -113,7 +112,7 @@ def _result_table(tasks: Sequence[Task], results: Mapping[str, Any]) -> Table:
 
 def _published_table(findings: Findings, published: Any, results: Mapping[str, Any]) -> Table:
     tasks = [task for task in findings.tasks if task.name in published.headlines["ASTMT"]]
-    ours = [METRICS[t.name][t.headline].scale * (_value(results, t)) for t in tasks]
+    ours = [t.notation[t.headline].scale * (_value(results, t)) for t in tasks]
     rows = [("this run", *(f"{value:.2f}" for value in ours), "")]
     for method, values in published.headlines.items():
         drop = published.drops.get(method)
@@ -125,8 +124,7 @@ def _published_table(findings: Findings, published: Any, results: Mapping[str, A
             )
         )
     headings = [
-        f"{t.name} ({METRICS[t.name][t.headline].label} {METRICS[t.name][t.headline].better})"
-        for t in tasks
+        f"{t.name} ({t.notation[t.headline].label} {t.notation[t.headline].better})" for t in tasks
     ]
     caption = f"Beside the paper's results: {published.setting}"
     return Table(caption, ("", *headings, "average drop, %"), rows)
@@ -229,7 +227,7 @@ def _failures(findings: Findings) -> Iterator[Block]:
         if not scores:
             yield Text(f"{task.name}: none of the images is labelled.")
             continue
-        metric = METRICS[task.name][task.headline]
+        metric = task.notation[task.headline]
         pairs = []
         for scored in findings.examples.worst[task.name]:
             pairs += [pictures.photo(scored), pictures.slider(task, scored)]

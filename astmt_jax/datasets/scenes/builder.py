@@ -11,11 +11,11 @@ import tensorflow_datasets as tfds
 
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.config import ScenesConfig, check_integer
-from astmt_jax.datasets.terminal import progress_bar, quiet_tfds
+from astmt_jax.datasets.terminal import LocalBuilder, progress_bar, quiet_tfds
 from astmt_jax.workers import ordered_map
 
 
-class Scenes(tfds.core.GeneratorBasedBuilder):
+class Scenes(LocalBuilder):
     """Rooms and outdoor grounds with exact ground truth for all seven tasks.
 
     Args:

@@ -154,7 +154,9 @@ def group_counts(tasks):
     step = tiny_network.step_of(network)
     state = jax.eval_shape(step.init, jax.random.key(0))
     batch = jax.eval_shape(lambda: random_batch(step))
-    lowered = jax.jit(step.joint_gradients).lower(state.params, state.stats, batch, jnp.float32(1))
+    lowered = jax.jit(step.objective.joint_gradients).lower(
+        state.params, state.stats, batch, jnp.float32(1)
+    )
     counts = re.findall(r"(?:feature|batch)_group_count = (\d+)", lowered.as_text())
     return Counter(int(count) for count in counts)
 

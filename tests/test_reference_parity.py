@@ -233,7 +233,7 @@ def test_train_first_step(case, dtype):
         batch = {"image": jnp.asarray(images), "labels": labels}
         intermediate = jax.jit(functools.partial(feature_gradients, step))
         found = intermediate(state.params, state.stats, batch)
-        gradients_of = jax.jit(step.task_gradients)
+        gradients_of = jax.jit(step.objective.task_gradients)
         for index, name in enumerate(network.names):
             expected = golden.values["first"][name]
             gradients, _, metrics = gradients_of(

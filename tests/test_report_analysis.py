@@ -168,7 +168,7 @@ def test_confusion_has_the_accuracy_of_training(adversarial):
         views = one_task(state.params, index), one_task(state.stats, index)
         return *views, batch, np.int32(index), np.float32(1)
 
-    train = jax.jit(step.task_gradients).lower(*arguments(0)).compile(QUICK)
+    train = jax.jit(step.objective.task_gradients).lower(*arguments(0)).compile(QUICK)
     for index in range(2):
         metrics = train(*arguments(index))[2]
         accuracy = confusion.shares(found)[index, index]

@@ -16,6 +16,7 @@ from tiny_network import (
     QUICK,
     SHARED,
     copied,
+    in_parts,
     random_batch,
     random_state,
     step_of,
@@ -81,10 +82,10 @@ def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
         step = tiny_step("float64", PAIR, **modulation)
         state, batch = random_state(step), random_batch(step)
         alpha = jnp.float64(0.7)
-        together, stats, metrics = jax.jit(step.joint_gradients, compiler_options=QUICK)(
+        together, stats, metrics = jax.jit(step.objective.joint_gradients, compiler_options=QUICK)(
             state.params, state.stats, batch, alpha
         )
-        of_task = jax.jit(step.task_gradients, compiler_options=QUICK)
+        of_task = jax.jit(step.objective.task_gradients, compiler_options=QUICK)
         alone = [
             of_task(one_task(state.params, i), one_task(state.stats, i), batch, jnp.int32(i), alpha)
             for i in range(len(PAIR))
@@ -223,11 +224,15 @@ def test_discriminator_is_for_several_tasks(count, weight, expected):
     state = jax.eval_shape(step.init, jax.random.key(0))
     assert bool(state.params.discriminator) == expected
     gradients, _, metrics = jax.eval_shape(
-        step.joint_gradients, state.params, state.stats, random_batch(step), jnp.float32(1)
+        step.objective.joint_gradients,
+        state.params,
+        state.stats,
+        random_batch(step),
+        jnp.float32(1),
     )
     assert ("discriminator_loss" in metrics) == expected
     assert bool(jax.tree.leaves(gradients.discriminator)) == expected
-    assert step.discriminator_weight == (weight if expected else 0.0)
+    assert step.objective.discriminator_weight == (weight if expected else 0.0)
 
 
 def targets_of(step, name, labels, size):
@@ -237,7 +242,9 @@ def targets_of(step, name, labels, size):
     features = jnp.zeros((len(labels), *size, 32))
     index = NAMES.index(name)
     task_loss = jax.jit(
-        lambda labels: step._task_loss(index, heads, {name: {}}, features, labels, labels)[2]
+        lambda labels: step.objective._task_loss(
+            index, heads, {name: {}}, features, labels, labels
+        )[2]
     )
     return task_loss({name: jnp.asarray(labels)})
 
@@ -308,18 +315,6 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32():
     assert metrics["loss"][0] != expected[0]
 
 
-def accumulating(step, num_parts):
-    """The same step on parts of batches."""
-    return TrainStep(
-        step.network,
-        step.optimizer,
-        step.learning_rate,
-        step.alpha,
-        step.discriminator_weight,
-        num_parts,
-    )
-
-
 @UPDATES
 def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
     """With batch norm held still nothing else is different: all variables, momentum and metrics.
@@ -335,7 +330,7 @@ def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
         method = TrainStep.per_task_update if update is per_task else TrainStep.joint_update
         results = []
         for num_parts in (1, 2):
-            stepper, state, metrics = accumulating(step, num_parts), random_state(step), []
+            stepper, state, metrics = in_parts(step, num_parts), random_state(step), []
             for seed in range(2):
                 batch = random_batch(step, batch=4, seed=seed)
                 labels = {name: x.at[0, :20].set(255) for name, x in batch["labels"].items()}
@@ -356,7 +351,7 @@ def test_accumulated_statistics_move_once_a_part(step):
         view = one_task(state.params, 0)
         _, stats = step.network.task_features(view, stats, images, train=True)
     expected = copied(stats.shared)
-    after, _ = accumulating(step, 2).joint_update(state, batch)
+    after, _ = in_parts(step, 2).joint_update(state, batch)
     assert_close(after.stats.shared, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -406,7 +401,7 @@ def test_bfloat16_has_long_sums_and_everything_kept_in_float32():
     )
     step = step_of(Network(config, records, DiscriminatorConfig(kernel=3)))
     state, batch = random_state(step), random_batch(step, size=64)
-    gradients = lambda params, stats: step.joint_gradients(params, stats, batch, jnp.float32(1))  # noqa: E731
+    gradients = partial(step.objective.joint_gradients, batch=batch, alpha=jnp.float32(1))
     jaxpr, outputs = jax.make_jaxpr(gradients, return_shape=True)(state.params, state.stats)
     assert {leaf.dtype for leaf in jax.tree.leaves(outputs)} == {jnp.dtype("float32")}
     found = list(sums(jaxpr.jaxpr))

@@ -78,6 +78,19 @@ def step_of(
     )
 
 
+def in_parts(step: TrainStep, accumulate: int, placement: Placement | None = None) -> TrainStep:
+    """The same step, which takes the batch in parts."""
+    return TrainStep(
+        step.network,
+        step.optimizer,
+        step.learning_rate,
+        step.alpha,
+        step.objective.discriminator_weight,
+        accumulate,
+        placement,
+    )
+
+
 def random_state(step: TrainStep, seed: int = 0) -> TrainState:
     """State at step 0 with random values everywhere, so that nothing is equal by chance.
 

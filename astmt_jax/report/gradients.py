@@ -74,7 +74,7 @@ def _shared_gradients(step: TrainStep) -> Callable[[Params, Stats, dict, int], d
     @jax.jit
     def gradients(params, stats, batch, index):
         views = one_task(params, index), one_task(stats, index)
-        return step.task_gradients(*views, batch, index, np.float32(1.0))[0].shared
+        return step.objective.task_gradients(*views, batch, index, np.float32(1.0))[0].shared
 
     return lambda params, stats, batch, index: gradients(params, stats, batch, np.int32(index))
 

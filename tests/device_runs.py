@@ -11,20 +11,28 @@ from that. The processes' results are those of process 0.
 import os
 import pathlib
 import pickle
+import socket
 import subprocess
 import sys
 
 import jax
 import numpy as np
-from tiny_network import PAIR, QUICK, copied, random_batch, random_state, tiny_step
+from tiny_network import PAIR, QUICK, copied, in_parts, random_batch, random_state, tiny_step
 
 from astmt_jax import distributed, pipeline
 from astmt_jax.checkpoint import Checkpoints
 from astmt_jax.sharding import Placement, data_mesh
 
 NUM_DEVICES = 8
+BATCH_SIZE = 2 * NUM_DEVICES
+NUM_PARTS = 2
 NUM_STEPS = 3
 MIN_SIZE = 64  # splits what is large in the tiny network
+
+
+def free_port():
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
 
 
 def start(folder, processes=1, flags=(), **environment):
@@ -57,28 +65,29 @@ def results(folder, *started):
 
 def batches(step):
     """Images that get brighter from device to device; half of them have no classes."""
-    brightness = np.arange(1, NUM_DEVICES + 1)[:, None, None, None]
+    brightness = np.arange(1, NUM_DEVICES + 1).repeat(2)[:, None, None, None]
     for seed in range(NUM_STEPS):
-        batch = copied(random_batch(step, batch=NUM_DEVICES, seed=seed))
+        batch = copied(random_batch(step, batch=BATCH_SIZE, seed=seed))
         batch["image"] = batch["image"] * brightness + brightness
-        batch["labels"]["semseg"][4:] = 255
+        batch["labels"]["semseg"][BATCH_SIZE // 2 :] = 255
         yield batch
 
 
 def share(batch):
     """This process's rows."""
-    rows = NUM_DEVICES // jax.process_count()
+    rows = BATCH_SIZE // jax.process_count()
     start = jax.process_index() * rows
     return jax.tree.map(lambda x: x[start : start + rows], batch)
 
 
-def trained(update, placement):
+def trained(update, placement, accumulate=1):
     """The state after some steps where it lives, and the losses of all steps."""
-    step = tiny_step("float64", PAIR, placement=placement)
+    step = in_parts(tiny_step("float64", PAIR), accumulate, placement)
     state, losses = placement.put(random_state(step)), []
     is_split = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
     placed = [pipeline.to_global(share(batch), placement.batch) for batch in batches(step)]
-    if update == "joint":  # compiled ahead of time, it refuses a state that has moved
+    if update == "joint" and accumulate == 1:
+        # Compiled ahead of time, it refuses a state that has moved.
         step.joint_step = step.joint_step.lower(state, placed[0]).compile()
         # Variables are gathered where they are split, and images nowhere.
         assert ("all-gather" in step.joint_step.as_text()) == is_split
@@ -116,7 +125,7 @@ def check_communication(folder):
         with distributed.main_process_first():
             assert (folder / name).exists() != distributed.is_main()
             (folder / name).touch()
-    rows = np.arange(NUM_DEVICES)
+    rows = np.arange(BATCH_SIZE)
     placement = Placement(data_mesh())
     doubled = jax.jit(lambda x: 2 * x)(pipeline.to_global(share(rows), placement.batch))
     np.testing.assert_array_equal(pipeline.to_local(doubled, placement.batch), 2 * share(rows))
@@ -147,10 +156,13 @@ def main(folder, address=None, num_processes=None, process_id=None):
         assert sum(not leaf.is_fully_replicated for leaf in jax.tree.leaves(state)) > 5
         found[f"{update}, split"] = copied((whole.replicate(state), losses))
     found["per_task, restored"] = copied((restored(folder / "split", state, whole), losses))
+    state, losses = trained("joint", split, NUM_PARTS)
+    found["joint, in parts, split"] = copied((whole.replicate(state), losses))
     if alone:
         one_device = Placement(data_mesh(jax.devices()[:1]))
         for update in ("joint", "per_task"):
             found[f"{update}, one device"] = copied(trained(update, one_device))
+        found["joint, in parts, one device"] = copied(trained("joint", one_device, NUM_PARTS))
         found["joint, copies"] = copied(trained("joint", whole))
         check_local_work(whole)
     if distributed.is_main():

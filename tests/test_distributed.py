@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 
 import cv2
 import device_runs
@@ -11,15 +10,11 @@ import jax
 import numpy as np
 import pytest
 import test_main
+from device_runs import free_port
 
 from astmt_jax import distributed
 
 CLUSTERS = ("SLURM_", "OMPI_", "KUBERNETES_", "JAX_COORDINATOR")
-
-
-def free_port():
-    with socket.create_server(("localhost", 0)) as server:
-        return server.getsockname()[1]
 
 
 @pytest.fixture
@@ -94,7 +89,7 @@ def test_two_processes_do_what_one_does(runs_of_one_process, tmp_path):
             run,
             runs_of_one_process[name],
         )
-    assert list(found) == ["per_task, split", "per_task, restored"]
+    assert list(found) == ["per_task, split", "per_task, restored", "joint, in parts, split"]
 
 
 def start_main(folder, workdir, processes, *arguments):

@@ -35,13 +35,15 @@ def test_largest_axis_that_divides_is_split(shape, expected):
         ("joint, split", "joint, one device"),
         ("per_task, split", "per_task, one device"),
         ("per_task, restored", "per_task, one device"),
+        ("joint, in parts, split", "joint, in parts, one device"),
     ],
 )
 def test_eight_devices_do_what_one_does(runs_of_one_process, run, expected):
     """Losses, parameters, batch-norm statistics and momentum after three steps.
 
     So batch norm and the losses' normalisation see the global batch: half the devices have no
-    labels of one task, and each device's images are brighter than the one's before.
+    labels of one task, and each device's images are brighter than the one's before. With batches
+    taken in parts, too.
     """
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13),

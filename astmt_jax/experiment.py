@@ -1,7 +1,6 @@
 """An experiment made concrete: its data, its network and its training step, on these devices."""
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from astmt_jax import evaluate, inference, pipeline
 from astmt_jax.checkpoint import Checkpoints
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
+from astmt_jax.interruption import check_stop
 from astmt_jax.models.network import Network
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
 from astmt_jax.pretrained import load_encoder
@@ -151,12 +151,20 @@ class Experiment:
         """Scores `state` on `source`, keeping `num_rows` examples for a picture.
 
         An interrupted evaluation goes on from `notes`; predictions go to `save_to`.
+
+        Raises:
+          Interrupted: SIGTERM came, to one of several processes.
         """
         train = self.config.train
         variables = self.placement.replicate(state.evaluated)
+
+        def predict(images: jax.Array) -> dict[str, jax.Array]:
+            check_stop()
+            return self.predict(*variables, images)
+
         return evaluate.evaluate_network(
             self.network,
-            functools.partial(self.predict, *variables),
+            predict,
             source,
             self.config.evaluation,
             batch_size=train.batch_size,

@@ -1,5 +1,6 @@
 """Stopping on request: a scheduler's SIGTERM before preemption, or Ctrl-C."""
 
+import itertools
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ EXIT_CODE = os.EX_TEMPFAIL
 """75: a run ended early by a signal; the same command goes on where it stopped."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_points = itertools.count(1)  # where processes have asked: JAX takes no gap, at the start neither
 
 
 class Interrupted(Exception):
@@ -48,16 +50,32 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def reached(self, step: int) -> bool:
-        """Whether to stop behind `step`; every process asks at every step."""
-        if jax.process_count() > 1:
-            self.noted |= multihost_utils.reached_preemption_sync_point(step)
+    def reached(self) -> bool:
+        """Whether to stop here; of several processes every one asks at the same points."""
+        self.noted |= _all_stop()
         return self.noted
 
     def _note(self, number, frame) -> None:
         self.noted = True
         for other in SIGNALS:
             signal.signal(other, signal.SIG_DFL)
+
+
+def check_stop() -> None:
+    """Ends what several processes do together; every one asks at the same points.
+
+    Raises:
+      Interrupted: one of them got SIGTERM. (A process that is alone is ended by it at once.)
+    """
+    if _all_stop():
+        raise Interrupted("Stopped by a signal: the same command goes on where it stopped.")
+
+
+def _all_stop() -> bool:
+    """Whether several processes have agreed to stop at this point."""
+    if jax.process_count() == 1:
+        return False
+    return multihost_utils.reached_preemption_sync_point(next(_points))
 
 
 def _pass_on(number, frame) -> None:

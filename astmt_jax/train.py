@@ -145,7 +145,7 @@ def _loop(
         losses.add(number, metrics)
         profile(number)
         checkpoints.check()
-        last = number == num_steps or stop.reached(number)
+        last = number == num_steps or stop.reached()
         if last or number % config.train.log_every_steps == 0:
             means = losses.take()
             speed = progress.report(number, means["loss"])

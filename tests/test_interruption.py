@@ -16,11 +16,11 @@ def test_signal_asks_for_a_stop(number):
     """It is noted and stays noted; the next one, whichever it is, ends the process at once."""
     before = handlers()
     with StopRequest() as stop:
-        assert not stop.reached(1)
+        assert not stop.reached()
         signal.raise_signal(number)
         assert handlers() == [signal.SIG_DFL, signal.SIG_DFL]
-        assert stop.reached(1)
-        assert stop.reached(2)
+        assert stop.reached()
+        assert stop.reached()
     assert handlers() == before
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
-from astmt_jax import storage
+from astmt_jax import distributed, storage
 from astmt_jax.config import Config, differences, from_config_dict
 from astmt_jax.progress import CONSOLE
 from astmt_jax.train_step import TrainState
@@ -111,7 +111,8 @@ class Checkpoints:
     """The newest checkpoints of a run; saving goes on in the background.
 
     A checkpoint is complete or does not count, and carries a checksum of its state. What cannot be
-    read or does not have its checksum is passed over with a warning.
+    read or does not have its checksum is passed over with a warning. Leaving it as a context waits
+    as `close` does, whatever was raised in it.
 
     Args:
       workdir: the run's folder.
@@ -184,6 +185,8 @@ class Checkpoints:
             try:
                 state = self._read(step, abstract)
             except Exception as error:  # each damaged file leads to another kind of error
+                if distributed.is_lost_connection(error):
+                    raise
                 CONSOLE.print(
                     f"Warning: the checkpoint of step {step} in {self._folder} is damaged "
                     f"({_first_words(error)}) and passed over."
@@ -220,6 +223,14 @@ class Checkpoints:
     def close(self) -> None:
         """Waits until everything is on disk; raises what saving ran into."""
         self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind, error: BaseException | None, trace) -> None:
+        # A lost process would have to take part in what is being saved.
+        if error is None or not distributed.is_lost_connection(error):
+            self.close()
 
 
 @jax.jit

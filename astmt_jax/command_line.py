@@ -7,10 +7,11 @@ import signal
 import sys
 from collections.abc import Iterator
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from astmt_jax import storage
+from astmt_jax import distributed, storage
 from astmt_jax.checkpoint import CheckpointError, imported_settings
 from astmt_jax.config import Config, check_field, from_config_dict
 from astmt_jax.interruption import EXIT_CODE, Interrupted
@@ -69,8 +70,8 @@ def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Iterator[None]
     """Context of what a further call of the same command goes on with, however this one ends.
 
     SIGTERM and Ctrl-C end it with `EXIT_CODE`, a full disk with an error; each says in one sentence
-    that nothing is lost. The training loop takes both signals over, to save first. `RUN_ERRORS`,
-    and further `errors`, end it with their message.
+    that nothing is lost, as does the loss of another process. The training loop takes both signals
+    over, to save first. `RUN_ERRORS`, and further `errors`, end it with their message.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -86,6 +87,13 @@ def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Iterator[None]
             sys.exit(
                 f"Error: The disk of {workdir} is full: free some space, and the same command goes "
                 "on from the last checkpoint, which is intact."
+            )
+        if distributed.is_lost_connection(error):
+            reason = str(error).partition("\n")[0]
+            sys.exit(
+                f"Error: Process {jax.process_index()} of {jax.process_count()} has lost another "
+                f"one ({reason}), whose own output says why: the same command, started again in "
+                "all of them, goes on from the last checkpoint."
             )
         if isinstance(error, RUN_ERRORS + errors):
             sys.exit(f"Error: {error}")

@@ -6,9 +6,12 @@ what a single process needs.
 
 import contextlib
 import itertools
+import os
 import pickle
 import socket
+import sys
 import time
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -28,6 +31,9 @@ PATIENCE = 300.0
 
 RETRY_AFTER = 0.5
 LONGEST_PREPARATION_MS = 3600 * 1000
+LAST_WAIT_MS = 30 * 1000
+LOST_CONNECTION = ("Gloo", "NCCL", "UNAVAILABLE")
+"""Words for a failed exchange between processes: of CPUs, of GPUs, of JAX's own service."""
 _turns = itertools.count()  # a barrier's name is used once
 
 
@@ -74,7 +80,8 @@ def initialize(
 
 
 def _in_cluster() -> bool:
-    """Whether JAX detects a cluster; no public function tells without joining it at once."""
+    """Whether JAX detects a cluster."""
+    # Private: the public function joins it, and tells by an error's words only that there is none.
     kinds = [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
     return any(kind.is_env_present() for kind in kinds)
 
@@ -120,6 +127,54 @@ def _connect(**arguments) -> None:
             f"The processes of this run did not find each other ({reason}); --num_processes=1 "
             "runs this one alone."
         ) from error
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+    """Context in which an error of one of several processes ends all of them, within seconds.
+
+    It is printed at once. Where it ends the other processes, too, they end as a single one would;
+    otherwise this one leaves them behind, and they find it lost when they next wait for it. JAX's
+    own exit would wait for them for minutes, and then end all with a C++ stack trace. What is being
+    written must be finished inside the context.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if not jax.distributed.is_initialized():
+            raise
+        code = _reported(error)
+        if not _all_end():
+            os._exit(code)
+        sys.exit(code)
+
+
+def _reported(error: Exception | SystemExit) -> int:
+    """Prints what Python prints at the end of a program; returns the exit code."""
+    code = (error.code or 0) if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+    elif not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def _all_end() -> bool:
+    """Whether the other processes come here, too, within `LAST_WAIT_MS`."""
+    try:
+        ocp.multihost.get_barrier_sync_fn()(key="ending_together", timeout_ms=LAST_WAIT_MS)
+    except Exception:  # of several kinds: they do not come in time, or are known to be gone
+        return False
+    return True
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether another process is gone; JAX raises several kinds of errors then."""
+    several = jax.distributed.is_initialized()
+    return several and any(words in str(error) for words in LOST_CONNECTION)
 
 
 def is_main() -> bool:

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
     compilation_cache.enable(COMPILATION_CACHE.value)
-    with resumable(workdir):
+    with distributed.ending_together(), resumable(workdir):
         _run(workdir)
 
 

@@ -64,7 +64,7 @@ def train(
             f"{jax.process_count()} process(es)."
         )
         source = splits.training
-        with StopRequest() as stop:
+        with StopRequest() as stop, checkpoints:
             state = _loop(
                 experiment,
                 step,
@@ -77,12 +77,11 @@ def train(
                 stop,
                 profile or (lambda number: None),
             )
-            checkpoints.close()
-            if stop.noted:
-                raise Interrupted(
-                    f"Stopped by a signal after step {int(state.step)} of {num_steps}, which is "
-                    "saved: the same command goes on from there."
-                )
+        if stop.noted:
+            raise Interrupted(
+                f"Stopped by a signal after step {int(state.step)} of {num_steps}, which is "
+                "saved: the same command goes on from there."
+            )
         return finish(experiment, splits.evaluation, state, workdir, writer)
     finally:
         writer.close()
@@ -228,9 +227,8 @@ def evaluate_checkpoint(
     recorded_config(workdir)
     if save_to is not None and save_to.exists() and any(save_to.iterdir()):
         raise FileExistsError(f"{save_to} is not empty: choose a new folder for the predictions.")
-    checkpoints = Checkpoints(workdir, read_only=True)
-    state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
-    checkpoints.close()
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
     writer = _writer(workdir)
     results = finish(experiment, splits.evaluation, state, workdir, writer, save_to)
     writer.close()

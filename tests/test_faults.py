@@ -1,126 +1,26 @@
 """A run that is killed, stopped and out of disk space ends as one that never was.
 
-    python -m pytest -m faults
-
-Processes are forked from one that has imported everything, so that a start takes a second.
+python -m pytest -m faults
 """
 
-import contextlib
-import dataclasses
 import multiprocessing
-import os
 import pathlib
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from forked_runs import NUM_STEPS, Run, Runs, fail_while_saving
+from jax.sharding import SingleDeviceSharding
 
 pytestmark = pytest.mark.faults
 
 NUM_KILLS = 20
-SETTINGS = {
-    "dataset.options.image_size": 64,
-    "dataset.options.num_train": 14,
-    "dataset.options.num_val": 5,
-    "model.width_multiplier": 0.0625,
-    "augmentation.rotation": 10.0,
-    "train.image_size": 64,
-    "train.batch_size": 4,
-    "train.epochs": 18,
-    "train.log_every_steps": 1,
-    "train.checkpoint_every_steps": 2,
-    "optimizer.warmup_steps": 0,
-}
-NUM_STEPS = 54
-CACHE_MISS = "/jax/compilation_cache/cache_misses"
-FOREVER = 900
-"""Seconds after which a run hangs."""
-
-
-def run_main(arguments, log):
-    """The program, as the target of a process; what it prints goes to a file."""
-    with open(log, "w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.setpgid(0, 0)
-    from absl import app, flags  # imported already, where this runs
-
-    from astmt_jax import main
-
-    misses = []
-    jax.monitoring.register_event_listener(
-        lambda event, **_: misses.append(event) if event == CACHE_MISS else None
-    )
-    sys.argv = ["main", *arguments]
-    flags.mark_flag_as_required("config")
-    try:
-        app.run(main.main, argv=sys.argv, flags_parser=main.parse_flags)
-    finally:
-        print(f"{len(misses)} programs were compiled.")
-
-
-@dataclasses.dataclass
-class Run:
-    """One process of the program.
-
-    Attributes:
-      process: itself.
-      log: the file with what it printed.
-    """
-
-    process: multiprocessing.Process
-    log: pathlib.Path
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text() if self.log.exists() else ""
-
-    def wait_for(self, words: str, count: int = 1) -> None:
-        """Until it has printed the words, so many times, or has ended."""
-        deadline = time.monotonic() + FOREVER
-        while self.output.count(words) < count and self.process.is_alive():
-            assert time.monotonic() < deadline, self.output
-            time.sleep(0.005)
-
-    def signal(self, number: signal.Signals) -> None:
-        os.kill(self.process.pid, number)
-
-    def kill(self) -> bool:
-        """SIGKILL to it and the processes that it started; whether it was still running."""
-        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-            os.killpg(self.process.pid, signal.SIGKILL)
-        return self.end() == -signal.SIGKILL
-
-    def end(self) -> int:
-        """The exit code, once it has one."""
-        self.process.join(FOREVER)
-        assert self.process.exitcode is not None, self.output
-        return self.process.exitcode
-
-
-@dataclasses.dataclass
-class Runs:
-    """Starts processes; the data is in `folder`."""
-
-    context: multiprocessing.context.ForkServerContext
-    folder: pathlib.Path
-
-    def start(self, workdir: pathlib.Path, *arguments: str, **settings) -> Run:
-        log = self.folder / f"{workdir.name}.log"
-        log.unlink(missing_ok=True)
-        settings = SETTINGS | {"dataset.data_dir": self.folder / "data"} | settings
-        argv = ["--config=configs/scenes.py:tasks=edge+depth", f"--workdir={workdir}"]
-        argv += [f"--config.{name}={value}" for name, value in settings.items()]
-        process = self.context.Process(target=run_main, args=([*argv, *arguments], log))
-        process.start()
-        return Run(process, log)
+OF_TWO = {"dataset.options.num_val": 40, "train.epochs": 6}
 
 
 @pytest.fixture(scope="module")
@@ -149,12 +49,19 @@ def whole(runs):
 
 def final_state(folder: pathlib.Path) -> dict:
     """Everything in the last checkpoint, as nested dicts of arrays."""
+    path = folder / "checkpoints" / str(checkpoints(folder)[-1]) / "default"
+    here = SingleDeviceSharding(jax.devices()[0])
     with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(folder / "checkpoints" / str(NUM_STEPS) / "default")
+        described = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+            dict(checkpointer.metadata(path).item_metadata.tree),
+        )
+        return checkpointer.restore(path, described)
 
 
 def assert_same(folder: pathlib.Path, other: pathlib.Path) -> None:
     """Parameters, statistics and optimizer state bit for bit, and the results to the byte."""
+    assert checkpoints(folder)[-1] == checkpoints(other)[-1]
     jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(other))
     results = [(f / "results.json").read_bytes() for f in (folder, other)]
     assert results[0] == results[1]
@@ -236,30 +143,17 @@ def test_second_interrupt_ends_at_once(runs):
     assert run.end() in (-signal.SIGINT, -signal.SIGTERM, 75)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk with room for one checkpoint; `resize` makes it larger."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"needs the right to mount a tmpfs: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.timeout(1200)
 def test_full_disk(runs, whole, small_disk):
     """One sentence, the checkpoint before intact, and on it goes once there is space."""
-    folder = small_disk / "run"
+    folder = small_disk("5m") / "run"
     run = runs.start(folder)
     assert run.end() == 1
     assert f"\nError: The disk of {folder} is full" in run.output
     assert "Traceback" not in run.output
     intact = checkpoints(folder)
     assert len(intact) == 1
-    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    small_disk("100m")
     run = runs.start(folder)
     assert run.end() == 0, run.output
     assert f"Going on from the checkpoint of step {intact[0]}" in run.output
@@ -269,10 +163,112 @@ def test_full_disk(runs, whole, small_disk):
 @pytest.mark.timeout(1200)
 def test_full_disk_from_the_start(runs, small_disk):
     """Not even config.json fits: one sentence, and no half of it is left."""
-    (small_disk / "other").write_bytes(bytes(5 * 2**20))
-    folder = small_disk / "run"
+    disk = small_disk("5m")
+    (disk / "other").write_bytes(bytes(5 * 2**20))
+    folder = disk / "run"
     run = runs.start(folder)
     assert run.end() == 1
     assert f"\nError: The disk of {folder} is full" in run.output
     assert "Traceback" not in run.output
     assert not folder.exists() or not [p for p in folder.iterdir() if p.is_file()]
+
+
+@pytest.fixture(scope="module")
+def whole_of_two(runs):
+    """The folder of a run of two processes that nothing happens to."""
+    folder = runs.folder / "whole_of_two"
+    started = runs.start_two(folder, **OF_TWO)
+    assert [run.end() for run in started] == [0, 0], started[0].output
+    return folder
+
+
+def assert_stopped(started: tuple[Run, Run]) -> None:
+    """Both have ended as after SIGTERM; only the first of them speaks."""
+    assert [run.end() for run in started] == [75, 75], started[0].output
+    assert "\nStopped by a signal" in started[0].output
+    assert "Traceback" not in started[0].output + started[1].output
+
+
+@pytest.mark.timeout(1200)
+def test_one_of_two_is_stopped(runs, whole_of_two):
+    """Both stop behind the same step, or the same batch of the evaluation, and go on from there.
+
+    The second one gets the signal: in training, before the first step, and at the end of training.
+    """
+    folder = runs.folder / "one_stopped"
+    for moment, count in (("images/s", 2), ("Training", 1)):
+        before = checkpoints(folder)[-1:] or [0]
+        started = runs.start_two(folder, **OF_TWO)
+        started[0].wait_for(moment, count)
+        started[1].signal(signal.SIGTERM)
+        assert_stopped(started)
+        step = int(re.search(r"Stopped by a signal after step (\d+)", started[0].output)[1])
+        assert checkpoints(folder)[-1] == step
+        assert before[0] < step < checkpoints(whole_of_two)[-1]
+    started = runs.start_two(folder, **OF_TWO)
+    started[0].wait_for("step 18/18")
+    started[0].signal(signal.SIGSTOP)  # so that there is something left to evaluate
+    started[1].signal(signal.SIGTERM)
+    time.sleep(3)  # JAX looks for signals once a second
+    started[0].signal(signal.SIGCONT)
+    assert_stopped(started)
+    assert "Stopped by a signal after step" not in started[0].output
+    started = runs.start_two(folder, **OF_TWO)
+    assert [run.end() for run in started] == [0, 0], started[0].output
+    assert_same(folder, whole_of_two)
+
+
+def assert_ends_with_the_other(run: Run, index: int) -> None:
+    """Soon after the other one it ends, by itself or by JAX, which is often first to notice."""
+    begin = time.monotonic()
+    code = run.end()
+    seconds = time.monotonic() - begin
+    print(f"\nProcess {index} ended {seconds:.1f} s later with {code}")
+    assert seconds < 60
+    if code == -signal.SIGABRT:
+        assert "JAX distributed service detected fatal errors" in run.output
+    else:
+        assert code == 1, run.output
+        assert f"\nError: Process {index} of 2 has lost another one" in run.output
+        assert "Traceback" not in run.output
+
+
+@pytest.mark.timeout(1200)
+def test_one_of_two_fails(runs, whole_of_two):
+    """It says why and ends without the other one, but what both were saving is on disk."""
+    folder = runs.folder / "one_failed"
+    started = runs.start_two(folder, prepare=fail_while_saving, **OF_TWO)
+    assert started[1].end() == 1
+    assert "RuntimeError: This process alone fails in step 2." in started[1].output
+    assert_ends_with_the_other(started[0], 0)
+    assert checkpoints(folder) == [2]
+    started = runs.start_two(folder, **OF_TWO)
+    assert [run.end() for run in started] == [0, 0], started[0].output
+    assert "Going on from the checkpoint of step 2" in started[0].output
+    assert_same(folder, whole_of_two)
+
+
+@pytest.mark.timeout(1200)
+def test_both_fail(runs):
+    """They end as a single one would, and wait for one another."""
+    settings = {"optimizer.learning_rate": 1e30, "train.checkpoint_every_steps": 1}
+    started = runs.start_two(runs.folder / "both_failed", **OF_TWO | settings)
+    assert [run.end() for run in started] == [1, 1]
+    for run in started:
+        assert re.search(r"\nError: .* not finite", run.output)
+        assert "Traceback" not in run.output
+
+
+@pytest.mark.timeout(1200)
+def test_one_of_two_is_killed(runs, whole_of_two):
+    """The other one ends, soon; both go on from the last checkpoint."""
+    folder = runs.folder / "one_killed"
+    for victim in (1, 0):
+        started = runs.start_two(folder, **OF_TWO)
+        started[0].wait_for("images/s", 2)
+        assert started[victim].kill()
+        assert_ends_with_the_other(started[1 - victim], 1 - victim)
+    started = runs.start_two(folder, **OF_TWO)
+    assert [run.end() for run in started] == [0, 0], started[0].output
+    assert "Going on from the checkpoint of step" in started[0].output
+    assert_same(folder, whole_of_two)

@@ -12,7 +12,7 @@ EXIT_CODE = os.EX_TEMPFAIL
 """75: a run ended early by a signal; the same command goes on where it stopped."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_points = itertools.count(1)  # where processes have asked: JAX takes no gap, at the start neither
+_points = itertools.count(1)  # with gaps, or from another start, JAX would miss a stop
 
 
 class Interrupted(Exception):

@@ -378,19 +378,39 @@ def test_moving_average_follows_every_batch(step, update):
     assert num_equal(state.evaluated[0].shared, state.params.shared) == 0
 
 
-def sums(jaxpr):
-    """All sums in a program and in those that it calls: dtype, and number of summands of each."""
+def equations(jaxpr):
+    """All equations of a program and of those that it calls."""
     for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(equation.params, is_leaf=is_program):
+            if is_program(value):
+                yield from equations(getattr(value, "jaxpr", value))
+
+
+def sums(jaxpr):
+    """All sums in a program: dtype, and number of summands of each."""
+    for equation in equations(jaxpr):
         if equation.primitive.name == "reduce_sum":
             (operand,), (result,) = equation.invars, equation.outvars
             yield operand.aval.dtype, operand.aval.size // result.aval.size
-        for value in jax.tree.leaves(equation.params, is_leaf=is_program):
-            if is_program(value):
-                yield from sums(getattr(value, "jaxpr", value))
 
 
 def is_program(value):
     return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
+
+
+def test_tasks_keep_nothing_for_each_other(step):
+    """What a switch over tasks returns is as large as features: no logits, nor what derives them.
+
+    All branches return what any of them does, so that a task would pay for the logits of all.
+    """
+    state, batch = random_state(step), random_batch(step, size=64)
+    views = one_task(state.params, 0), one_task(state.stats, 0)
+    program = jax.make_jaxpr(step.objective.task_gradients)(*views, batch, 0, 1.0)
+    switches = [e for e in equations(program.jaxpr) if e.primitive.name == "cond"]
+    assert len(switches) >= 2  # forwards and backwards
+    shapes = [result.aval.shape for switch in switches for result in switch.outvars]
+    assert not [shape for shape in shapes if 64 in shape]
 
 
 def test_bfloat16_has_long_sums_and_everything_kept_in_float32():

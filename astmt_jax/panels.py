@@ -205,9 +205,10 @@ def _draw_row(
     left = MARGIN + (_stacked(cell, len(lines)) - image_width) // 2
     canvas.image(resize_for_print(row["image"], image_width, whole), left, y)
     canvas.text(MARGIN, y + whole + CAPTION / 2, row["name"], SMALL, color="0.4")
+    label_size = min(MEDIUM, height // 6)  # so that low maps' labels do not run into one another
     for top, label in zip(tops, lines, strict=True):
         middle = (columns[0] - SIDE_LABEL / 2, top + height / 2)
-        canvas.text(*middle, label, MEDIUM, rotation=90, ha="center")
+        canvas.text(*middle, label, label_size, rotation=90, ha="center")
     for task, x in zip(tasks, columns, strict=True):
         maps = [row[kind][task.name] for kind in KINDS[: len(lines)]]
         unit = COLOR_BAR_UNITS.get(task.colorize)

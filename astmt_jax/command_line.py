@@ -25,6 +25,8 @@ CONFIG = config_flags.DEFINE_config_file(
 RUN_ERRORS = (
     FileNotFoundError,
     FileExistsError,
+    NotADirectoryError,
+    PermissionError,
     FloatingPointError,
     WeightsError,
     CheckpointError,
@@ -96,7 +98,8 @@ def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Iterator[None]
                 "all of them, goes on from the last checkpoint."
             )
         if isinstance(error, RUN_ERRORS + errors):
-            sys.exit(f"Error: {error}")
+            system = isinstance(error, OSError) and error.filename is not None
+            sys.exit(f"Error: {f'{error.filename}: {error.strerror}.' if system else error}")
         raise
 
 

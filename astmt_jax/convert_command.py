@@ -6,8 +6,8 @@
 The first makes a folder that evaluation and further training start from, as after training with the
 same `--config`. The original's networks see images in 0..255: this is recorded in the folder and
 holds for all that runs in it, unless `--config.train.normalize` says here how the weights were
-trained. The second writes the newest checkpoint of a folder. Files are .pth or .pt (with PyTorch),
-.safetensors or .npz.
+trained, or the file is one of ours that notes it. The second writes the newest checkpoint of a
+folder. Files are .pth or .pt (with PyTorch), .safetensors (ours note the scaling) or .npz.
 """
 
 import dataclasses
@@ -26,7 +26,13 @@ from astmt_jax.experiment import Experiment
 from astmt_jax.models.network import parameter_count
 from astmt_jax.progress import CONSOLE
 from astmt_jax.train_step import TrainState, initial_state
-from astmt_jax.weight_files import WeightsError, check_format, read_tensors, write_tensors
+from astmt_jax.weight_files import (
+    WeightsError,
+    check_format,
+    read_notes,
+    read_tensors,
+    write_tensors,
+)
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "File of weights to import.")
 EXPORT = flags.DEFINE_string("export", None, "File to write the newest checkpoint's weights to.")
@@ -92,7 +98,8 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     checkpoints = Checkpoints(workdir, read_only=True)
     state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
     checkpoints.close()
-    write_tensors(file, to_torch(*state.evaluated, experiment.network))
+    tensors = to_torch(*state.evaluated, experiment.network)
+    write_tensors(file, tensors, {NORMALIZE: config.train.normalize})
     return config
 
 
@@ -118,16 +125,21 @@ def main(argv: list[str]) -> None:
 def _import() -> None:
     if not flags.FLAGS["config"].present:
         raise ValueError("--checkpoint needs --config=FILE, the settings of its network.")
-    config = from_config_dict(CONFIG.value)
-    if NORMALIZE not in config_flags.get_override_values(flags.FLAGS["config"]):
+    config, file = from_config_dict(CONFIG.value), pathlib.Path(CHECKPOINT.value)
+    noted = read_notes(file).get(NORMALIZE)
+    if NORMALIZE in config_flags.get_override_values(flags.FLAGS["config"]):
+        reason = "as you say"
+    else:
+        normalize = noted or ORIGINAL_NORMALIZE
+        reason = "as the file says" if noted else "as the original's networks need"
         config = dataclasses.replace(
-            config, train=dataclasses.replace(config.train, normalize=ORIGINAL_NORMALIZE)
+            config, train=dataclasses.replace(config.train, normalize=normalize)
         )
     workdir = pathlib.Path(WORKDIR.value)
-    state = import_weights(config, pathlib.Path(CHECKPOINT.value), workdir)
+    state = import_weights(config, file, workdir)
     CONSOLE.print(
         f"Imported {parameter_count(state.params):,} parameters into {workdir}, with "
-        f"config.{NORMALIZE}={config.train.normalize}. Score them with --mode=eval."
+        f"config.{NORMALIZE}={config.train.normalize}, {reason}. Score them with --mode=eval."
     )
 
 
@@ -137,10 +149,12 @@ def _export() -> None:
             f"--export takes the settings recorded in {WORKDIR.value}: leave out --config."
         )
     config = export_weights(pathlib.Path(WORKDIR.value), pathlib.Path(EXPORT.value))
+    file, scaling = pathlib.Path(EXPORT.value), f"config.{NORMALIZE}={config.train.normalize}"
     CONSOLE.print(
-        f"Wrote {EXPORT.value}: weights of {', '.join(config.tasks)} for images scaled as "
-        f"config.{NORMALIZE}={config.train.normalize}."
+        f"Wrote {file}: weights of {', '.join(config.tasks)} for images scaled as {scaling}."
     )
+    if not read_notes(file):
+        CONSOLE.print(f"Only .safetensors files note that: import this one with --{scaling}.")
 
 
 def run() -> None:

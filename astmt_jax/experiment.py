@@ -15,7 +15,7 @@ from astmt_jax.models.network import Network
 from astmt_jax.optimizer import Optimizer, poly_schedule, reversal_schedule
 from astmt_jax.pretrained import load_encoder
 from astmt_jax.sharding import Placement, data_mesh
-from astmt_jax.source import Source, labelled
+from astmt_jax.source import Source, check_classes, labelled
 from astmt_jax.train_step import TrainState, TrainStep, initial_state
 from astmt_jax.weight_files import WeightsError, read_tensors
 
@@ -74,6 +74,10 @@ class Experiment:
             self.dataset.open(data_dir, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
+        for task in self.network.tasks:
+            if task.name in self.dataset.named_by_options:
+                for source in (training, evaluation):
+                    check_classes(source, task, config.train.num_threads)
         if len(self.network.tasks) == 1:
             training = labelled(training, self.network.tasks[0], config.train.num_threads)
         return Splits(

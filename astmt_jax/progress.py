@@ -31,6 +31,10 @@ class Progress:
         self._step = first_step
         self._time = time.perf_counter()
 
+    def restart(self, step: int) -> None:
+        """Leaves out of the speed what came before `step`: the program's compilation."""
+        self._step, self._time = step, time.perf_counter()
+
     def report(self, step: int, losses: dict[str, float]) -> float:
         """Prints one line for the batches since the last; returns their images a second."""
         now = time.perf_counter()

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import types
 import weakref
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -158,14 +158,53 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
       ValueError: no example is labelled.
     """
     geometries = {task.name: task.geometry}
-    parse = source.parser(geometries)
 
-    def has_label(record: bytes) -> np.ndarray:
-        marked = augment.mark_ignored(parse(record), geometries)[task.name]
-        return (marked != IGNORE).any()
+    def has_label(label: np.ndarray) -> np.ndarray:
+        return (augment.mark_ignored({task.name: label}, geometries)[task.name] != IGNORE).any()
+
+    kept = [index for index, found in _survey(source, task, has_label, num_threads) if found]
+    if not kept:
+        raise ValueError(f"{source.name} has no example with a label for {task.name}")
+    return source.select(kept)
+
+
+def check_classes(source: Source, task: Task, num_threads: int | None = None) -> None:
+    """Checks that all class ids in a task's maps have names; reads this label of every example.
+
+    Raises:
+      ValueError: an id is neither among `task.class_names` nor 255; names an example that has it.
+    """
+    count = len(task.class_names)
+
+    def is_known(label: np.ndarray) -> np.ndarray:
+        return ((label < count) | (label == IGNORE)).all()
+
+    for index, known in _survey(source, task, is_known, num_threads):
+        if not known:
+            example = source.parser((task.name, "name"))(source.read([index])[0])
+            ids = np.unique(example[task.name])
+            (unknown, *_) = ids[(ids >= count) & (ids != IGNORE)]
+            raise ValueError(
+                f"The {task.name} of {example['name'].decode()} in {source.name} holds class "
+                f"{unknown}, but the classes are 0..{count - 1} ({', '.join(task.class_names)}), "
+                f"or {IGNORE} where unknown."
+            )
+
+
+def _survey(
+    source: Source,
+    task: Task,
+    question: Callable[[np.ndarray], np.ndarray],
+    num_threads: int | None,
+) -> Iterator[tuple[int, bool]]:
+    """The index of every example, and the answer to a question about its label for the task."""
+    parse = source.parser((task.name,))
+
+    def answer(record: bytes) -> np.ndarray:
+        return question(parse(record)[task.name])
 
     def process(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return index, tf.numpy_function(has_label, [record], tf.bool, stateful=False)
+        return index, tf.numpy_function(answer, [record], tf.bool, stateful=False)
 
     def locate(start: int) -> tuple[np.ndarray]:
         return (np.arange(start, min(start + READ_AT_ONCE, source.length)),)
@@ -173,10 +212,8 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
     threads = count_threads(num_threads)
     dataset = source.records(range(0, source.length, READ_AT_ONCE), locate)
     dataset = dataset.map(process, num_parallel_calls=threads)
-    kept = [int(index) for index, found in iterate(dataset, threads) if found]
-    if not kept:
-        raise ValueError(f"{source.name} has no example with a label for {task.name}")
-    return source.select(kept)
+    for index, found in iterate(dataset, threads):
+        yield int(index), bool(found)
 
 
 _running: weakref.WeakSet[Generator] = weakref.WeakSet()

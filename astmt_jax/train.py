@@ -133,6 +133,7 @@ def _loop(
     update = {"per_task": step.per_task_update, "joint": step.joint_update}[
         config.train.update_rule
     ]
+    CONSOLE.print("Compiling the training step, or reading it from the compilation cache ...")
     progress = Progress(first_step, num_steps, config.train.batch_size)
     losses = LossAverage(experiment.network.names)
     profile(first_step)
@@ -157,6 +158,8 @@ def _loop(
                 **device_memory(),
             }
             writer.write_scalars(number, scalars)
+        elif number == first_step + 1:
+            progress.restart(number)
         if last or number % config.train.checkpoint_every_steps == 0:
             losses.flush()  # nothing is saved that is not finite
             checkpoints.save(number, state)

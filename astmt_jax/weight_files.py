@@ -5,9 +5,9 @@ holds is executed: PyTorch's are read with `weights_only=True`, NumPy's without 
 """
 
 import pathlib
+import types
 import zipfile
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,28 @@ def read_tensors(path: str | pathlib.Path) -> Tensors:
     return {name: _widened(value) for name, value in read(path).items()}
 
 
-def write_tensors(path: str | pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
+def read_notes(path: str | pathlib.Path) -> dict[str, str]:
+    """What `write_tensors` noted in a .safetensors file; nothing for other files, or unreadable."""
+    if pathlib.Path(path).suffix != ".safetensors":
+        return {}
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return file.metadata() or {}
+    except (safetensors.SafetensorError, OSError):
+        return {}
+
+
+def write_tensors(
+    path: str | pathlib.Path,
+    tensors: Mapping[str, np.ndarray],
+    notes: Mapping[str, str] = types.MappingProxyType({}),
+) -> None:
     """Writes named arrays in the format that the ending tells; a file of that name is replaced.
+
+    Args:
+      path: the file.
+      tensors: what to write.
+      notes: texts by name; only .safetensors files have room for them.
 
     Raises:
       WeightsError: another ending, or PyTorch is needed but not installed.
@@ -54,7 +74,8 @@ def write_tensors(path: str | pathlib.Path, tensors: Mapping[str, np.ndarray]) -
     _, write = _format(path)
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     try:
-        write(partial, {name: np.ascontiguousarray(value) for name, value in tensors.items()})
+        contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        write(partial, contiguous, notes)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -95,13 +116,14 @@ def _read_torch(path: pathlib.Path) -> Tensors:
     return {name: _from_tensor(torch, value) for name, value in content.items()}
 
 
-def _from_tensor(torch: ModuleType, value: Any) -> np.ndarray:
+def _from_tensor(torch: types.ModuleType, value: Any) -> np.ndarray:
     """NumPy has no bfloat16, so that halves are widened before."""
     half = value.dtype in (torch.float16, torch.bfloat16)
     return (value.float() if half else value).detach().numpy()
 
 
-def _write_torch(path: pathlib.Path, tensors: Tensors) -> None:
+def _write_torch(path: pathlib.Path, tensors: Tensors, notes: Mapping[str, str]) -> None:
+    del notes
     torch = _import_torch(path)
     torch.save({name: torch.from_numpy(value.copy()) for name, value in tensors.items()}, path)
 
@@ -113,8 +135,8 @@ def _read_safetensors(path: pathlib.Path) -> Tensors:
         raise _unreadable(path, "safetensors", error) from error
 
 
-def _write_safetensors(path: pathlib.Path, tensors: Tensors) -> None:
-    safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+def _write_safetensors(path: pathlib.Path, tensors: Tensors, notes: Mapping[str, str]) -> None:
+    safetensors.numpy.save_file(tensors, path, metadata={"format": "pt", **notes})
 
 
 def _read_npz(path: pathlib.Path) -> Tensors:
@@ -137,7 +159,8 @@ def _read_npz(path: pathlib.Path) -> Tensors:
     return tensors
 
 
-def _write_npz(path: pathlib.Path, tensors: Tensors) -> None:
+def _write_npz(path: pathlib.Path, tensors: Tensors, notes: Mapping[str, str]) -> None:
+    del notes
     np.savez(path, allow_pickle=False, **tensors)
 
 
@@ -150,7 +173,7 @@ def _unreadable(path: pathlib.Path, kind: str, error: Exception) -> WeightsError
     )
 
 
-def _import_torch(path: pathlib.Path) -> ModuleType:
+def _import_torch(path: pathlib.Path) -> types.ModuleType:
     try:
         import torch
     except ModuleNotFoundError as error:

@@ -141,6 +141,20 @@ def test_scaling_can_be_given_at_import(run, file, tmp_path):
     assert checkpoint.imported_settings(path) == {"train.normalize": "imagenet"}
 
 
+def test_a_file_of_ours_says_which_scaling_its_weights_expect(run, file, tmp_path, capsys):
+    scaling = "--config.train.normalize=imagenet"
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    assert not run(convert_command.main, f"--checkpoint={file}", f"--workdir={first}", scaling)
+    for again, workdir in (("ours.safetensors", second), ("ours.npz", third)):
+        export = tmp_path / again
+        arguments = (f"--workdir={first}", f"--export={export}")
+        assert not run(convert_command.main, *arguments, configured=False)
+        assert (scaling in capsys.readouterr().out) == (export.suffix == ".npz")
+        assert not run(convert_command.main, f"--checkpoint={export}", f"--workdir={workdir}")
+    assert checkpoint.recorded_config(second).train.normalize == "imagenet"
+    assert checkpoint.recorded_config(third).train.normalize == "none"
+
+
 def test_training_goes_on_from_imported_weights(run, workdir, tensors, monkeypatch):
     states = []
     monkeypatch.setattr(train, "_loop", lambda e, step, state, *others: states.append(state))

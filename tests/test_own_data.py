@@ -16,7 +16,8 @@ from astmt_jax.datasets import own_data, registry
 from astmt_jax.datasets.files import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.scoring import EvaluationConfig
-from astmt_jax.source import labelled
+from astmt_jax.source import check_classes, labelled
+from astmt_jax.tasks import semseg
 
 OPTIONS = {"config": "rooms", "semseg_classes": ("a", "b", "c", "d", "e")}
 TASKS = ("semseg", "normals", "depth")
@@ -87,6 +88,23 @@ def test_a_single_task_trains_on_the_examples_that_have_it(folders):
     source = registry.find("own_data").open(data_dir, OPTIONS, "train")
     for task in registry.select_tasks("own_data", TASKS, OPTIONS):
         assert labelled(source, task, 1).length == 2
+
+
+def test_classes_without_a_name_are_found_before_training(folders, examples):
+    """The options name the classes, so that preparing the data cannot know them."""
+    _, data_dir = folders
+    source = registry.find("own_data").open(data_dir, OPTIONS, "train")
+    highest = {
+        name: maps["semseg"][maps["semseg"] != IGNORE].max(initial=0)
+        for name, maps in examples["train"].items()
+    }
+    used = max(highest.values())
+    names = tuple("abcdefgh")
+    check_classes(source, semseg(names[: used + 1]), 1)
+    (culprit, *_) = (name for name, found in highest.items() if found == used)
+    words = rf"The semseg of {culprit} in own_data/rooms.* holds class {used}, .* 0\.\.{used - 1}"
+    with pytest.raises(ValueError, match=words):
+        check_classes(source, semseg(names[:used]), 1)
 
 
 @pytest.mark.usefixtures("examples")

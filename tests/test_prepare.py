@@ -186,6 +186,7 @@ def test_the_command_says_what_it_made(source, tmp_path, capsys):
         (["--dataset=imagenet", "--source=x"], "'imagenet', but must be one of: pascal_context"),
         (["--dataset=fsv", "--source=/nowhere/x"], "/nowhere/x does not exist; it should be"),
         (["--dataset=nyud", "--source=x", "--config=40"], "must be one of: classes41, classes40"),
+        (["--dataset=own_data", "--source=x", "--config=../x"], "'../x', but must be a name of"),
         (["--dataset=nyud", "--source=x", "--num_workers=0"], "num_workers is 0"),
     ],
 )

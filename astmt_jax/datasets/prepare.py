@@ -9,6 +9,7 @@ The source is never written to. The slow work is done once; the result is stored
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -96,6 +97,10 @@ def _check_config(dataset: str, config: str | None) -> str | None:
         config = config or known[0]
         if config not in known:
             raise ValueError(f"--config is {config!r}, but must be one of: {', '.join(known)}.")
+    elif config and not re.fullmatch(r"\w[\w.-]*", config):
+        raise ValueError(
+            f"--config is {config!r}, but must be a name of letters, digits, '_', '-' and '.'."
+        )
     return config
 
 

@@ -29,12 +29,15 @@ class Dataset:
         download, else raises FileNotFoundError naming the command that does.
       train_split: split to train on.
       eval_split: split to evaluate on.
+      named_by_options: tasks whose classes only the options name, so that preparing the data cannot
+        check the class ids in it.
     """
 
     tasks: Callable[[Options], Mapping[str, Task]]
     open: Callable[[pathlib.Path, Options, str], Source]
     train_split: str = "train"
     eval_split: str = "val"
+    named_by_options: tuple[str, ...] = ()
 
     def with_splits(self, train: str, evaluation: str) -> "Dataset":
         """The same with other splits, or slices of them; '' leaves a split as it is."""
@@ -181,6 +184,7 @@ DATASETS = {
     "own_data": Dataset(
         _own_data_tasks,
         _prepared("own_data", OwnDataOptions, lambda options: options.config or None),
+        named_by_options=("semseg",),
     ),
 }
 

@@ -101,9 +101,9 @@ def main(argv: list[str] | None = None) -> None:
         rows = sheet_rows(
             source, tasks, Augmentation(), count=args.count, size=args.size, seed=args.seed
         )
-    except (ValueError, FileNotFoundError, SyntaxError) as error:
+        panels.draw(rows, [INPUT, *tasks], args.output, lines=("stored", "augmented"))
+    except (ValueError, OSError, SyntaxError) as error:
         sys.exit(f"Error: {error}")
-    panels.draw(rows, [INPUT, *tasks], args.output, lines=("stored", "augmented"))
     CONSOLE.print(f"{len(rows)} of {source.length} images of {source.name}: {args.output}")
 
 

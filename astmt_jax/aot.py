@@ -26,7 +26,7 @@ from absl import app, flags, logging
 from rich.table import Table
 
 from astmt_jax import storage
-from astmt_jax.command_line import CONFIG, parse_flags
+from astmt_jax.command_line import CONFIG, parse_flags, require_config
 from astmt_jax.compilation import Compilation, Compiler
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.experiment import Experiment
@@ -221,5 +221,6 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "topology"])
+    require_config()
+    flags.mark_flag_as_required("topology")
     app.run(main, flags_parser=parse_flags)

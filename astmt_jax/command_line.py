@@ -34,6 +34,15 @@ RUN_ERRORS = (
 """What ends training and evaluation with a message for whoever started them."""
 
 
+def require_config() -> None:
+    """Makes --config a flag that has to be given."""
+    flags.register_validator(
+        "config",
+        lambda value: value is not None,
+        message="Give the settings, such as --config=configs/scenes.py.",
+    )
+
+
 def settings(workdir: pathlib.Path) -> Config:
     """The settings of a run in `workdir`.
 

@@ -19,7 +19,7 @@ import sys
 from absl import app, flags, logging
 
 from astmt_jax import compilation_cache
-from astmt_jax.command_line import CONFIG, parse_flags, resumable
+from astmt_jax.command_line import CONFIG, parse_flags, require_config, resumable
 from astmt_jax.comparison.costs import network_costs
 from astmt_jax.comparison.execution import check_folders, execute, finished
 from astmt_jax.comparison.methods import methods, runs
@@ -69,5 +69,6 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
+    require_config()
+    flags.mark_flag_as_required("workdir")
     app.run(main, flags_parser=parse_flags)

@@ -7,7 +7,7 @@ from absl import app, flags, logging
 
 from astmt_jax import compilation_cache, distributed, train
 from astmt_jax.checkpoint import check_workdir
-from astmt_jax.command_line import parse_flags, resumable, settings
+from astmt_jax.command_line import parse_flags, require_config, resumable, settings
 from astmt_jax.experiment import Experiment
 from astmt_jax.profiling import trace_hook
 
@@ -77,5 +77,5 @@ def _run(workdir: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
+    require_config()
     app.run(main, flags_parser=parse_flags)

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags, logging
+from absl import app, logging
 from rich.table import Table
 
-from astmt_jax.command_line import CONFIG, parse_flags
+from astmt_jax.command_line import CONFIG, parse_flags, require_config
 from astmt_jax.config import Config, from_config_dict, method_settings
 from astmt_jax.datasets import registry
 from astmt_jax.models.config import ModelConfig
@@ -178,5 +178,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
+    require_config()
     app.run(main, flags_parser=parse_flags)

@@ -59,6 +59,8 @@ class StopRequest:
         self.noted = True
         for other in SIGNALS:
             signal.signal(other, signal.SIG_DFL)
+        # Behind the step may be minutes away, while it compiles; `print` must not interrupt `print`.
+        os.write(2, b"Stopping behind this step; a second signal stops at once.\n")
 
 
 def check_stop() -> None:

@@ -178,6 +178,9 @@ def test_the_command_says_what_it_made(source, tmp_path, capsys):
     assert "download" not in printed.lower()
     assert "val_all_tasks_present: 2 images" in printed
     assert f"Ready in {tmp_path}" in " ".join(printed.split())
+    main(["--dataset=pascal_context", "--source=other", f"--data_dir={tmp_path}"])
+    printed = capsys.readouterr().out
+    assert f"{tmp_path}/pascal_context/1.1.0 is prepared already, and other was not read" in printed
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,10 @@ def prepare(
         for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
             shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
         if (final / "dataset_info.json").is_file():
+            CONSOLE.print(
+                f"{final} is prepared already, and {source} was not read. To prepare it again, "
+                "remove that folder."
+            )
             return open_builder(dataset, config, data_dir)
         with archive.opened(source, kind.MARKER, scratch, kind.DESCRIBED) as folder:
             preparation = Preparation(folder, workers, options is not None)

@@ -59,7 +59,7 @@ class StopRequest:
         self.noted = True
         for other in SIGNALS:
             signal.signal(other, signal.SIG_DFL)
-        # Behind the step may be minutes away, while it compiles; `print` must not interrupt `print`.
+        # The end of a step may be minutes away. `print` here could interrupt another `print`.
         os.write(2, b"Stopping behind this step; a second signal stops at once.\n")
 
 

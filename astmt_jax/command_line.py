@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_flags
 from astmt_jax import distributed, storage
 from astmt_jax.checkpoint import CheckpointError, imported_settings
 from astmt_jax.config import Config, check_field, from_config_dict
+from astmt_jax.counting import ScoringError
 from astmt_jax.interruption import EXIT_CODE, Interrupted
 from astmt_jax.progress import CONSOLE
 from astmt_jax.weight_files import WeightsError
@@ -30,6 +31,7 @@ RUN_ERRORS = (
     FloatingPointError,
     WeightsError,
     CheckpointError,
+    ScoringError,
 )
 """What ends training and evaluation with a message for whoever started them."""
 

@@ -65,7 +65,7 @@ class Counter:
         """Has an image counted; waits when many others do.
 
         Raises:
-          ValueError: this or an earlier image cannot be counted, naming its label.
+          ScoringError: this or an earlier image cannot be counted, naming its label.
         """
         key = _fingerprint(metric.counting, prediction, truth)
         known = self._notes.counts.get(key) if self._notes else None
@@ -119,13 +119,17 @@ class Notes:
             self._path.unlink(missing_ok=True)
 
 
+class ScoringError(ValueError):
+    """A prediction and its truth cannot be compared; the message names the image and says why."""
+
+
 @contextlib.contextmanager
 def naming(label: str) -> Iterator[None]:
-    """Context in which a ValueError says what it is about."""
+    """Context in which a ValueError becomes a ScoringError, which says what it is about."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{label}: {error}") from error
+        raise ScoringError(f"{label}: {error}") from error
 
 
 def _notes(lines: list[str]) -> Iterator[tuple[str, np.ndarray]]:

@@ -118,7 +118,7 @@ class Scorer:
           truths: by label name, (H, W, c) after the ignore rules.
 
         Raises:
-          ValueError: a prediction cannot be scored, naming task and image.
+          ScoringError: a prediction cannot be scored, naming task and image.
         """
         for task in self._tasks:
             if not is_labelled(task, truths):

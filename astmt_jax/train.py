@@ -133,7 +133,8 @@ def _loop(
     update = {"per_task": step.per_task_update, "joint": step.joint_update}[
         config.train.update_rule
     ]
-    CONSOLE.print("Compiling the training step, or reading it from the compilation cache ...")
+    if first_step < num_steps:
+        CONSOLE.print("Compiling the training step, or reading it from the compilation cache ...")
     progress = Progress(first_step, num_steps, config.train.batch_size)
     losses = LossAverage(experiment.network.names)
     profile(first_step)

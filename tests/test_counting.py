@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from astmt_jax.counting import CountedMetric, Counter
+from astmt_jax.counting import CountedMetric, Counter, ScoringError
 from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
 
 
@@ -129,7 +129,7 @@ def test_image_that_cannot_be_counted_is_named(num_workers):
     metric = EdgeMetric(PROTOCOLS["pascal"])
     with Counter(num_workers) as counter:
         counter.add(metric, "edge/a", prediction, truth)
-        with pytest.raises(ValueError, match=r"^edge/b: predicted edges have shape \(23, 20\)"):
+        with pytest.raises(ScoringError, match=r"^edge/b: predicted edges have shape \(23, 20\)"):
             add_and_finish(counter, metric, "edge/b", prediction[1:], truth)
         add_and_finish(counter, metric, "edge/c", prediction, truth)
 

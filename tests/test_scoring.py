@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astmt_jax import tasks
-from astmt_jax.counting import Counter
+from astmt_jax.counting import Counter, ScoringError
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.edges import PROTOCOLS, edge_map, region_boundaries
 from astmt_jax.scoring import CHOICES, DEFAULT, EvaluationConfig, Scorer
@@ -96,7 +96,7 @@ def test_images_may_come_in_any_order():
 def test_what_cannot_be_scored_is_named():
     name, predictions, truths = example(3)
     predictions["semseg"] = predictions["semseg"] + 20
-    with pytest.raises(ValueError, match=r"^semseg/image3: prediction holds class id"):
+    with pytest.raises(ScoringError, match=r"^semseg/image3: prediction holds class id"):
         score([(name, predictions, truths)])
 
 

@@ -16,15 +16,9 @@ from collections.abc import Callable
 
 import jax
 from device_runs import free_port
+from quick_settings import QUICK_SETTINGS
 
-SETTINGS = {
-    "dataset.options.image_size": 64,
-    "dataset.options.num_train": 14,
-    "dataset.options.num_val": 5,
-    "model.width_multiplier": 0.0625,
-    "augmentation.rotation": 10.0,
-    "train.image_size": 64,
-    "train.batch_size": 4,
+SETTINGS = QUICK_SETTINGS | {
     "train.epochs": 18,
     "train.log_every_steps": 1,
     "train.checkpoint_every_steps": 2,

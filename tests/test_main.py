@@ -14,6 +14,7 @@ import time
 import cv2
 import pytest
 from absl.testing import flagsaver
+from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from astmt_jax import command_line, evaluate, main
@@ -25,14 +26,7 @@ CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"
 NUM_STEPS = 9  # 3 epochs of 14 images in batches of 4, the last 2 of each epoch dropped
 CHECKPOINT_EVERY = 4
-SETTINGS = {
-    "dataset.options.image_size": 64,
-    "dataset.options.num_train": 14,
-    "dataset.options.num_val": 5,
-    "model.width_multiplier": 0.0625,
-    "augmentation.rotation": 10.0,
-    "train.image_size": 64,
-    "train.batch_size": 4,
+SETTINGS = QUICK_SETTINGS | {
     "train.epochs": 3,
     "train.log_every_steps": 3,
     "train.checkpoint_every_steps": CHECKPOINT_EVERY,

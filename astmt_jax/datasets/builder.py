@@ -1,5 +1,6 @@
 """TFDS builders of the datasets that are read from archives or folders."""
 
+import abc
 import dataclasses
 import functools
 import os
@@ -64,9 +65,9 @@ class StoredDataset(LocalBuilder, skip_registration=True):
         self._preparation = preparation
         super().__init__(file_format=file_format, **kwargs)
 
+    @abc.abstractmethod
     def _contents_of(self, folder: Folder) -> Contents:
         """What the dataset's module tells about the folder."""
-        raise NotImplementedError
 
     @functools.cached_property
     def _contents(self) -> Contents:

@@ -11,13 +11,14 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from astmt_jax import distributed, storage
-from astmt_jax.checkpoint import CheckpointError, imported_settings
 from astmt_jax.config import Config, check_field, from_config_dict
-from astmt_jax.counting import ScoringError
-from astmt_jax.interruption import EXIT_CODE, Interrupted
-from astmt_jax.progress import CONSOLE
-from astmt_jax.weight_files import WeightsError
+from astmt_jax.evaluation.counting import ScoringError
+from astmt_jax.files import storage
+from astmt_jax.runtime import distributed
+from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
+from astmt_jax.training.checkpoint import CheckpointError, imported_settings
+from astmt_jax.weights.files import WeightsError
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."

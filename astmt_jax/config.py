@@ -1,25 +1,16 @@
 """The experiment's settings: a ConfigDict from configs/ becomes frozen, checked records, once."""
 
 import dataclasses
-import difflib
-import types
-import typing
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict, config_dict
+import numpy as np
+from ml_collections import ConfigDict
 
-from astmt_jax.augment import Augmentation
-from astmt_jax.models.config import (
-    DiscriminatorConfig,
-    ModelConfig,
-    check_choice,
-    check_discriminator,
-)
-from astmt_jax.models.families import BACKBONES
-from astmt_jax.optimizer import OptimizerConfig
-from astmt_jax.pipeline import NORMALIZATIONS
-from astmt_jax.scoring import EvaluationConfig
+from astmt_jax.metrics.edges import PROTOCOLS
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_discriminator
+from astmt_jax.records import as_config_dict, build_record, check_choice, check_path
 
 FREE_TO_CHANGE = (
     "config.dataset.data_dir",
@@ -34,7 +25,137 @@ FREE_TO_CHANGE = (
 """Fields and sections without influence on what a run learns: it can go on with other values."""
 
 UPDATE_RULES = ("per_task", "joint")
-METHODS = ("astmt", "mtl", "single")
+NORMALIZATIONS = {
+    "none": (np.zeros(3), np.ones(3)),
+    "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
+}
+"""Mean and standard deviation of the RGB channels, for images in 0..255."""
+
+DEFAULT = "default"
+CHOICES = {
+    "edge_protocol": (DEFAULT, *PROTOCOLS),
+    "edge_truth": (DEFAULT, "edges"),
+    "semseg_classes": (DEFAULT, "all", "present"),
+    "depth_convention": (DEFAULT, "masked", "reference"),
+}
+"""Values of those fields of `EvaluationConfig` that concern anybody's predictions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How parameters are updated.
+
+    Attributes:
+      name: 'sgd' (momentum, weight decay added to the gradient; the paper's) or 'adamw'.
+      learning_rate: of shared parameters at the start.
+      momentum: of SGD; b1, the decay of AdamW's first moment.
+      adam_b2: decay of AdamW's second moment; SGD has none.
+      weight_decay: on every parameter.
+      warmup_steps: linear increase of the learning rate over the first steps.
+      poly_power: decay to (1 - progress) ** poly_power.
+      decay_every: 'epoch' (progress advances with each epoch, as in the paper) or 'step'.
+      task_multiplier: learning-rate multiplier of task-specific parameters, prediction layers
+        included; None means the number of tasks, as in the paper.
+      discriminator_multiplier: learning-rate multiplier of the discriminator.
+      ema_decay: of an exponential moving average of the variables (see `moving_average`), which is
+        then what is evaluated; None keeps none.
+    """
+
+    name: str = "sgd"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    adam_b2: float = 0.999
+    weight_decay: float = 1e-4
+    warmup_steps: int = 0
+    poly_power: float = 0.9
+    decay_every: str = "epoch"
+    task_multiplier: float | None = None
+    discriminator_multiplier: float = 10.0
+    ema_decay: float | None = None
+
+    def __post_init__(self):
+        check_choice("optimizer.name", self.name, ("sgd", "adamw"))
+        check_choice("optimizer.decay_every", self.decay_every, ("epoch", "step"))
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"optimizer.learning_rate is {self.learning_rate}, but must be a positive number."
+            )
+        for name in ("momentum", "adam_b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"optimizer.{name} is {getattr(self, name)}, but must be in [0, 1)."
+                )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(
+                f"optimizer.ema_decay is {self.ema_decay}, but must be between 0 and 1, or None."
+            )
+        for name in ("weight_decay", "warmup_steps", "poly_power", "discriminator_multiplier"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"optimizer.{name} is {getattr(self, name)}, but must be 0 or more."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """Distribution of motions.
+
+    Attributes:
+      flip: mirror every second image.
+      rotation: largest angle in degrees, 0..180; uniform in [-rotation, rotation].
+      scale: smallest and largest zoom, positive; uniform between them.
+      depth_scaling: divide depth by the zoom, and multiply disparity by it (the reference
+        implementation does not).
+
+    Raises:
+      ValueError: a value is out of its range.
+    """
+
+    flip: bool = True
+    rotation: float = 20.0
+    scale: tuple[float, float] = (0.75, 1.25)
+    depth_scaling: bool = True
+
+    def __post_init__(self):
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(
+                f"augmentation.rotation is {self.rotation}; it must be an angle of 0 to 180 degrees"
+            )
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] < math.inf:
+            raise ValueError(
+                f"augmentation.scale is {self.scale}; it must be two positive numbers, smallest"
+                " zoom first"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """How predictions are scored. What is 'default' is left to the dataset.
+
+    Attributes:
+      quantize: score a network's predictions as they come back from the files that the reference
+        implementation writes (8-bit levels; depth is not rounded), not as they are.
+      image_resize: how images become as large as the network's input, a key of `augment.RESIZES`:
+        'linear' as in training, or 'cubic', the reference implementation's.
+      edge_protocol: key of `metrics.edges.PROTOCOLS`; the truth stays the dataset's.
+      edge_truth: 'edges' compares with the edge labels, thinned, and nothing else.
+      semseg_classes: 'all' or 'present': the classes that mIoU is the mean over.
+      depth_convention: 'masked', or 'reference' for the reference implementation's numbers.
+
+    Raises:
+      ValueError: an unknown choice.
+    """
+
+    quantize: bool = True
+    image_resize: str = "linear"
+    edge_protocol: str = DEFAULT
+    edge_truth: str = DEFAULT
+    semseg_classes: str = DEFAULT
+    depth_convention: str = DEFAULT
+
+    def __post_init__(self):
+        for name, choices in CHOICES.items():
+            check_choice(f"evaluation.{name}", getattr(self, name), choices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +247,7 @@ class Config:
     model: ModelConfig
     discriminator: DiscriminatorConfig
     optimizer: OptimizerConfig
-    augmentation: Augmentation
+    augmentation: AugmentationConfig
     train: TrainConfig
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
@@ -168,98 +289,7 @@ def complete(values: Mapping[str, Any]) -> ConfigDict:
     Raises:
       ValueError: as `from_config_dict`.
     """
-    return _with_placeholders(from_config_dict(values))
-
-
-def _with_placeholders(record: Any) -> ConfigDict:
-    config = ConfigDict()
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if dataclasses.is_dataclass(value):
-            config[field.name] = _with_placeholders(value)
-        elif value is None:
-            kind = next(k for k in typing.get_args(field.type) if k is not type(None))
-            config[field.name] = config_dict.placeholder(kind)
-        else:
-            config[field.name] = value
-    return config
-
-
-def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
-    """Makes a dataclass from a dict, converting nested ones, too.
-
-    Raises:
-      ValueError: naming the key, with `where` before it, that is unknown, missing or mistyped.
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where} is {values!r}, but must be a section with fields of its own.")
-    fields = _fields(record)
-    for name in values:
-        _check_known(name, fields, where)
-    required = [
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}.")
-    return record(
-        **{
-            name: _convert(fields[name].type, value, f"{where}.{name}")
-            for name, value in values.items()
-        }
-    )
-
-
-def check_field(path: str) -> None:
-    """Checks that 'config.train.epochs', say, is a field of `Config`.
-
-    Raises:
-      ValueError: naming the section in which a field is unknown, and the field that comes closest.
-    """
-    where, *names = path.split(".")
-    record = Config
-    for name in names:
-        if not dataclasses.is_dataclass(record):
-            return  # a dataset's own options
-        fields = _fields(record)
-        _check_known(name, fields, where)
-        record, where = fields[name].type, f"{where}.{name}"
-
-
-def _fields(record: type) -> dict[str, dataclasses.Field]:
-    return {field.name: field for field in dataclasses.fields(record) if field.init}
-
-
-def _check_known(name: str, fields: Mapping[str, Any], where: str) -> None:
-    if name not in fields:
-        close = difflib.get_close_matches(name, fields, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
-        raise ValueError(f"{where}.{name} is not a field; {hint}")
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    """`value` as `kind` (a record, a scalar type, a tuple or a union with None)."""
-    if dataclasses.is_dataclass(kind):
-        return build_record(kind, value, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        if value is None:
-            return None
-        kind = next(argument for argument in arguments if argument is not type(None))
-        return _convert(kind, value, where)
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(arguments[0], item, where) for item in value)
-    if origin is dict and isinstance(value, Mapping):
-        return dict(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    numeric_bool = isinstance(value, bool) and kind is not bool
-    if isinstance(kind, type) and isinstance(value, kind) and not numeric_bool:
-        return value
-    name = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
-    raise ValueError(f"{where} is {value!r}, but must be of type {name}.")
+    return as_config_dict(from_config_dict(values))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "config") -> list[str]:
@@ -284,60 +314,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def parse_variant(argument: str, **defaults: str) -> dict[str, str]:
-    """Reads what follows the colon of `--config=FILE.py:key=value,key=value`.
-
-    A value may contain '+' to name several things, such as tasks=edge+normals.
-
-    Raises:
-      ValueError: an unknown key, or no '=' in an entry.
-    """
-    chosen = dict(defaults)
-    for entry in filter(None, argument.split(",")):
-        key, separator, value = entry.partition("=")
-        if not separator or key not in defaults:
-            known = ", ".join(f"{key}={value}" for key, value in defaults.items())
-            raise ValueError(
-                f"{entry!r} after the config file's colon is not understood; known, with their "
-                f"defaults: {known}."
-            )
-        chosen[key] = value
-    return chosen
-
-
-def method_settings(
-    method: str, tasks: tuple[str, ...], backbone: str = ModelConfig.backbone
-) -> tuple[dict[str, Any], float]:
-    """What a method of the paper's comparison means for the model.
-
-    Args:
-      method: 'astmt' (per-task modulation and adversarial training), 'mtl' (plain multi-task
-        learning: everything but the prediction layers is shared) or 'single' (the same plain
-        network for one task).
-      tasks: names of the tasks.
-      backbone: a key of `BACKBONES`; not every one has adapters or a discriminator.
-
-    Returns:
-      Fields of `ModelConfig`, and the discriminator's weight.
-
-    Raises:
-      ValueError: an unknown method or backbone, or several tasks for a single-task network.
-    """
-    check_choice("method", method, METHODS)
-    check_choice("backbone", backbone, BACKBONES)
-    if method == "single" and len(tasks) != 1:
-        raise ValueError(
-            f"method=single trains one task, but tasks names {', '.join(tasks)}: "
-            f"add one, such as method=single,tasks={tasks[0]}."
-        )
-    if method == "astmt":
-        family = BACKBONES[backbone].family
-        weight = DiscriminatorConfig.weight if family.adversarial else 0.0
-        return {"adapters": family.has_adapters}, weight
-    return {
-        "encoder_norm": "shared",
-        "encoder_se": "shared",
-        "adapters": False,
-        "decoder_norm": "shared",
-        "decoder_se": False,
-    }, 0.0
+def check_field(path: str) -> None:
+    """Checks that 'config.train.epochs', say, is a field of `Config`; errors of `check_path`."""
+    check_path(Config, path)

@@ -1,106 +1,161 @@
-"""The original PyTorch implementation's weights, to and from ours."""
+"""The command that takes weights by the original's names in and out: `python -m astmt_jax.convert`.
 
-from collections.abc import Mapping
+    python -m astmt_jax.convert --config=FILE --checkpoint=model.pth --workdir=DIR
+    python -m astmt_jax.convert --workdir=DIR --export=model.safetensors
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+The first makes a folder that evaluation and further training start from, as after training with the
+same `--config`. The original's networks see images in 0..255: this is recorded in the folder and
+holds for all that runs in it, unless `--config.train.normalize` says here how the weights were
+trained, or the file is one of ours that notes it. The second writes the newest checkpoint of a
+folder. Files are .pth or .pt (with PyTorch), .safetensors (ours note the scaling) or .npz.
+"""
 
-from astmt_jax.models.network import Network, Params, Stats
-from astmt_jax.torch_names import Slot, canonical, slots
-from astmt_jax.weight_files import WeightsError
+import dataclasses
+import pathlib
+import sys
+import tempfile
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from astmt_jax.command_line import CONFIG, parse_flags
+from astmt_jax.config import Config, from_config_dict
+from astmt_jax.models.network import parameter_count
+from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.training.checkpoint import Checkpoints, claim_workdir, record_import, recorded_config
+from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.train_step import TrainState, initial_state
+from astmt_jax.weights.files import (
+    WeightsError,
+    check_format,
+    read_notes,
+    read_tensors,
+    write_tensors,
+)
+from astmt_jax.weights.original import from_torch, to_torch
+
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "File of weights to import.")
+EXPORT = flags.DEFINE_string("export", None, "File to write the newest checkpoint's weights to.")
+# Both this command and `main` have a folder; they meet in one process only in tests.
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run: new for --checkpoint.", allow_override=True
+)
+NORMALIZE = "train.normalize"
+ORIGINAL_NORMALIZE = "none"  # the original's networks see 0..255
 
 
-def from_torch(
-    tensors: Mapping[str, np.ndarray], network: Network, dtype=jnp.float32
-) -> tuple[Params, Stats]:
-    """Arranges the original's tensors as the variables of `network`.
+def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) -> TrainState:
+    """Makes a run's folder from a file of weights; its checkpoint is that of step 0.
 
     Args:
-      tensors: PyTorch name -> array in PyTorch's layout, as `canonical_names` takes them.
-      network: the network whose architecture the tensors must match exactly.
-      dtype: of the result.
-
-    Raises:
-      WeightsError: listing every missing, unused, duplicate and wrong-shape tensor; nothing is
-        returned then.
-    """
-    tensors, problems = canonical_names(tensors)
-    unused = set(tensors)
-
-    def take(slot: Slot, shape: tuple[int, ...]) -> np.ndarray:
-        if slot.name not in tensors:
-            problems.append(f"missing: {slot.name}")
-            return np.zeros(shape)
-        unused.discard(slot.name)
-        value = np.asarray(tensors[slot.name])
-        needed = slot.to_torch(np.broadcast_to(0.0, shape)).shape
-        if value.shape != needed:
-            problems.append(
-                f"wrong shape: {slot.name} is {value.shape}, the network needs {needed}"
-            )
-            return np.zeros(shape)
-        return slot.from_torch(value)
-
-    def read(path, abstract):
-        first, *others = slots(path, network)
-        if first.stacked:
-            value = np.stack([take(slot, abstract.shape[1:]) for slot in (first, *others)])
-        else:
-            value = take(first, abstract.shape)
-        return jnp.asarray(value, dtype)
-
-    variables = jax.tree_util.tree_map_with_path(read, _abstract(network))
-    problems += [f"unused: {name}" for name in sorted(unused)]
-    if problems:
-        listed = "\n  ".join(problems)
-        raise WeightsError(f"{len(problems)} tensors do not fit the network:\n  {listed}")
-    return variables
-
-
-def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.ndarray]:
-    """The inverse of `from_torch`: PyTorch name -> array in PyTorch's layout."""
-    tensors = {}
-
-    def write(path, value):
-        for index, slot in enumerate(slots(path, network)):
-            tensors[slot.name] = slot.to_torch(np.asarray(value[index] if slot.stacked else value))
-
-    jax.tree_util.tree_map_with_path(write, (params, stats))
-    return tensors
-
-
-def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Each tensor under the one name by which the network knows it.
-
-    Names lose the `module.` that training on several devices puts before them. Counters of batches
-    (`num_batches_tracked`) are left out. A tensor that the original's MobileNets save twice may
-    come under either of its names, or both.
+      config: settings of the run; `train.normalize` is how the weights were trained.
+      file: tensors by the original's names.
+      workdir: a new or empty folder.
 
     Returns:
-      The tensors, and a line for each name that several tensors claim.
+      The state in that checkpoint.
+
+    Raises:
+      WeightsError: the file cannot be read or its tensors do not fit, listing them.
+      FileNotFoundError: there is no such file.
+      ValueError: the folder is not empty, or the configuration cannot be built.
     """
-    plain, problems = {}, []
-    for name, value in tensors.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        name = name.removeprefix("module.")
-        if name in plain:
-            problems.append(f"duplicate: {name}")
-        plain[name] = value
-    unique = {}
-    for name, value in plain.items():
-        first_name, first = unique.setdefault(canonical(name), (name, value))
-        if not np.array_equal(first, value):
-            problems.append(f"duplicate: {first_name} and {name} differ")
-    return {name: value for name, (_, value) in unique.items()}, problems
+    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
+        raise ValueError(f"{workdir} is not empty: choose a new folder as --workdir.")
+    experiment = Experiment(config)
+    step = experiment.train_step(steps_per_epoch=1)
+    try:
+        params, stats = from_torch(read_tensors(file), experiment.network)
+    except WeightsError as error:
+        message = str(error)
+        raise WeightsError(
+            message if str(file) in message else f"{file} does not fit the configuration: {message}"
+        ) from error
+    state = experiment.placement.put(initial_state(params, stats, step.optimizer))
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
+        complete = pathlib.Path(folder) / workdir.name
+        claim_workdir(complete, config)
+        record_import(complete, file, {NORMALIZE: config.train.normalize})
+        checkpoints = Checkpoints(complete)
+        checkpoints.save(0, state)
+        checkpoints.close()
+        complete.replace(workdir)  # all or nothing
+    return state
 
 
-def _abstract(network: Network) -> tuple[Params, Stats]:
-    return jax.eval_shape(network.init, jax.random.key(0))
+def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
+    """Writes the newest checkpoint of a folder by the original's names; returns its settings.
+
+    Raises:
+      WeightsError: the format is unknown, or needs PyTorch.
+      FileNotFoundError: the folder holds no run or no checkpoint.
+      ValueError: its settings cannot be read.
+    """
+    check_format(file)
+    config = recorded_config(workdir)
+    experiment = Experiment(config)
+    checkpoints = Checkpoints(workdir, read_only=True)
+    state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
+    checkpoints.close()
+    tensors = to_torch(*state.evaluated, experiment.network)
+    write_tensors(file, tensors, {NORMALIZE: config.train.normalize})
+    return config
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command on parsed flags."""
+    logging.set_verbosity(logging.ERROR)
+    if len(argv) > 1:
+        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
+    if WORKDIR.value is None or (CHECKPOINT.value is None) == (EXPORT.value is None):
+        sys.exit(
+            "Error: Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
+            "--workdir=DIR --export=FILE to write them."
+        )
+    try:
+        if CHECKPOINT.value is not None:
+            _import()
+        else:
+            _export()
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+
+
+def _import() -> None:
+    if not flags.FLAGS["config"].present:
+        raise ValueError("--checkpoint needs --config=FILE, the settings of its network.")
+    config, file = from_config_dict(CONFIG.value), pathlib.Path(CHECKPOINT.value)
+    noted = read_notes(file).get(NORMALIZE)
+    if NORMALIZE in config_flags.get_override_values(flags.FLAGS["config"]):
+        reason = "as you say"
+    else:
+        normalize = noted or ORIGINAL_NORMALIZE
+        reason = "as the file says" if noted else "as the original's networks need"
+        config = dataclasses.replace(
+            config, train=dataclasses.replace(config.train, normalize=normalize)
+        )
+    workdir = pathlib.Path(WORKDIR.value)
+    state = import_weights(config, file, workdir)
+    CONSOLE.print(
+        f"Imported {parameter_count(state.params):,} parameters into {workdir}, with "
+        f"config.{NORMALIZE}={config.train.normalize}, {reason}. Score them with --mode=eval."
+    )
+
+
+def _export() -> None:
+    if flags.FLAGS["config"].present:
+        raise ValueError(
+            f"--export takes the settings recorded in {WORKDIR.value}: leave out --config."
+        )
+    config = export_weights(pathlib.Path(WORKDIR.value), pathlib.Path(EXPORT.value))
+    file, scaling = pathlib.Path(EXPORT.value), f"config.{NORMALIZE}={config.train.normalize}"
+    CONSOLE.print(
+        f"Wrote {file}: weights of {', '.join(config.tasks)} for images scaled as {scaling}."
+    )
+    if not read_notes(file):
+        CONSOLE.print(f"Only .safetensors files note that: import this one with --{scaling}.")
 
 
 if __name__ == "__main__":
-    from astmt_jax import convert_command
-
-    convert_command.run()
+    app.run(main, flags_parser=parse_flags)

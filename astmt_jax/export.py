@@ -29,7 +29,7 @@ from absl import logging
 from jax import export as jax_export
 
 from astmt_jax.models.network import one_task
-from astmt_jax.progress import CONSOLE
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, features, load, prediction
 
 ALL_TASKS = "all"

@@ -5,11 +5,12 @@ import sys
 
 from absl import app, flags, logging
 
-from astmt_jax import compilation_cache, distributed, train
-from astmt_jax.checkpoint import check_workdir
 from astmt_jax.command_line import parse_flags, require_config, resumable, settings
-from astmt_jax.experiment import Experiment
-from astmt_jax.profiling import trace_hook
+from astmt_jax.runtime import compilation_cache, distributed
+from astmt_jax.runtime.profiling import trace_hook
+from astmt_jax.training import loop as train
+from astmt_jax.training.checkpoint import check_workdir
+from astmt_jax.training.experiment import Experiment
 
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run (default: runs/ and the configuration's name)."

@@ -5,8 +5,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from astmt_jax.config import complete, method_settings, parse_variant
+from astmt_jax.config import complete
+from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.families import BACKBONES, MOBILENET_V2
+from astmt_jax.records import check_choice
+
+METHODS = ("astmt", "mtl", "single")
 
 
 def paper_config(
@@ -79,3 +83,62 @@ def paper_config(
             },
         }
     )
+
+
+def parse_variant(argument: str, **defaults: str) -> dict[str, str]:
+    """Reads what follows the colon of `--config=FILE.py:key=value,key=value`.
+
+    A value may contain '+' to name several things, such as tasks=edge+normals.
+
+    Raises:
+      ValueError: an unknown key, or no '=' in an entry.
+    """
+    chosen = dict(defaults)
+    for entry in filter(None, argument.split(",")):
+        key, separator, value = entry.partition("=")
+        if not separator or key not in defaults:
+            known = ", ".join(f"{key}={value}" for key, value in defaults.items())
+            raise ValueError(
+                f"{entry!r} after the config file's colon is not understood; known, with their "
+                f"defaults: {known}."
+            )
+        chosen[key] = value
+    return chosen
+
+
+def method_settings(
+    method: str, tasks: tuple[str, ...], backbone: str = ModelConfig.backbone
+) -> tuple[dict[str, Any], float]:
+    """What a method of the paper's comparison means for the model.
+
+    Args:
+      method: 'astmt' (per-task modulation and adversarial training), 'mtl' (plain multi-task
+        learning: everything but the prediction layers is shared) or 'single' (the same plain
+        network for one task).
+      tasks: names of the tasks.
+      backbone: a key of `BACKBONES`; not every one has adapters or a discriminator.
+
+    Returns:
+      Fields of `ModelConfig`, and the discriminator's weight.
+
+    Raises:
+      ValueError: an unknown method or backbone, or several tasks for a single-task network.
+    """
+    check_choice("method", method, METHODS)
+    check_choice("backbone", backbone, BACKBONES)
+    if method == "single" and len(tasks) != 1:
+        raise ValueError(
+            f"method=single trains one task, but tasks names {', '.join(tasks)}: "
+            f"add one, such as method=single,tasks={tasks[0]}."
+        )
+    if method == "astmt":
+        family = BACKBONES[backbone].family
+        weight = DiscriminatorConfig.weight if family.adversarial else 0.0
+        return {"adapters": family.has_adapters}, weight
+    return {
+        "encoder_norm": "shared",
+        "encoder_se": "shared",
+        "adapters": False,
+        "decoder_norm": "shared",
+        "decoder_se": False,
+    }, 0.0

@@ -28,12 +28,12 @@ from absl import logging
 from PIL import Image
 from rich.progress import Progress
 
-from astmt_jax import panels
-from astmt_jax.inference import resize_prediction, resize_task_prediction
-from astmt_jax.photo_folder import find_photos
-from astmt_jax.photos import PhotoError, photo_size, read_photo
-from astmt_jax.progress import CONSOLE
-from astmt_jax.tasks import Task
+from astmt_jax.evaluation.inference import resize_prediction, resize_task_prediction
+from astmt_jax.pictures import panels
+from astmt_jax.pictures.photo_folder import find_photos
+from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
+from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model, load
 
 PREDICTIONS, COLORS, PANELS = "predictions", "colors", "panels"

@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax import inference
-from astmt_jax.checkpoint import Checkpoints, recorded_config
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
+from astmt_jax.evaluation import inference
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
-from astmt_jax.optimizer import Optimizer
-from astmt_jax.photos import Photo, read_photo
-from astmt_jax.pipeline import NORMALIZATIONS
-from astmt_jax.tasks import Task
-from astmt_jax.train_step import initial_state
+from astmt_jax.pictures.photos import Photo, read_photo
+from astmt_jax.pipeline.batches import NORMALIZATIONS
+from astmt_jax.tasks.task import Task
+from astmt_jax.training.checkpoint import Checkpoints, recorded_config
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.train_step import initial_state
 
 
 def load(workdir: str | pathlib.Path) -> "Model":

@@ -17,7 +17,7 @@ import tracemalloc
 import numpy as np
 from scipy import ndimage, spatial
 
-from astmt_jax.counting import Counter
+from astmt_jax.evaluation.counting import Counter
 from astmt_jax.metrics.edge_assignment import matched_pixels
 from astmt_jax.metrics.edge_matching import matching_sizes, pairs_within
 from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric, evaluate_image, region_boundaries

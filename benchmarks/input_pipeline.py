@@ -18,12 +18,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from astmt_jax import augment, pipeline
-from astmt_jax.augment import Augmentation
+from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
-from astmt_jax.source import Source
-from astmt_jax.tasks import Task
+from astmt_jax.pipeline import augment
+from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.source import Source
+from astmt_jax.tasks.task import Task
 from tests import archives
 
 SIZE = 512
@@ -73,7 +74,7 @@ def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int)
         tasks,
         batch_size=BATCH,
         image_size=SIZE,
-        augmentation=Augmentation(),
+        augmentation=AugmentationConfig(),
         normalize="imagenet",
         seed=0,
         num_steps=warm + batches + rest,
@@ -104,7 +105,7 @@ def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
         lambda: [parse(record) for record in records],
         count,
     )
-    motions = [Augmentation().draw(random) for _ in range(count)]
+    motions = [AugmentationConfig().draw(random) for _ in range(count)]
     timed(
         "augment",
         lambda: [

@@ -13,8 +13,13 @@ import argparse
 import jax
 import jax.numpy as jnp
 
-from astmt_jax.optimizer import Optimizer, OptimizerConfig, poly_schedule, reversal_schedule
-from astmt_jax.train_step import TrainStep
+from astmt_jax.training.optimizer import (
+    Optimizer,
+    OptimizerConfig,
+    poly_schedule,
+    reversal_schedule,
+)
+from astmt_jax.training.train_step import TrainStep
 from benchmarks.networks import (
     Measurement,
     build_network,

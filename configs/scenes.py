@@ -17,8 +17,9 @@ Variants after the colon:
 
 from ml_collections import ConfigDict
 
-from astmt_jax.config import complete, method_settings, parse_variant
-from astmt_jax.models.config import check_choice
+from astmt_jax.config import complete
+from astmt_jax.paper import method_settings, parse_variant
+from astmt_jax.records import check_choice
 
 TASKS = ("edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo")
 SIZES = {"full": {"image_size": 96, "epochs": 5}, "small": {"image_size": 64, "epochs": 4}}

@@ -19,9 +19,10 @@ import jax
 import numpy as np
 from tiny_network import PAIR, QUICK, copied, in_parts, random_batch, random_state, tiny_step
 
-from astmt_jax import distributed, pipeline
-from astmt_jax.checkpoint import Checkpoints
-from astmt_jax.sharding import Placement, data_mesh
+from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.runtime import distributed
+from astmt_jax.runtime.sharding import Placement, data_mesh
+from astmt_jax.training.checkpoint import Checkpoints
 
 NUM_DEVICES = 8
 BATCH_SIZE = 2 * NUM_DEVICES

@@ -57,7 +57,7 @@ def run_main(arguments, log, prepare):
 
 def fail_while_saving():
     """Makes the program fail as soon as it has started to save."""
-    from astmt_jax.checkpoint import Checkpoints
+    from astmt_jax.training.checkpoint import Checkpoints
 
     start_saving = Checkpoints.save
 

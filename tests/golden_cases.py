@@ -13,10 +13,11 @@ import zlib
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax import losses, tasks
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.families import BACKBONES, RESNET
 from astmt_jax.models.network import Network
+from astmt_jax.tasks import losses
+from astmt_jax.tasks import task as tasks
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 # Tasks of each dataset in the reference's order, with the channels of their outputs.

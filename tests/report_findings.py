@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from astmt_jax.config import from_config_dict
+from astmt_jax.config import EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry
-from astmt_jax.inference import Predicted
+from astmt_jax.evaluation.inference import Predicted
+from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.report.analysis import Findings
 from astmt_jax.report.curves import Curve
 from astmt_jax.report.examples import Examples, Scored
 from astmt_jax.report.gradients import GradientCosines
 from astmt_jax.report.modulation import Modulation
-from astmt_jax.scoring import EvaluationConfig
 from configs import scenes
 
 SIZE = 24
@@ -75,7 +75,7 @@ def _scored(random, name, tasks):
 
 def _results(scored, tasks):
     """A results.json of these images."""
-    metrics = {task.name: task.metric() for task in EvaluationConfig().applied_to(tasks)}
+    metrics = {task.name: task.metric() for task in applied_to(EvaluationConfig(), tasks)}
     for item in scored:
         for name, metric in metrics.items():
             truth = item.example.truths[name]

@@ -8,9 +8,10 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from astmt_jax.config import METHODS, differences, from_config_dict, parse_variant
+from astmt_jax.config import differences, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.families import BACKBONES
+from astmt_jax.paper import METHODS, parse_variant
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 

@@ -11,11 +11,15 @@ from absl.testing import flagsaver
 from array_record.python import array_record_data_source  # noqa: F401 (see `run`)
 from test_network import random_variables
 
-from astmt_jax import checkpoint, command_line, compilation_cache, convert_command, main, train
-from astmt_jax.convert import from_torch, to_torch
-from astmt_jax.experiment import Experiment
-from astmt_jax.train_step import TrainState
-from astmt_jax.weight_files import read_tensors, write_tensors
+from astmt_jax import command_line, main
+from astmt_jax import convert as convert_command
+from astmt_jax.runtime import compilation_cache
+from astmt_jax.training import checkpoint
+from astmt_jax.training import loop as train
+from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.train_step import TrainState
+from astmt_jax.weights.files import read_tensors, write_tensors
+from astmt_jax.weights.original import from_torch, to_torch
 
 SETTINGS = {
     "dataset.options.image_size": 64,

@@ -14,15 +14,15 @@ from PIL import Image
 from prepared import read_examples
 
 from astmt_jax import evaluate
-from astmt_jax.augment import mark_ignored
 from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
+from astmt_jax.evaluation.prediction_folder import LISTED
+from astmt_jax.evaluation.scoring import EvaluationConfig
 from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
 from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
 from astmt_jax.metrics.segmentation import SegmentationMetric
-from astmt_jax.prediction_folder import LISTED
-from astmt_jax.scoring import EvaluationConfig
+from astmt_jax.pipeline.augment import mark_ignored
 
 NAMES = archives.PASCAL_NAMES["val"]
 WITHOUT_PERSON = "2009_000004"

@@ -18,9 +18,9 @@ from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from astmt_jax import command_line, evaluate, main
-from astmt_jax.checkpoint import CheckpointError
 from astmt_jax.config import from_config_dict
-from astmt_jax.interruption import EXIT_CODE, Interrupted
+from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
+from astmt_jax.training.checkpoint import CheckpointError
 
 CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"

@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax import convert
 from astmt_jax.models.discriminator import unit_length
 from astmt_jax.models.network import one_task, slice_of_task
-from astmt_jax.optimizer import Optimizer, OptimizerConfig
-from astmt_jax.train_step import TrainState, TrainStep
+from astmt_jax.training.optimizer import Optimizer, OptimizerConfig
+from astmt_jax.training.train_step import TrainState, TrainStep
+from astmt_jax.weights import original as convert
 
 FORWARD_TOLERANCE = {"float64": 1e-6, "float32": 3e-5}  # of the standard deviation
 LOSS_TOLERANCE = {"float64": 1e-9, "float32": 1e-5}  # relative

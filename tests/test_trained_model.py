@@ -15,7 +15,8 @@ from tiny_network import TinyNetwork
 from tiny_run import SIZE, STEP, TASKS, tiny_model, write_run
 
 import astmt_jax
-from astmt_jax import augment, trained_model
+from astmt_jax import trained_model
+from astmt_jax.pipeline import augment
 
 MEAN = 255 * np.array([0.485, 0.456, 0.406])
 DEVIATION = 255 * np.array([0.229, 0.224, 0.225])

@@ -14,9 +14,14 @@ from astmt_jax.models import layers
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.decoder import ModulatedConv
 from astmt_jax.models.network import Network
-from astmt_jax.optimizer import Optimizer, OptimizerConfig, poly_schedule, reversal_schedule
-from astmt_jax.sharding import Placement
-from astmt_jax.train_step import TrainState, TrainStep
+from astmt_jax.runtime.sharding import Placement
+from astmt_jax.training.optimizer import (
+    Optimizer,
+    OptimizerConfig,
+    poly_schedule,
+    reversal_schedule,
+)
+from astmt_jax.training.train_step import TrainState, TrainStep
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
 PAIR = {"semseg": 5, "normals": 3}

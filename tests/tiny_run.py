@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from test_config import settings
 from tiny_network import TinyNetwork, random_state, step_of
 
-from astmt_jax.checkpoint import Checkpoints, claim_workdir
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.datasets import registry
-from astmt_jax.optimizer import Optimizer
-from astmt_jax.train_step import initial_state
 from astmt_jax.trained_model import Model
+from astmt_jax.training.checkpoint import Checkpoints, claim_workdir
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.train_step import initial_state
 
 TASKS = ("semseg", "normals", "edge", "depth")
 SIZE = 32

@@ -9,8 +9,8 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 
-from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.terminal import tracked_file
+from astmt_jax.files.folder import Folder
 
 MAX_GROWTH = 100
 """Archives of compressed pictures grow little; one that grows this much is a trap."""

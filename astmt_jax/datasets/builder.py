@@ -12,10 +12,10 @@ import tensorflow_datasets as tfds
 
 from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
 from astmt_jax.datasets.contents import Contents
-from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.maps import StoredMap
 from astmt_jax.datasets.terminal import LocalBuilder, progress_bar
-from astmt_jax.workers import ordered_map
+from astmt_jax.files.folder import Folder
+from astmt_jax.runtime.workers import ordered_map
 
 
 @dataclasses.dataclass(frozen=True)

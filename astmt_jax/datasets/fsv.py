@@ -14,8 +14,8 @@ import functools
 import numpy as np
 
 from astmt_jax.datasets.contents import Contents, Stored
-from astmt_jax.datasets.encoding import encode_array
-from astmt_jax.datasets.files import Folder
+from astmt_jax.files.encoding import encode_array
+from astmt_jax.files.folder import Folder
 
 MARKER = "gt_sets/gta_train.txt"
 DESCRIBED = "the folder or archive FSV, with gt_sets/ and gta_train/"

@@ -16,8 +16,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import zstandard
 
-from astmt_jax import augment
 from astmt_jax.labels import IGNORE
+from astmt_jax.pipeline import augment
 
 Example = dict[str, Any]
 

@@ -19,8 +19,8 @@ Free of TensorFlow, so that worker processes start quickly.
 
 from astmt_jax.datasets import readers
 from astmt_jax.datasets.contents import Contents
-from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.readers import Label, PictureReader, Reader
+from astmt_jax.files.folder import Folder
 
 MARKER = "splits/train.txt"
 DESCRIBED = "a folder or archive with splits/, images/ and a folder for each task"

@@ -18,8 +18,8 @@ import numpy as np
 
 from astmt_jax.datasets.contents import Contents, Stored
 from astmt_jax.datasets.edges import edges_of
-from astmt_jax.datasets.encoding import encode_array
-from astmt_jax.datasets.files import Folder
+from astmt_jax.files.encoding import encode_array
+from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 
 MARKER = "ImageSets/Context/train.txt"

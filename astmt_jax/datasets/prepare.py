@@ -17,7 +17,6 @@ import sys
 import tensorflow_datasets as tfds
 from absl import logging
 
-from astmt_jax import storage
 from astmt_jax.datasets import archive
 from astmt_jax.datasets.builder import (
     BUILDERS,
@@ -28,7 +27,8 @@ from astmt_jax.datasets.builder import (
     open_builder,
 )
 from astmt_jax.datasets.terminal import quiet_tfds
-from astmt_jax.progress import CONSOLE
+from astmt_jax.files import storage
+from astmt_jax.runtime.console import CONSOLE
 
 
 def prepare(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 
 from astmt_jax.datasets.contents import Stored
-from astmt_jax.datasets.encoding import encode_array
-from astmt_jax.datasets.files import Folder
+from astmt_jax.files.encoding import encode_array
+from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 
 Size = tuple[int, int]

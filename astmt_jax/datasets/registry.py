@@ -7,14 +7,14 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from astmt_jax import tasks
-from astmt_jax.config import build_record
 from astmt_jax.datasets import builder
 from astmt_jax.datasets.maps import complete, packing
 from astmt_jax.datasets.scenes import builder as scenes
 from astmt_jax.datasets.scenes.config import ScenesConfig
-from astmt_jax.source import Source
-from astmt_jax.tasks import Task
+from astmt_jax.pipeline.source import Source
+from astmt_jax.records import build_record
+from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks.task import Task
 
 Options = Mapping[str, Any]
 

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from astmt_jax import augment, panels
-from astmt_jax.augment import Augmentation
+from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import registry
-from astmt_jax.progress import CONSOLE
-from astmt_jax.source import Source
-from astmt_jax.tasks import Task
+from astmt_jax.pictures import panels
+from astmt_jax.pipeline import augment
+from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.tasks.task import Task
 
 INPUT = types.SimpleNamespace(
     name="input", class_names=(), colorize=lambda values, value_range=None: values
@@ -32,7 +33,7 @@ INPUT = types.SimpleNamespace(
 def sheet_rows(
     source: Source,
     tasks: Sequence[Task],
-    augmentation: Augmentation,
+    augmentation: AugmentationConfig,
     *,
     count: int,
     size: int,
@@ -59,7 +60,7 @@ def sheet_rows(
     rows = []
     for index, record in zip(chosen, source.read(chosen), strict=True):
         example = parse(record)
-        motion = augmentation.draw(np.random.default_rng((seed, index)))
+        motion = augment.draw_motion(augmentation, np.random.default_rng((seed, index)))
         moved = augment.move(example, geometries, size, motion)
         image, moved_image = example["image"], np.rint(moved.pop("image")).astype(np.uint8)
         rows.append(
@@ -99,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
         names = tuple(args.tasks.split("+")) if args.tasks else tuple(stored)
         tasks = registry.select_tasks(args.dataset, names, options)
         rows = sheet_rows(
-            source, tasks, Augmentation(), count=args.count, size=args.size, seed=args.seed
+            source, tasks, AugmentationConfig(), count=args.count, size=args.size, seed=args.seed
         )
         panels.draw(rows, [INPUT, *tasks], args.output, lines=("stored", "augmented"))
     except (ValueError, OSError, SyntaxError) as error:

@@ -15,8 +15,8 @@ import functools
 import numpy as np
 
 from astmt_jax.datasets.contents import Contents, Stored
-from astmt_jax.datasets.files import Folder
 from astmt_jax.datasets.readers import Reader, classes
+from astmt_jax.files.folder import Folder
 
 VOC = "VOCdevkit/VOC2012"
 SBD = "benchmark_RELEASE/dataset"

@@ -10,8 +10,8 @@ import numpy as np
 
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.photos import overlay, read_upload
-from astmt_jax.photos import PhotoError
-from astmt_jax.tasks import Task
+from astmt_jax.pictures.photos import PhotoError
+from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model
 
 INTRODUCTION = """# {name}

@@ -5,7 +5,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from astmt_jax.photos import PhotoError, photo_size, read_photo
+from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
 
 MAX_FILE_MEGABYTES = 40
 MAX_MEGAPIXELS = 50

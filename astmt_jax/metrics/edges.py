@@ -18,6 +18,7 @@ from astmt_jax.metrics.edge_summary import (
     ods,
     ois,
 )
+from astmt_jax.metrics.notation import Notation, percent
 from astmt_jax.metrics.thinning import thin, thin_levels
 
 Truth = np.ndarray | Sequence[np.ndarray]
@@ -180,6 +181,9 @@ def to_uint8(prediction: np.ndarray) -> np.ndarray:
             f"{prediction.min():g}..{prediction.max():g}"
         )
     return (255 * prediction).astype(np.uint8)
+
+
+NOTATION: Notation = {"odsF": percent("odsF"), "oisF": percent("oisF"), "AP": percent("AP")}
 
 
 def edge_metric(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from astmt_jax.metrics import images
+from astmt_jax.metrics.notation import Notation, degrees, percent
 
 LIMITS = (11.25, 22.5, 30.0)
 """Degrees below which an error counts as small, as published by the field."""
@@ -18,6 +19,16 @@ _FIRST_BIN = int(_SMALLEST.view(np.int32)) >> _DROPPED_BITS
 _BINS_BELOW = (int(_BEND.view(np.int32)) >> _DROPPED_BITS) - _FIRST_BIN
 _BINS_PER_DEGREE = 2**15
 _BINS = _BINS_BELOW + int(180 - _BEND) * _BINS_PER_DEGREE + 1
+
+
+NOTATION: Notation = {
+    "mean": degrees("mean angle"),
+    "median": degrees("median angle"),
+    "rmse": degrees("RMSE"),
+    "below_11.25": percent("<11.25°", scale=1.0),  # percents already
+    "below_22.5": percent("<22.5°", scale=1.0),
+    "below_30": percent("<30°", scale=1.0),
+}
 
 
 class NormalsMetric:

@@ -5,9 +5,26 @@ from typing import Any, Literal
 import numpy as np
 
 from astmt_jax.metrics import images
+from astmt_jax.metrics.notation import MetricNotation, Notation
 
 FLOOR = 1e-9
 """Metres that stand for a depth of 0 or less, whose logarithm does not exist."""
+
+
+DEPTH_NOTATION: Notation = {
+    "rmse": MetricNotation("RMSE", "↓", " m"),
+    "log_rmse": MetricNotation("log RMSE", "↓"),
+    "mse": MetricNotation("MSE", "↓", " m²"),
+}
+DISPARITY_NOTATION: Notation = {
+    "rmse": MetricNotation("disparity RMSE", "↓"),
+    "log_rmse": MetricNotation("log RMSE", "↓"),
+    "mse": MetricNotation("disparity MSE", "↓"),
+}
+ALBEDO_NOTATION: Notation = {
+    "rmse": MetricNotation("RMSE", "↓"),
+    "mse": MetricNotation("MSE", "↓", decimals=4),
+}
 
 
 class DepthMetric:

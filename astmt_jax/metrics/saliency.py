@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from astmt_jax.metrics import images
+from astmt_jax.metrics.notation import Notation, percent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,13 @@ class _Pooled:
     def curves(self) -> dict[str, np.ndarray]:
         pooled = _Counts(*self.counts)
         return {"maxF_pooled": _f_measure(pooled.precision, pooled.recall, 0.3)}
+
+
+NOTATION: Notation = {
+    "mIoU": percent("max mIoU"),
+    "maxF": percent("maxF"),
+    "maxF_pooled": percent("maxF (pooled, β²=0.3)"),
+}
 
 
 class SaliencyMetric:

@@ -6,6 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from astmt_jax.metrics import images
+from astmt_jax.metrics.notation import Notation, percent
+
+NOTATION: Notation = {"mIoU": percent("mIoU")}
 
 
 class SegmentationMetric:

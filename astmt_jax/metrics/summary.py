@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from astmt_jax.tasks import Task
+    from astmt_jax.tasks.task import Task
 
 Results = Mapping[str, Mapping[str, float]]
 """Task name -> the `result()` of its metric."""

@@ -7,13 +7,7 @@ import jax.numpy as jnp
 from astmt_jax.models.families import BACKBONES, Family
 from astmt_jax.models.layers import INITIAL_DEVIATIONS
 from astmt_jax.models.rematerialization import REMATERIALIZATIONS
-
-
-def check_choice(where: str, value, choices) -> None:
-    """Raises ValueError naming `where` unless `value` is one of `choices`."""
-    if value not in choices:
-        options = ", ".join(str(choice) for choice in choices)
-        raise ValueError(f"{where} is {value!r}, but must be one of: {options}.")
+from astmt_jax.records import check_choice
 
 
 @dataclasses.dataclass(frozen=True)

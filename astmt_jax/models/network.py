@@ -21,7 +21,7 @@ from astmt_jax.models.discriminator import Discriminator
 from astmt_jax.models.mobilenet import MobileNetV2
 from astmt_jax.models.resnet import ResNet
 from astmt_jax.models.uber import EncoderFeatures, UberHead
-from astmt_jax.tasks import Task
+from astmt_jax.tasks.task import Task
 
 ENCODERS = {"resnet": ResNet, "mobilenetv2": MobileNetV2}
 # Of each decoder, what belongs to the trunk and what each task has of its own.

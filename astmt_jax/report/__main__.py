@@ -15,10 +15,10 @@ import sys
 
 from absl import logging
 
-from astmt_jax.progress import CONSOLE
 from astmt_jax.report import inside, page
 from astmt_jax.report import sections as outside
 from astmt_jax.report.analysis import Findings, analyse
+from astmt_jax.runtime.console import CONSOLE
 
 REPORT_FILE = "report.html"
 

@@ -13,20 +13,22 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from rich.progress import track
 
-from astmt_jax import inference, pipeline
 from astmt_jax.config import Config
-from astmt_jax.experiment import Experiment
-from astmt_jax.progress import CONSOLE, format_duration
+from astmt_jax.evaluation import inference
+from astmt_jax.evaluation.results import RESULTS_FILE
+from astmt_jax.evaluation.scoring import applied_to
+from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.source import Source
 from astmt_jax.report.confusion import confusion_matrix
 from astmt_jax.report.curves import Curve, read_curves
 from astmt_jax.report.examples import Examples, score_examples, select_examples
 from astmt_jax.report.gradients import GradientCosines, gradient_cosines
 from astmt_jax.report.modulation import Modulation, embed, read_modulation
 from astmt_jax.report.probes import layer_order
-from astmt_jax.source import Source
-from astmt_jax.tasks import Task
-from astmt_jax.train import RESULTS_FILE
+from astmt_jax.runtime.console import CONSOLE, format_duration
+from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model, load
+from astmt_jax.training.experiment import Experiment
 
 NUM_SHOWN = 3
 NUM_WORST = 4
@@ -202,7 +204,7 @@ def _check_alike(run: Run, other: Run) -> None:
 def _examples(run: Run, source: Source) -> Examples:
     network, train = run.experiment.network, run.experiment.config.train
     evaluation = run.experiment.config.evaluation
-    tasks = evaluation.applied_to(network.tasks)
+    tasks = applied_to(evaluation, network.tasks)
     mesh = jax.make_mesh(
         (1,), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:1]
     )

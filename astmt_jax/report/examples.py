@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from astmt_jax.inference import Predicted
-from astmt_jax.scoring import is_labelled
-from astmt_jax.tasks import Task
+from astmt_jax.evaluation.inference import Predicted
+from astmt_jax.evaluation.scoring import is_labelled
+from astmt_jax.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)

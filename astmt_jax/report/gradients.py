@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from astmt_jax.models.network import Params, Stats, one_task
-from astmt_jax.train_step import TrainStep
+from astmt_jax.training.train_step import TrainStep
 
 Grams = dict[str, np.ndarray]
 """By path of the layer, the inner products of all tasks' gradients, float64 (T, T)."""

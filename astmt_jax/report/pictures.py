@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from astmt_jax import colormaps, panels
+from astmt_jax.pictures import panels
 from astmt_jax.report.blocks import Picture, Slider, png_url
 from astmt_jax.report.examples import Scored
-from astmt_jax.tasks import Task
+from astmt_jax.tasks import colormaps
+from astmt_jax.tasks.task import Task
 
 LONGEST_SIDE = 320
 """Pixels; larger pictures are shrunk, so that the page stays small."""

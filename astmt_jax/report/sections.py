@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from astmt_jax.published import published_for
+from astmt_jax.evaluation.published import published_for
 from astmt_jax.report import figures, pictures
 from astmt_jax.report.analysis import Findings
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
 from astmt_jax.report.curves import by_task
-from astmt_jax.tasks import Task
+from astmt_jax.tasks.task import Task
 
 ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
 

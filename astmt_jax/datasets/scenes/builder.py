@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.config import ScenesConfig, check_integer
 from astmt_jax.datasets.terminal import LocalBuilder, progress_bar, quiet_tfds
-from astmt_jax.workers import ordered_map
+from astmt_jax.runtime.workers import ordered_map
 
 
 class Scenes(LocalBuilder):

@@ -7,11 +7,11 @@ import dataclasses
 
 import numpy as np
 
-from astmt_jax.datasets.encoding import encode_png
 from astmt_jax.datasets.scenes.camera import Camera
 from astmt_jax.datasets.scenes.renderer import render
 from astmt_jax.datasets.scenes.sample import sample_camera, sample_scene
 from astmt_jax.datasets.scenes.world import Scene
+from astmt_jax.files.encoding import encode_png
 
 SPLITS = ("train", "val")
 DEPTH_STEP = 1 / 2000  # metres per code; code 0 is invalid

@@ -1,0 +1,1 @@
+"""Programs compiled for TPU pods on a machine that has none."""

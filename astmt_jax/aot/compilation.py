@@ -1,0 +1,223 @@
+"""An experiment's programs, compiled for a TPU slice: what each of its chips has to do and hold."""
+
+import dataclasses
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding
+
+from astmt_jax.aot.hlo import Collective, collectives
+from astmt_jax.aot.roofline import Roofline
+from astmt_jax.aot.tpu import GIB, Topology, describe_devices
+from astmt_jax.models.network import Network
+from astmt_jax.pipeline.augment import INTEGER_GEOMETRIES
+from astmt_jax.runtime.sharding import Placement, data_mesh
+from astmt_jax.training.experiment import Experiment
+
+_OUT_OF_MEMORY = re.compile(r"temporaries \(([\d.]+)([MG])\)|Used ([\d.]+)([MG]) of [\d.]+G hbm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compilation:
+    """A compiled program, or one that needs too much memory. All figures are of one chip.
+
+    Attributes:
+      program: 'training' or 'inference'.
+      topology: what it was compiled for.
+      batch_per_chip: images.
+      runs: of the program, in one step.
+      compile_seconds: tracing included.
+      argument_bytes: variables, optimizer state and batch.
+      temporary_bytes: intermediate results.
+      other_bytes: results that take no argument's place, and the program itself.
+      flops: floating-point operations of a step; None if it does not fit, as the two below.
+      bytes_accessed: by a step.
+      collectives: operations of a step, by kind.
+    """
+
+    program: str
+    topology: Topology
+    batch_per_chip: int
+    runs: int
+    compile_seconds: float
+    argument_bytes: int
+    temporary_bytes: int
+    other_bytes: int
+    flops: float | None = None
+    bytes_accessed: float | None = None
+    collectives: dict[str, Collective] | None = None
+
+    @property
+    def peak_bytes(self) -> int:
+        """Memory that the program needs."""
+        return self.argument_bytes + self.temporary_bytes + self.other_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether the chip has it."""
+        return self.flops is not None and self.peak_bytes <= self.topology.chip.hbm_bytes
+
+    @property
+    def roofline(self) -> Roofline | None:
+        """Bounds on the time of a step; None without figures."""
+        if self.flops is None:
+            return None
+        return Roofline.of(self.topology.chip, self.flops, self.bytes_accessed)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of all chips together, at the roofline."""
+        if self.roofline is None:
+            return None
+        return self.topology.chips * self.batch_per_chip / self.roofline.seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        roofline = self.roofline
+        return {
+            **dataclasses.asdict(self),
+            "topology": self.topology.name,
+            "chips": self.topology.chips,
+            "capacity_bytes": self.topology.chip.hbm_bytes,
+            "collectives": self.collectives
+            and {kind: total._asdict() for kind, total in self.collectives.items()},
+            "peak_bytes": self.peak_bytes,
+            "fits": self.fits,
+            "step_seconds": roofline and roofline.seconds,
+            "bound": roofline and roofline.bound,
+            "utilization": roofline and roofline.utilization,
+            "images_per_second": self.images_per_second,
+        }
+
+
+class Compiler:
+    """Compiles one experiment's programs for one slice; batches are divided among its chips."""
+
+    def __init__(self, experiment: Experiment, topology: Topology):
+        self.network = experiment.network
+        self.config = experiment.config
+        self.topology = topology
+        placement = Placement(
+            data_mesh(describe_devices(topology)), self.config.train.shard_parameters
+        )
+        # Schedules are arithmetic on the step: the length of an epoch is nothing to the program.
+        self._step = experiment.train_step(steps_per_epoch=1, placement=placement)
+        self._predict = experiment.predict
+        self._divided, self._replicated = placement.batch, placement.replicated
+        shapes = jax.eval_shape(self._step.init, jax.random.key(0))
+        self._state = placement.described(shapes)
+
+    def training(self, batch_per_chip: int) -> Compilation:
+        """The configuration's update on one batch."""
+        batch = self._batch(batch_per_chip)
+        if self.config.train.update_rule == "joint":
+            lower = lambda: self._step.joint_step.lower(self._state, batch)  # noqa: E731
+            return self._compile("training", lower, (self._state, batch), batch_per_chip, runs=1)
+        index = jax.ShapeDtypeStruct((), jnp.int32, sharding=self._replicated)
+        lower = lambda: self._step.task_step.lower(self._state, batch, index)  # noqa: E731
+        runs = len(self.network.tasks)
+        return self._compile("training", lower, (self._state, batch), batch_per_chip, runs)
+
+    def inference(self, batch_per_chip: int) -> Compilation:
+        """Predictions of all tasks for one batch."""
+        variables = _placed((self._state.params, self._state.stats), self._replicated)
+        arguments = (*variables, self._batch(batch_per_chip)["image"])
+        lower = lambda: self._predict.lower(*arguments)  # noqa: E731
+        return self._compile("inference", lower, arguments, batch_per_chip, runs=1)
+
+    def _batch(self, batch_per_chip: int) -> dict[str, Any]:
+        batch_size = batch_per_chip * self.topology.chips
+        shapes = describe_batch(self.network, batch_size, self.config.train.image_size)
+        return _placed(shapes, self._divided)
+
+    def _compile(
+        self,
+        program: str,
+        lower: Callable[[], jax.stages.Lowered],
+        arguments: Any,
+        batch_per_chip: int,
+        runs: int,
+    ) -> Compilation:
+        start = time.perf_counter()
+        figures = {}
+        try:
+            compiled = lower().compile()
+        except jax.errors.JaxRuntimeError as error:
+            required = required_bytes(str(error))
+            if required is None:
+                raise
+            memory = (argument_bytes(arguments), required, 0)
+        else:
+            memory, figures = _figures(compiled, runs)
+        return Compilation(
+            program,
+            self.topology,
+            batch_per_chip,
+            runs,
+            time.perf_counter() - start,
+            *memory,
+            **figures,
+        )
+
+
+def describe_batch(network: Network, batch_size: int, image_size: int) -> dict[str, Any]:
+    """Shapes and dtypes of the batches that `pipeline.train_batches` yields."""
+
+    def of(channels: int, dtype) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((batch_size, image_size, image_size, channels), dtype)
+
+    labels = {
+        task.name: of(1, jnp.uint8)
+        if task.geometry in INTEGER_GEOMETRIES
+        else of(task.channels, jnp.float32)
+        for task in network.tasks
+    }
+    return {"image": of(3, jnp.float32), "labels": labels}
+
+
+def required_bytes(message: str) -> int | None:
+    """Memory that a program would need, by XLA's refusal; None for a refusal of other kinds."""
+    found = _OUT_OF_MEMORY.search(message)
+    if found is None:
+        return None
+    number, unit = (group for group in found.groups() if group is not None)
+    return int(float(number) * {"M": 2**20, "G": GIB}[unit])
+
+
+def argument_bytes(arguments: Any) -> int:
+    """Bytes that one device holds of descriptions of arrays with their shardings."""
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(arguments)
+    )
+
+
+def _figures(
+    compiled: jax.stages.Compiled, runs: int
+) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """Bytes of arguments, temporaries and others, and what a step of some `runs` does."""
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    sent = collectives(compiled.as_text())
+    return (
+        memory.argument_size_in_bytes,
+        memory.temp_size_in_bytes,
+        new_results + memory.generated_code_size_in_bytes,
+    ), {
+        "flops": runs * cost["flops"],
+        "bytes_accessed": runs * cost["bytes accessed"],
+        "collectives": {
+            kind: Collective(runs * total.count, runs * total.bytes) for kind, total in sent.items()
+        },
+    }
+
+
+def _placed(shapes: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
+    )

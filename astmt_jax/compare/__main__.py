@@ -1,0 +1,74 @@
+"""The paper's comparison in one command: single-task networks, multi-task learning, ASTMT.
+
+    python -m astmt_jax.compare --config=configs/scenes.py:size=small --workdir=DIR [--seeds=3]
+
+Trains and scores every method (`methods.py` says which) with several seeds. Each run has
+a folder of its own in DIR, such as DIR/seed0/single-depth, as `astmt_jax.main` makes it. Finished
+runs are never repeated, and an interrupted one goes on from its newest checkpoint: the same command
+continues, with more seeds it adds them, and when everything is done it only shows the table.
+
+After every run comparison.md, comparison.json and comparison.png in DIR are written anew with what
+is finished: every metric, the average drop against the single-task networks of the same seed, mean
+and spread over the seeds, parameters and multiply-adds.
+"""
+
+import functools
+import pathlib
+import sys
+
+from absl import app, flags, logging
+
+from astmt_jax.command_line import CONFIG, parse_flags, require_config, resumable
+from astmt_jax.compare.costs import network_costs
+from astmt_jax.compare.execution import check_folders, execute, finished
+from astmt_jax.compare.methods import methods, runs
+from astmt_jax.compare.report import NAME, write_report
+from astmt_jax.config import Config, from_config_dict
+from astmt_jax.runtime import compilation_cache
+from astmt_jax.runtime.console import CONSOLE
+
+# Other commands have a folder, too; they meet in one process only in tests.
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the comparison.", allow_override=True)
+SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from config.seed on.", lower_bound=1)
+
+
+def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
+    """Does what is left to do, and shows the table.
+
+    Args:
+      config: what the methods have in common.
+      num_seeds: how often each network is trained.
+      workdir: the comparison's folder.
+
+    Raises:
+      ValueError: a network cannot be built, the dataset does not fit, a folder holds a run with
+        other settings, or results cannot be read.
+      FileNotFoundError: the dataset has to be prepared first, naming the command.
+      FloatingPointError: a loss stopped being finite.
+      WeightsError: weights to start from cannot be used.
+    """
+    compared = methods(config)
+    planned = tuple(runs(compared, num_seeds))
+    check_folders(planned, workdir)
+    costs = network_costs(compared)
+    report = functools.partial(write_report, config, compared, costs)
+    for _ in execute(planned, workdir, {n: cost.multiply_adds for n, cost in costs.items()}):
+        report(finished(planned, workdir), len(planned), workdir)
+    CONSOLE.print(report(finished(planned, workdir), len(planned), workdir))
+    CONSOLE.print(f"Written: {workdir / NAME}.md, {NAME}.json and {NAME}.png")
+
+
+def main(argv: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
+    if len(argv) > 1:
+        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
+    workdir = pathlib.Path(WORKDIR.value)
+    compilation_cache.enable(None)
+    with resumable(workdir, ValueError):
+        compare(from_config_dict(CONFIG.value), SEEDS.value, workdir)
+
+
+if __name__ == "__main__":
+    require_config()
+    flags.mark_flag_as_required("workdir")
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,178 @@
+"""What the finished runs of a comparison say: each method's metrics, average drop and cost."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from astmt_jax.compare.costs import Cost, method_cost
+from astmt_jax.compare.methods import SINGLE_TASK, Method, Run
+from astmt_jax.evaluation.results import RESULTS_FILE
+from astmt_jax.metrics.summary import Results, average_drop
+from astmt_jax.tasks.task import Task
+
+AVERAGE = "average"
+"""Key of the mean over tasks among the drops."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistic:
+    """One number of one method.
+
+    Attributes:
+      by_seed: seed -> value, at least one; NaN where it is undefined.
+    """
+
+    by_seed: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return statistics.fmean(self.by_seed.values())
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation over the seeds; NaN for one seed."""
+        values = list(self.by_seed.values())
+        if len(values) < 2 or any(map(math.isnan, values)):
+            return math.nan
+        return statistics.stdev(values)
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodScores:
+    """One method's numbers over the seeds that are finished.
+
+    Attributes:
+      method: which.
+      results: task name -> metric -> value; tasks of networks that are not finished are missing.
+      drop: task name or `AVERAGE` -> loss against single-task networks of the same seed in percent;
+        empty where these or the method itself are not finished, and for single-task learning.
+      cost: of its networks.
+    """
+
+    method: Method
+    results: dict[str, dict[str, Statistic]]
+    drop: dict[str, Statistic]
+    cost: Cost
+
+
+def read_results(folder: pathlib.Path) -> dict[str, dict[str, float]]:
+    """The results in a run's folder, with NaN where results.json has null.
+
+    Raises:
+      ValueError: the file cannot be read.
+    """
+    path = folder / RESULTS_FILE
+    try:
+        results = json.loads(path.read_text())["results"]
+        return {
+            task: {
+                name: math.nan if value is None else float(value) for name, value in metrics.items()
+            }
+            for task, metrics in results.items()
+        }
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): delete it, and its network is scored again."
+        ) from error
+
+
+def summarize(
+    compared: Sequence[Method],
+    tasks: Sequence[Task],
+    costs: Mapping[str, Cost],
+    finished: Iterable[Run],
+    workdir: pathlib.Path,
+) -> list[MethodScores]:
+    """The scores of all methods that have a finished run.
+
+    Args:
+      compared: the methods, in order.
+      tasks: all that are compared.
+      costs: of every network, by name.
+      finished: runs whose results are in their folders.
+      workdir: the comparison's folder.
+
+    Raises:
+      ValueError: a results.json cannot be read, naming it.
+    """
+    scores: dict[str, dict[int, dict]] = {method.name: {} for method in compared}
+    for run in finished:
+        by_seed = scores[run.method].setdefault(run.config.seed, {})
+        by_seed.update(read_results(workdir / run.folder))
+    return [
+        MethodScores(
+            method,
+            _collect(scores[method.name]),
+            _drops(scores[method.name], scores[SINGLE_TASK], tasks),
+            method_cost(method, costs),
+        )
+        for method in compared
+        if scores[method.name]
+    ]
+
+
+def _collect(by_seed: Mapping[int, Results]) -> dict[str, dict[str, Statistic]]:
+    """Seed -> task -> metric -> value, turned inside out."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for seed, results in by_seed.items():
+        for task, metrics in results.items():
+            for name, value in metrics.items():
+                found.setdefault(task, {}).setdefault(name, {})[seed] = value
+    return {
+        task: {name: Statistic(values) for name, values in metrics.items()}
+        for task, metrics in found.items()
+    }
+
+
+def _drops(
+    by_seed: Mapping[int, Results], singles: Mapping[int, Results], tasks: Sequence[Task]
+) -> dict[str, Statistic]:
+    """Drops of the seeds in which all tasks can be compared; none for the singles themselves."""
+    if by_seed is singles:
+        return {}
+    names = {task.name for task in tasks}
+    found: dict[str, dict[int, float]] = {}
+    for seed, results in by_seed.items():
+        reference = singles.get(seed, {})
+        if not (names <= reference.keys() and names <= results.keys()):
+            continue
+        if all(reference[task.name][task.headline] for task in tasks):  # none is relative to 0
+            for name, value in average_drop(results, reference, tasks).items():
+                found.setdefault(name, {})[seed] = value
+    return {name: Statistic(values) for name, values in found.items()}
+
+
+def as_document(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> dict[str, Any]:
+    """Everything, as plain values for JSON."""
+    return {
+        "tasks": {
+            task.name: {"metric": task.headline, "higher_is_better": task.higher_is_better}
+            for task in tasks
+        },
+        "methods": {
+            row.method.name: {
+                "label": row.method.label,
+                "networks": len(row.method.configs),
+                **dataclasses.asdict(row.cost),
+                "results": {
+                    task: {name: _plain(value) for name, value in metrics.items()}
+                    for task, metrics in row.results.items()
+                },
+                "drop": {name: _plain(value) for name, value in row.drop.items()},
+            }
+            for row in scores
+        },
+    }
+
+
+def _plain(statistic: Statistic) -> dict[str, Any]:
+    return {
+        "mean": statistic.mean,
+        "spread": statistic.spread,
+        "by_seed": {str(seed): value for seed, value in statistic.by_seed.items()},
+    }

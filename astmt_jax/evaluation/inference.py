@@ -1,0 +1,146 @@
+"""What a network predicts for every image of a split, at the image's own resolution."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import cv2
+import jax
+import numpy as np
+
+from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.source import Source
+from astmt_jax.tasks.task import Task
+
+Predict = Callable[[jax.Array], dict[str, jax.Array]]
+
+
+class Predicted(NamedTuple):
+    """One image with its truths and predictions.
+
+    Attributes:
+      name: unique in the split.
+      image: uint8 (H, W, 3).
+      truths: label name -> map (H, W, c) after the ignore rules, those of `Task.truth` included.
+      predictions: task name -> (H, W[, 3]), as the tasks' `predict` gives them.
+    """
+
+    name: str
+    image: np.ndarray
+    truths: dict[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
+
+
+def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
+    """Jitted function from variables and images (B, S, S, 3) to every task's prediction.
+
+    Predictions are what the task records' `predict` gives, at the images' resolution:
+    (B, S, S) or (B, S, S, c).
+    """
+
+    @jax.jit
+    def predict(params, stats, images):
+        logits = network.predict_all(params, stats, images)
+        return {task.name: task.predict(logits[task.name]) for task in network.tasks}
+
+    return predict
+
+
+def modulated_features(
+    network: Network, params: Params, stats: Stats, images: jax.Array, modulations: jax.Array
+):
+    """The trunk's features with the modulation of each of some tasks.
+
+    Args:
+      network: what predicts.
+      params: of all tasks.
+      stats: of all tasks.
+      images: (B, H, W, 3) float32, scaled as the network was trained.
+      modulations: (M,) int32, numbers of tasks; may be traced, so that one compiled program does
+        for all of them.
+
+    Returns:
+      The features (see `models.network.Trunk`) with a leading axis M.
+    """
+
+    def run(task_params, task_stats):
+        return network.task_features(
+            dataclasses.replace(params, task=task_params),
+            dataclasses.replace(stats, task=task_stats),
+            images,
+            train=False,
+        )[0]
+
+    chosen = slice_of_task((params.task, stats.task), modulations)
+    return jax.vmap(run, axis_size=len(modulations))(*chosen)
+
+
+def predictions(
+    network: Network,
+    predict: Predict,
+    source: Source,
+    *,
+    batch_size: int,
+    image_size: int,
+    normalize: str,
+    resize: str = "linear",
+    sharding: jax.sharding.NamedSharding,
+    num_threads: int | None = None,
+) -> Iterator[Predicted]:
+    """Iterates over this process's share of all images of `source` in order, each once.
+
+    The processes' shares are those of `pipeline.eval_shares`; all iterate together.
+
+    Args:
+      network: its tasks' labels are read.
+      predict: images (B, S, S, 3) to predictions, such as `predictor(network)` with variables.
+      source: the split.
+      batch_size: images a batch over all devices.
+      image_size: side S of the images that the network sees.
+      normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      resize: of the images, a key of `augment.RESIZES`.
+      sharding: of the batches.
+      num_threads: of the input pipeline.
+    """
+    batches = pipeline.eval_batches(
+        source,
+        network.tasks,
+        batch_size=batch_size,
+        image_size=image_size,
+        normalize=normalize,
+        resize=resize,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        num_threads=num_threads,
+    )
+    for batch in batches:
+        outputs = pipeline.to_local(predict(pipeline.to_global(batch.images, sharding)), sharding)
+        for position, (name, image, truths) in enumerate(
+            zip(batch.names, batch.originals, batch.truths, strict=True)
+        ):
+            resized = {
+                task: resize_prediction(output[position], image.shape[:2])
+                for task, output in outputs.items()
+            }
+            yield Predicted(name, image, truths, resized)
+
+
+def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes (H, W[, c]) to `size` = (h, w): class ids by nearest neighbour, the rest linearly."""
+    if prediction.shape[:2] == tuple(size):
+        return prediction
+    if np.issubdtype(prediction.dtype, np.integer):
+        ids = prediction.astype(np.int32)  # a type that OpenCV takes
+        resized = cv2.resize(ids, tuple(size)[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized.astype(prediction.dtype)
+    return cv2.resize(prediction, tuple(size)[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resize_task_prediction(task: Task, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """As `resize_prediction`, and what has unit length keeps it."""
+    resized = resize_prediction(prediction, size)
+    if not task.unit_length or resized is prediction:
+        return resized
+    length = np.linalg.norm(resized, axis=-1, keepdims=True)
+    return resized / np.maximum(length, 1e-12)

@@ -1,0 +1,102 @@
+"""Scores what a network predicts for a split."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from astmt_jax.config import EvaluationConfig
+from astmt_jax.evaluation import inference
+from astmt_jax.evaluation.scoring import Scores, applied_to, scores_of, scoring, tracked
+from astmt_jax.models.network import Network
+from astmt_jax.pipeline import batches
+from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime import distributed
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Scores of one split.
+
+    Attributes:
+      scores: of all tasks.
+      rows: examples for `panels.draw`.
+    """
+
+    scores: Scores
+    rows: list[dict[str, Any]]
+
+
+def evaluate_network(
+    network: Network,
+    predict: inference.Predict,
+    source: Source,
+    config: EvaluationConfig,
+    *,
+    batch_size: int,
+    image_size: int,
+    normalize: str,
+    sharding: jax.sharding.NamedSharding,
+    num_rows: int = 0,
+    num_threads: int | None = None,
+    notes: pathlib.Path | None = None,
+    save_to: pathlib.Path | None = None,
+) -> Evaluation:
+    """Scores all tasks of a network on all examples of `source`, each at its own resolution.
+
+    Every process predicts and scores its share of every batch; all return the whole's scores.
+
+    Args:
+      network: its tasks' metrics are computed.
+      predict: images (B, S, S, 3) to predictions.
+      source: the split.
+      config: how predictions are scored.
+      batch_size: images a batch over all devices.
+      image_size: side of the images that the network sees.
+      normalize: scaling of the input, a key of `config.NORMALIZATIONS`.
+      sharding: of the batches.
+      num_rows: how many examples, evenly spaced over the split, to keep for a picture.
+      num_threads: of the input pipeline, and processes that count edges; None is one a core.
+      notes: file that lets an interrupted evaluation go on, deleted at its end.
+      save_to: folder for the predictions, in the layout that `evaluate_folder` takes.
+    """
+    tasks = applied_to(config, network.tasks)
+    kept = {i * source.length // num_rows for i in range(num_rows)}
+    process, processes = jax.process_index(), jax.process_count()
+    shares = batches.eval_shares(source.length, batch_size, process, processes)
+    indices = np.concatenate(shares).tolist()
+    rows = {}
+    with scoring(tasks, len(indices), num_threads, notes) as scorer:
+        predicted = inference.predictions(
+            network,
+            predict,
+            source,
+            batch_size=batch_size,
+            image_size=image_size,
+            normalize=normalize,
+            resize=config.image_resize,
+            sharding=sharding,
+            num_threads=num_threads,
+        )
+        examples = tracked(predicted, source.name, len(indices))
+        for index, example in zip(indices, examples, strict=True):
+            scored = example.predictions
+            for task in tasks if save_to else ():
+                task.file.write(save_to, task.name, example.name, scored[task.name])
+            if config.quantize:
+                scored = {task.name: task.file.quantize(scored[task.name]) for task in tasks}
+            scorer.add(example.name, scored, example.truths)
+            if index in kept:
+                shown = {task.name: example.truths[task.name] for task in tasks}
+                rows[index] = example._asdict() | {"truths": shown}
+        metrics, rows = distributed.fold(_merge, (scorer.metrics(), rows))
+    return Evaluation(scores_of(tasks, metrics), [rows[index] for index in sorted(rows)])
+
+
+def _merge(part: tuple[dict, dict], other: tuple[dict, dict]) -> tuple[dict, dict]:
+    """Metrics by task and rows by index, of the images of both."""
+    for name, metric in part[0].items():
+        metric.merge(other[0][name])
+    return part[0], part[1] | other[1]

@@ -1,0 +1,141 @@
+"""Scores of several tasks, one image at a time: every metric of the project is computed here."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from astmt_jax.config import DEFAULT, EvaluationConfig
+from astmt_jax.evaluation.counting import CountedMetric, Counter, naming
+from astmt_jax.labels import IGNORE
+from astmt_jax.metrics.edges import edge_map
+from astmt_jax.pipeline.source import count_threads
+from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.tasks.task import Task
+
+IMAGES_PER_WORKER = 16
+"""A process takes about as long to start as to count so many images."""
+
+
+def applied_to(config: EvaluationConfig, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks' records with these choices."""
+    arguments = {
+        "edge": {"protocol": config.edge_protocol},
+        "semseg": {"classes": config.semseg_classes},
+        "depth": {"convention": config.depth_convention},
+    }
+    truths = {}
+    if config.edge_truth == "edges":
+        arguments["edge"]["true_edges"] = edge_map
+        truths["edge"] = "edge"
+    return tuple(
+        dataclasses.replace(
+            task,
+            truth=truths.get(task.name, task.truth),
+            metric=_with_choices(task.metric, arguments.get(task.name, {})),
+        )
+        for task in tasks
+    )
+
+
+def _with_choices(metric: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    chosen = {name: value for name, value in arguments.items() if value != DEFAULT}
+    return functools.partial(metric, **chosen)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a split's predictions reach.
+
+    Attributes:
+      results: task -> metric -> value.
+      details: task -> what stands behind the values: the map that was compared with
+        (`compared_with`), the conventions, tables by class, curves. Plain values.
+    """
+
+    results: dict[str, dict[str, float]]
+    details: dict[str, dict[str, Any]]
+
+
+class Scorer:
+    """The metrics of several tasks; results do not depend on the order of the images.
+
+    Args:
+      tasks: records of the tasks.
+      counter: has the slow parts computed.
+    """
+
+    def __init__(self, tasks: Sequence[Task], counter: Counter):
+        self._tasks = tasks
+        self._counter = counter
+        self._metrics = {task.name: task.metric() for task in tasks}
+
+    def add(
+        self, name: str, predictions: Mapping[str, np.ndarray], truths: Mapping[str, np.ndarray]
+    ) -> None:
+        """Counts one image, for the tasks that it is labelled for.
+
+        Args:
+          name: of the image.
+          predictions: by task, at the image's size.
+          truths: by label name, (H, W, c) after the ignore rules.
+
+        Raises:
+          ScoringError: a prediction cannot be scored, naming task and image.
+        """
+        for task in self._tasks:
+            if not is_labelled(task, truths):
+                continue
+            metric, label = self._metrics[task.name], f"{task.name}/{name}"
+            truth = truths[task.truth]
+            plane = truth[..., 0] if truth.shape[-1] == 1 else truth
+            if isinstance(metric, CountedMetric):
+                self._counter.add(metric, label, predictions[task.name], plane)
+            else:
+                with naming(label):
+                    metric.add(predictions[task.name], plane)
+
+    def metrics(self) -> dict[str, Any]:
+        """The accumulators by task name, of all images added so far."""
+        self._counter.finish()
+        return self._metrics
+
+    def scores(self) -> Scores:
+        """The scores of all images added so far."""
+        return scores_of(self._tasks, self.metrics())
+
+
+def scores_of(tasks: Sequence[Task], metrics: Mapping[str, Any]) -> Scores:
+    """What accumulators, given by task name, have come to."""
+    return Scores(
+        {task.name: metrics[task.name].result() for task in tasks},
+        {
+            task.name: {"compared_with": task.truth, **metrics[task.name].details()}
+            for task in tasks
+        },
+    )
+
+
+def is_labelled(task: Task, truths: Mapping[str, np.ndarray]) -> bool:
+    """Whether an image has any label for the task, given its truths after the ignore rules."""
+    return bool((truths[task.name] != IGNORE).any())
+
+
+@contextlib.contextmanager
+def scoring(
+    tasks: Sequence[Task], num_images: int, num_workers: int | None, notes: pathlib.Path | None
+) -> Iterator[Scorer]:
+    """Context with a scorer whose slow parts are computed on as many processes as are worth it."""
+    workers = min(count_threads(num_workers), max(1, num_images // IMAGES_PER_WORKER))
+    with Counter(workers, notes) as counter:
+        yield Scorer(tasks, counter)
+
+
+def tracked(examples: Iterator, name: str, total: int) -> Iterator:
+    """The examples, with a bar on the terminal that says how many are done."""
+    return track(examples, f"Evaluating {name}", total=total, console=CONSOLE)

@@ -1,0 +1,1 @@
+"""Pictures: photos that are read, predictions that are drawn."""

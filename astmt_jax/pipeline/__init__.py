@@ -1,0 +1,1 @@
+"""The input pipeline: from stored examples to batches on the devices."""

@@ -1,0 +1,254 @@
+"""Labelled images with random access: where every stage of the input pipeline reads from.
+
+TensorFlow runs what reads and decodes, in parallel, on the host only.
+"""
+
+import atexit
+import dataclasses
+import os
+import types
+import weakref
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from astmt_jax.labels import IGNORE
+from astmt_jax.pipeline import augment
+from astmt_jax.tasks.task import Task
+
+tf.config.set_visible_devices([], "GPU")  # accelerators belong to JAX alone
+cv2.setNumThreads(1)  # examples are processed in parallel already
+
+Example = dict[str, Any]
+
+READ_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Labelled images with random access.
+
+    Attributes:
+      name: what messages call it.
+      length: number of examples.
+      read: indices in 0..length-1 to serialized examples.
+      features: parses serialized examples; its keys are those of the examples: `image` (uint8 RGB),
+        `name` (unique string), labels.
+      decode: stored features, a dict with any subset of the keys, to the example's entries of the
+        same keys, NumPy arrays except the name: uint8 (H, W, 1) class and binary maps, float32
+        normals, depth and albedo. A label that an example lacks is `IGNORE` everywhere (normals,
+        depth: 0).
+      packing: decoders of TFDS by key, for maps that `augment.move` moves faster in a packed form.
+    """
+
+    name: str
+    length: int
+    read: Callable[[Sequence[int]], Sequence[bytes]]
+    features: tfds.features.FeaturesDict
+    decode: Callable[[Example], Example]
+    packing: Mapping[str, tfds.decode.Decoder] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_builder(
+        cls,
+        builder: tfds.core.DatasetBuilder,
+        split: str,
+        decode: Callable[[Example], Example],
+        packing: Mapping[str, tfds.decode.Decoder] = types.MappingProxyType({}),
+    ) -> "Source":
+        """Opens a split (a slice such as 'val[:100]' too) of a prepared array_record dataset.
+
+        Raises:
+          ValueError: the split does not exist or is empty, or the files have no random access.
+        """
+        info = builder.info
+        name = f"{info.full_name}:{split}"
+        if split.split("[")[0] not in info.splits:
+            known = ", ".join(info.splits) or "none"
+            raise ValueError(f"there is no split {name}; prepared splits: {known}")
+        if info.splits[split].num_examples == 0:
+            raise ValueError(f"{name} is empty; at least one example is needed")
+        if info.file_format.value != "array_record":
+            raise ValueError(
+                f"{name} is stored as {info.file_format.value}; random access needs"
+                " file_format='array_record'"
+            )
+        records = builder.as_data_source(
+            split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+        return cls(name, len(records), records.__getitems__, info.features, decode, packing)
+
+    def select(self, indices: Sequence[int]) -> "Source":
+        """Returns the source that has only these examples, in this order."""
+        read = self.read
+        return dataclasses.replace(
+            self,
+            length=len(indices),
+            read=lambda positions: read([indices[position] for position in positions]),
+        )
+
+    def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:
+        """Returns the function from a serialized example to arrays.
+
+        Args:
+          keys: only these are decoded.
+          packed: give the maps of `packing` in their packed form.
+
+        Raises:
+          ValueError: the examples lack a key.
+        """
+        missing = sorted(set(keys) - set(self.features))
+        if missing:
+            raise ValueError(
+                f"{self.name} has no {', '.join(missing)}; it has {', '.join(self.features)}"
+            )
+        wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
+        features = wanted.extract_features(self.features)
+        decoders = {key: self.packing[key] for key in keys if packed and key in self.packing}
+        return lambda record: self.decode(
+            features.deserialize_example_np(record, decoders=decoders)
+        )
+
+    def forms(self, keys: Collection[str]) -> dict[str, tuple[np.dtype, int]]:
+        """Type and number of channels of each map; those of the first example are those of all."""
+        (record,) = self.read([0])
+        example = self.parser(keys)(record)
+        return {key: (example[key].dtype, example[key].shape[2]) for key in keys}
+
+    def records(
+        self, steps: range, locate: Callable[[int], tuple[np.ndarray, ...]]
+    ) -> tf.data.Dataset:
+        """Reads the examples that each step asks for.
+
+        Args:
+          steps: what to call `locate` with.
+          locate: step to int64 columns (n,) of equal length; the last has indices of examples.
+
+        Returns:
+          A dataset of tuples: the columns' elements, then the serialized example.
+        """
+
+        def read(step: np.ndarray) -> tuple[np.ndarray, ...]:
+            columns = locate(int(step))
+            return *columns, np.array(self.read(columns[-1].tolist()), dtype=object)
+
+        types = [tf.int64] * len(locate(steps.start)) + [tf.string]
+
+        def load(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            columns = tf.numpy_function(read, [step], types, stateful=False)
+            for column in columns:
+                column.set_shape((None,))
+            return tuple(columns)
+
+        dataset = tf.data.Dataset.range(steps.start, steps.stop, steps.step)
+        return dataset.map(load, num_parallel_calls=2).unbatch()
+
+
+def labelled(source: Source, task: Task, num_threads: int | None = None) -> Source:
+    """Returns the source without the examples that have no label for the task.
+
+    A network for human parts alone learns from images with people only. Reads this one label of
+    every example.
+
+    Raises:
+      ValueError: no example is labelled.
+    """
+    geometries = {task.name: task.geometry}
+
+    def has_label(label: np.ndarray) -> np.ndarray:
+        return (augment.mark_ignored({task.name: label}, geometries)[task.name] != IGNORE).any()
+
+    kept = [index for index, found in _survey(source, task, has_label, num_threads) if found]
+    if not kept:
+        raise ValueError(f"{source.name} has no example with a label for {task.name}")
+    return source.select(kept)
+
+
+def check_classes(source: Source, task: Task, num_threads: int | None = None) -> None:
+    """Checks that all class ids in a task's maps have names; reads this label of every example.
+
+    Raises:
+      ValueError: an id is neither among `task.class_names` nor 255; names an example that has it.
+    """
+    count = len(task.class_names)
+
+    def is_known(label: np.ndarray) -> np.ndarray:
+        return ((label < count) | (label == IGNORE)).all()
+
+    for index, known in _survey(source, task, is_known, num_threads):
+        if not known:
+            example = source.parser((task.name, "name"))(source.read([index])[0])
+            ids = np.unique(example[task.name])
+            (unknown, *_) = ids[(ids >= count) & (ids != IGNORE)]
+            raise ValueError(
+                f"The {task.name} of {example['name'].decode()} in {source.name} holds class "
+                f"{unknown}, but the classes are 0..{count - 1} ({', '.join(task.class_names)}), "
+                f"or {IGNORE} where unknown."
+            )
+
+
+def _survey(
+    source: Source,
+    task: Task,
+    question: Callable[[np.ndarray], np.ndarray],
+    num_threads: int | None,
+) -> Iterator[tuple[int, bool]]:
+    """The index of every example, and the answer to a question about its label for the task."""
+    parse = source.parser((task.name,))
+
+    def answer(record: bytes) -> np.ndarray:
+        return question(parse(record)[task.name])
+
+    def process(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index, tf.numpy_function(answer, [record], tf.bool, stateful=False)
+
+    def locate(start: int) -> tuple[np.ndarray]:
+        return (np.arange(start, min(start + READ_AT_ONCE, source.length)),)
+
+    threads = count_threads(num_threads)
+    dataset = source.records(range(0, source.length, READ_AT_ONCE), locate)
+    dataset = dataset.map(process, num_parallel_calls=threads)
+    for index, found in iterate(dataset, threads):
+        yield int(index), bool(found)
+
+
+_running: weakref.WeakSet[Generator] = weakref.WeakSet()
+
+
+def iterate(dataset: tf.data.Dataset, threads: int) -> Generator[Any, None, None]:
+    """Iterates in a fixed order over a dataset's elements as NumPy, computed by so many threads."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = threads
+    options.threading.max_intra_op_parallelism = 1
+
+    def elements() -> Generator[Any, None, None]:
+        yield from dataset.with_options(options).as_numpy_iterator()
+
+    generator = elements()
+    _running.add(generator)
+    return generator
+
+
+@atexit.register
+def _stop() -> None:
+    """Ends the threads of unfinished iterators: they run Python code, so it could not shut down."""
+    for generator in list(_running):
+        generator.close()
+
+
+def count_threads(num_threads: int | None) -> int:
+    """Resolves None to the number of available cores.
+
+    Raises:
+      ValueError: the number is not positive.
+    """
+    if num_threads is None:
+        return len(os.sched_getaffinity(0))
+    if num_threads < 1:
+        raise ValueError(f"num_threads is {num_threads}; it must be at least 1, or None")
+    return num_threads

@@ -1,0 +1,110 @@
+"""Frozen records from plain dicts: every key known, every value of its type."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+
+def check_choice(where: str, value, choices) -> None:
+    """Raises ValueError naming `where` unless `value` is one of `choices`."""
+    if value not in choices:
+        options = ", ".join(str(choice) for choice in choices)
+        raise ValueError(f"{where} is {value!r}, but must be one of: {options}.")
+
+
+def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
+    """Makes a dataclass from a dict, converting nested ones, too.
+
+    Raises:
+      ValueError: naming the key, with `where` before it, that is unknown, missing or mistyped.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} is {values!r}, but must be a section with fields of its own.")
+    fields = _fields(record)
+    for name in values:
+        _check_known(name, fields, where)
+    required = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}.")
+    return record(
+        **{
+            name: _convert(fields[name].type, value, f"{where}.{name}")
+            for name, value in values.items()
+        }
+    )
+
+
+def check_path(record: type, path: str) -> None:
+    """Checks that 'config.train.epochs', say, is a field of the record that is called `config`.
+
+    What lies below a plain dict, such as a dataset's own options, is not checked.
+
+    Raises:
+      ValueError: naming the section in which a field is unknown, and the field that comes closest.
+    """
+    where, *names = path.split(".")
+    for name in names:
+        if not dataclasses.is_dataclass(record):
+            return
+        fields = _fields(record)
+        _check_known(name, fields, where)
+        record, where = fields[name].type, f"{where}.{name}"
+
+
+def as_config_dict(record: Any) -> ConfigDict:
+    """A record as a ConfigDict, in which fields that are None have their type, too."""
+    config = ConfigDict()
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if dataclasses.is_dataclass(value):
+            config[field.name] = as_config_dict(value)
+        elif value is None:
+            kind = next(k for k in typing.get_args(field.type) if k is not type(None))
+            config[field.name] = config_dict.placeholder(kind)
+        else:
+            config[field.name] = value
+    return config
+
+
+def _fields(record: type) -> dict[str, dataclasses.Field]:
+    return {field.name: field for field in dataclasses.fields(record) if field.init}
+
+
+def _check_known(name: str, fields: Mapping[str, Any], where: str) -> None:
+    if name not in fields:
+        close = difflib.get_close_matches(name, fields, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
+        raise ValueError(f"{where}.{name} is not a field; {hint}")
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """`value` as `kind` (a record, a scalar type, a tuple or a union with None)."""
+    if dataclasses.is_dataclass(kind):
+        return build_record(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        if value is None:
+            return None
+        kind = next(argument for argument in arguments if argument is not type(None))
+        return _convert(kind, value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    numeric_bool = isinstance(value, bool) and kind is not bool
+    if isinstance(kind, type) and isinstance(value, kind) and not numeric_bool:
+        return value
+    name = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
+    raise ValueError(f"{where} is {value!r}, but must be of type {name}.")

@@ -1,0 +1,1 @@
+"""The program and the machine: processes, devices, signals, the terminal."""

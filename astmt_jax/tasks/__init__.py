@@ -1,0 +1,1 @@
+"""The tasks: all that tells one from another."""

@@ -1,0 +1,140 @@
+"""How predictions are stored: one file an image and task, as the reference implementation has them.
+
+Values become 8-bit levels by truncation, not by rounding: published numbers were computed so.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from scipy import io as matlab
+
+from astmt_jax.files.encoding import encode_png
+from astmt_jax.files.folder import Folder
+
+Convert = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class FileFormat:
+    """The files of one task, TASK/NAME with an ending.
+
+    Attributes:
+      channels: 1 for maps (H, W), 3 for maps (H, W, 3).
+      suffix: ending of the files that `write` makes, '.png' or '.mat'.
+      encode: a finite prediction, as a task's `predict` gives it, to what the file holds.
+      decode: numbers from a file to a prediction: what `encode` gave, or values in the units of the
+        prediction; raises a ValueError that says what is wrong with them.
+    """
+
+    channels: int
+    suffix: str
+    encode: Convert
+    decode: Convert
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Endings of the files that `read` takes."""
+        return tuple(dict.fromkeys((self.suffix, ".mat", ".npy")))
+
+    def quantize(self, prediction: np.ndarray) -> np.ndarray:
+        """The prediction as it comes back from a file."""
+        return self.decode(self._stored(prediction))
+
+    def path(self, folder: pathlib.Path, task: str, name: str) -> pathlib.Path:
+        """The file that `write` makes."""
+        return folder / task / f"{name}{self.suffix}"
+
+    def write(self, folder: pathlib.Path, task: str, name: str, prediction: np.ndarray) -> None:
+        """Writes folder/task/name with the format's ending.
+
+        Raises:
+          ValueError: the prediction is not finite.
+        """
+        path = self.path(folder, task, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stored = self._stored(prediction)
+        partial = path.with_name(f"{path.name}.partial")
+        if self.suffix == ".mat":
+            matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
+        else:
+            partial.write_bytes(encode_png(stored))
+        partial.replace(path)  # all or nothing
+
+    def read(self, folder: Folder, path: str, task: str) -> np.ndarray:
+        """Reads a prediction: PNG, the variable called as the task of a .mat file, or .npy.
+
+        Raises:
+          ValueError: naming the file, which is unreadable or of another form.
+        """
+        ending = pathlib.PurePosixPath(path).suffix
+        if ending == ".mat":
+            values = folder.matlab(path, task)
+        elif ending == ".npy":
+            values = folder.array(path)
+        else:
+            values = folder.grey(path) if self.channels == 1 else folder.rgb(path)
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values[..., 0]
+        channels = () if self.channels == 1 else (self.channels,)
+        if values.ndim < 2 or values.shape[2:] != channels:
+            wanted = ", ".join(map(str, ("H", "W", *channels)))
+            raise folder.error(path, f"holds an array {values.shape}, but must hold ({wanted})")
+        if values.dtype.kind not in "biuf":
+            raise folder.error(path, f"holds {values.dtype}, but must hold numbers")
+        try:
+            return self.decode(values)
+        except ValueError as error:
+            raise folder.error(path, str(error)) from error
+
+    def _stored(self, prediction: np.ndarray) -> np.ndarray:
+        if not np.isfinite(prediction).all():
+            raise ValueError("the prediction holds numbers that are not finite")
+        return self.encode(prediction)
+
+
+def _to_levels(unit: np.ndarray) -> np.ndarray:
+    return (255 * np.clip(unit, 0, 1)).astype(np.uint8)
+
+
+def _normals_to_levels(normals: np.ndarray) -> np.ndarray:
+    return np.clip((normals + 1) * 255 / 2, 0, 255).astype(np.uint8)
+
+
+def _unit_interval(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values.astype(np.float32) / np.float32(255)
+    values = _finite(values)
+    if values.size and not 0 <= values.min() <= values.max() <= 1:
+        raise ValueError(
+            f"holds numbers in {values.min():g}..{values.max():g}, but must hold levels 0..255 of"
+            " 8 bits, or numbers in 0..1"
+        )
+    return values
+
+
+def _vectors(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return 2 * (values.astype(np.float32) / np.float32(255)) - 1
+    return _finite(values)
+
+
+def _class_ids(values: np.ndarray) -> np.ndarray:
+    ids = values.astype(np.int64) if values.dtype.kind == "f" else values
+    if not np.array_equal(ids, values):
+        raise ValueError("holds numbers that are not whole, but must hold classes")
+    return ids.astype(np.uint8) if ids.dtype == bool else ids
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError("holds numbers that are not finite")
+    return values.astype(np.float32)
+
+
+PROBABILITY = FileFormat(1, ".png", _to_levels, _unit_interval)
+CLASS_MAP = FileFormat(1, ".png", lambda ids: ids.astype(np.uint8), _class_ids)
+NORMALS = FileFormat(3, ".png", _normals_to_levels, _vectors)
+DEPTH = FileFormat(1, ".mat", lambda metres: metres.astype(np.float32), _finite)
+ALBEDO = FileFormat(3, ".png", _to_levels, _unit_interval)

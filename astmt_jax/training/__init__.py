@@ -1,0 +1,1 @@
+"""Training: from an experiment and its data to a trained network."""

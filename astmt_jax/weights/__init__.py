@@ -1,0 +1,1 @@
+"""Weights of other programs, to and from this one's variables."""

@@ -1,0 +1,122 @@
+"""Weights of ImageNet classifiers as initial values of the encoder.
+
+| file | backbone | what is copied |
+|---|---|---|
+| the reference implementation's SE-ResNet-26/50/101 | resnet26/50/101 | everything but `fc` |
+| timm's seresnet50 | resnet50 | everything but `fc`; `se.fc1`, `se.fc2` are 1x1 convolutions |
+| torchvision's or timm's resnet50, resnet101 | the same | everything but `fc`; neutral SE |
+| the reference implementation's SE-MobileNet-v2 | mobilenetv2 | but `features.18`, `classifier` |
+
+Every task gets the copy of what it owns of the batch norms (their statistics, too) and of SE.
+Adapters, decoder, prediction layers and discriminator keep their own initial values; adapters start
+at 0, so that each task's encoder starts as the same function.
+
+**Neutral SE.** A gate is a sigmoid: it never is 1, and where it nearly is, its gradient vanishes.
+For classifiers without SE the layer that opens the gate is therefore set to 0, which gives 1/2, and
+the batch norm before it to twice its scale and bias. The product is the classifier's to the last
+digit, and the gate starts where it learns fastest.
+
+All these classifiers were trained on images scaled as `train.normalize='imagenet'`, and with the
+stride of a ResNet's bottleneck in its 3x3 convolution: `model.stride_in='conv2'` keeps the function
+that they learnt, 'conv1' is what the reference implementation made of it. Either way stages without
+stride see their input at another resolution than they were trained for, and are dilated instead.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.weights.files import Tensors, WeightsError
+from astmt_jax.weights.original import canonical_names, from_torch, to_torch
+
+CLASSIFICATION = re.compile(r"fc\.|classifier\.|features\.18\.")
+"""Names in the files of what follows the encoder's features."""
+
+WITHOUT_SOURCE = re.compile(r"decoder\.|discriminator\.|.*\.adapt\.")
+"""Names in the network of what no classifier has."""
+
+RENAMED = (
+    (re.compile(r"\.downsample\.process\."), ".downsample.0."),
+    (re.compile(r"\.downsample\.norm\."), ".downsample.1."),
+    (re.compile(r"^features\.0\.conv\."), "features.0."),
+    (re.compile(r"\.conv\.conv(\d)\."), lambda match: f".conv.{3 * int(match[1]) - 3}."),
+    (re.compile(r"\.conv\.bn(\d)\."), lambda match: f".conv.{3 * int(match[1]) - 2}."),
+)
+"""Names in the network, less the task -> names in the files."""
+
+RENAMED_BY_TIMM = (
+    (re.compile(r"\.se\.fc\.0\."), ".se.fc1."),
+    (re.compile(r"\.se\.fc\.2\."), ".se.fc2."),
+)
+
+
+def load_encoder(
+    tensors: Mapping[str, np.ndarray], params: Params, stats: Stats, network: Network
+) -> tuple[Params, Stats]:
+    """Copies a classifier's weights into the encoder.
+
+    Args:
+      tensors: name -> array in PyTorch's layout, as one of the files above holds them.
+      params: initial variables of `network`.
+      stats: initial statistics.
+      network: whose encoder it is.
+
+    Returns:
+      The variables with the encoder's replaced, in float32.
+
+    Raises:
+      WeightsError: listing every tensor that is missing, unused, duplicate or of a wrong shape.
+    """
+    tensors, problems = canonical_names(tensors)
+    tensors = {name: value for name, value in tensors.items() if not CLASSIFICATION.match(name)}
+    plain = not any(".se." in name for name in tensors)
+    by_timm = any(".se.fc1." in name for name in tensors)
+    renamed = RENAMED + (RENAMED_BY_TIMM if by_timm else ())
+    loaded, used = to_torch(params, stats, network), set()
+    for name, initial in loaded.items():
+        if WITHOUT_SOURCE.match(name) or (plain and ".se." in name):
+            continue
+        source = _name_in_file(name, network.names, renamed)
+        used.add(source)
+        if source not in tensors:
+            problems.append(f"missing: {source}")
+            continue
+        value = _as_linear(tensors[source]) if ".se." in source else tensors[source]
+        if value.shape != initial.shape:
+            problems.append(
+                f"wrong shape: {source} is {value.shape}, the encoder needs {initial.shape}"
+            )
+        loaded[name] = value
+    problems += [f"unused: {name}" for name in sorted(tensors.keys() - used)]
+    if problems:
+        problems = list(dict.fromkeys(problems))  # all tasks have the same
+        listed = "\n  ".join(problems)
+        raise WeightsError(f"{len(problems)} tensors do not fit the encoder:\n  {listed}")
+    return from_torch(_with_neutral_gates(loaded) if plain else loaded, network)
+
+
+def _name_in_file(name: str, tasks: tuple[str, ...], renamed: tuple) -> str:
+    name = ".".join(part for part in name.split(".") if part not in tasks)
+    for pattern, replacement in renamed:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def _as_linear(value: np.ndarray) -> np.ndarray:
+    """A 1x1 convolution (out, in, 1, 1) as the matrix (out, in) of a linear layer."""
+    return value[:, :, 0, 0] if value.shape[2:] == (1, 1) else value
+
+
+def _with_neutral_gates(tensors: Tensors) -> Tensors:
+    """Gates of 1/2 behind batch norms of twice the scale and bias."""
+
+    def neutral(name: str, value: np.ndarray) -> np.ndarray:
+        if re.match(r"layer.*\.se\.fc\.(\w+\.)?2\.", name):
+            return np.zeros_like(value)
+        if re.match(r"layer.*\.bn3\.(\w+\.)?(weight|bias)$", name):
+            return 2 * value
+        return value
+
+    return {name: neutral(name, value) for name, value in tensors.items()}

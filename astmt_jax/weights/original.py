@@ -1,0 +1,100 @@
+"""The original PyTorch implementation's weights, to and from ours."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.names import Slot, canonical, slots
+
+
+def from_torch(
+    tensors: Mapping[str, np.ndarray], network: Network, dtype=jnp.float32
+) -> tuple[Params, Stats]:
+    """Arranges the original's tensors as the variables of `network`.
+
+    Args:
+      tensors: PyTorch name -> array in PyTorch's layout, as `canonical_names` takes them.
+      network: the network whose architecture the tensors must match exactly.
+      dtype: of the result.
+
+    Raises:
+      WeightsError: listing every missing, unused, duplicate and wrong-shape tensor; nothing is
+        returned then.
+    """
+    tensors, problems = canonical_names(tensors)
+    unused = set(tensors)
+
+    def take(slot: Slot, shape: tuple[int, ...]) -> np.ndarray:
+        if slot.name not in tensors:
+            problems.append(f"missing: {slot.name}")
+            return np.zeros(shape)
+        unused.discard(slot.name)
+        value = np.asarray(tensors[slot.name])
+        needed = slot.to_torch(np.broadcast_to(0.0, shape)).shape
+        if value.shape != needed:
+            problems.append(
+                f"wrong shape: {slot.name} is {value.shape}, the network needs {needed}"
+            )
+            return np.zeros(shape)
+        return slot.from_torch(value)
+
+    def read(path, abstract):
+        first, *others = slots(path, network)
+        if first.stacked:
+            value = np.stack([take(slot, abstract.shape[1:]) for slot in (first, *others)])
+        else:
+            value = take(first, abstract.shape)
+        return jnp.asarray(value, dtype)
+
+    variables = jax.tree_util.tree_map_with_path(read, _abstract(network))
+    problems += [f"unused: {name}" for name in sorted(unused)]
+    if problems:
+        listed = "\n  ".join(problems)
+        raise WeightsError(f"{len(problems)} tensors do not fit the network:\n  {listed}")
+    return variables
+
+
+def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.ndarray]:
+    """The inverse of `from_torch`: PyTorch name -> array in PyTorch's layout."""
+    tensors = {}
+
+    def write(path, value):
+        for index, slot in enumerate(slots(path, network)):
+            tensors[slot.name] = slot.to_torch(np.asarray(value[index] if slot.stacked else value))
+
+    jax.tree_util.tree_map_with_path(write, (params, stats))
+    return tensors
+
+
+def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Each tensor under the one name by which the network knows it.
+
+    Names lose the `module.` that training on several devices puts before them. Counters of batches
+    (`num_batches_tracked`) are left out. A tensor that the original's MobileNets save twice may
+    come under either of its names, or both.
+
+    Returns:
+      The tensors, and a line for each name that several tensors claim.
+    """
+    plain, problems = {}, []
+    for name, value in tensors.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        name = name.removeprefix("module.")
+        if name in plain:
+            problems.append(f"duplicate: {name}")
+        plain[name] = value
+    unique = {}
+    for name, value in plain.items():
+        first_name, first = unique.setdefault(canonical(name), (name, value))
+        if not np.array_equal(first, value):
+            problems.append(f"duplicate: {first_name} and {name} differ")
+    return {name: value for name, (_, value) in unique.items()}, problems
+
+
+def _abstract(network: Network) -> tuple[Params, Stats]:
+    return jax.eval_shape(network.init, jax.random.key(0))

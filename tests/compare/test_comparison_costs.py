@@ -1,0 +1,31 @@
+"""Costs of a comparison's methods, against those that `summary` counts part by part."""
+
+from test_config import settings
+
+from astmt_jax.compare.costs import Cost, method_cost, network_costs
+from astmt_jax.compare.methods import methods
+from astmt_jax.config import from_config_dict
+from astmt_jax.datasets import registry
+from astmt_jax.models.network import Network
+from astmt_jax.summary import network_cost, single_task_costs
+
+
+def test_costs():
+    """ASTMT without its discriminator; single-task networks together."""
+    config = from_config_dict(
+        settings(tasks=("edge", "depth"), model__width_multiplier=0.0625, train__image_size=64)
+    )
+    compared = {method.name: method for method in methods(config)}
+    costs = network_costs([compared["single"], compared["astmt"]])
+    assert list(costs) == ["single-edge", "single-depth", "astmt"]
+
+    tasks = registry.select_tasks("scenes", config.tasks)
+    whole = network_cost(Network(config.model, tasks, config.discriminator), 64)
+    assert whole.discriminator > 0
+    expected = Cost(whole.parameters - whole.discriminator, whole.all_tasks)
+    assert method_cost(compared["astmt"], costs) == expected
+
+    singles = single_task_costs(config.model, tasks, 64).values()
+    assert method_cost(compared["single"], costs) == Cost(
+        sum(single.parameters for single in singles), sum(single.all_tasks for single in singles)
+    )

@@ -1,0 +1,135 @@
+"""Finished runs are kept, interrupted ones go on: with training replaced by a note that it ran."""
+
+import dataclasses
+import re
+
+import pytest
+from test_config import assert_one_sentence, settings
+
+from astmt_jax.compare import execution
+from astmt_jax.compare.methods import methods, runs
+from astmt_jax.compare.time_left import TimeLeft
+from astmt_jax.config import from_config_dict
+from astmt_jax.training.checkpoint import claim_workdir
+from astmt_jax.weights.files import WeightsError
+
+CONFIG = from_config_dict(settings(tasks=("edge", "depth")))
+PLANNED = tuple(runs(methods(CONFIG), 2))
+FOLDERS = [str(run.folder) for run in PLANNED]
+MULTIPLY_ADDS = {run.folder.name: 1 for run in PLANNED}
+
+
+class FakeTraining:
+    """Stands for `train`: claims the folder, then ends as it is told to.
+
+    Attributes:
+      trained: folders, in order, in which training began.
+      fail: folder -> what is raised there, once.
+    """
+
+    RESULTS_FILE = "results.json"
+
+    def __init__(self):
+        self.trained = []
+        self.fail = {}
+
+    def open(self, config):
+        self.config = config
+        return self
+
+    def open_splits(self):
+        return None
+
+    def train(self, experiment, splits, folder):
+        name = f"{folder.parent.name}/{folder.name}"
+        self.trained.append(name)
+        assert not (folder / self.RESULTS_FILE).exists()
+        claim_workdir(folder, self.config)
+        if name in self.fail:
+            raise self.fail.pop(name)
+        (folder / self.RESULTS_FILE).write_text(name)
+
+
+@pytest.fixture
+def training(monkeypatch):
+    fake = FakeTraining()
+    monkeypatch.setattr(execution, "train", fake)
+    monkeypatch.setattr(execution, "Experiment", fake.open)
+    monkeypatch.setattr(execution, "_free_memory", lambda: None)  # other tests need the caches
+    return fake
+
+
+def execute(workdir, planned=PLANNED):
+    return [str(run.folder) for run in execution.execute(planned, workdir, MULTIPLY_ADDS)]
+
+
+def test_every_run_is_done_once(training, tmp_path):
+    assert execution.finished(PLANNED, tmp_path) == ()
+    assert execute(tmp_path) == FOLDERS == training.trained
+    assert execution.finished(PLANNED, tmp_path) == PLANNED
+    assert execute(tmp_path) == []
+    assert training.trained == FOLDERS
+
+
+def test_interrupted_run_goes_on(training, tmp_path):
+    """What was finished stays as it is; the run that was interrupted comes first."""
+    training.fail[FOLDERS[3]] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        execute(tmp_path)
+    assert [str(run.folder) for run in execution.finished(PLANNED, tmp_path)] == FOLDERS[:3]
+    assert execute(tmp_path) == FOLDERS[3:]
+    assert training.trained == FOLDERS[:4] + FOLDERS[3:]
+
+
+def test_more_seeds_are_added(training, tmp_path):
+    first = PLANNED[: len(PLANNED) // 2]
+    execute(tmp_path, first)
+    assert execute(tmp_path) == FOLDERS[len(first) :]
+
+
+def test_other_choices_of_evaluation_are_scored_anew(training, tmp_path):
+    """Only there: `train` restores the last checkpoint of a trained network and scores it."""
+    execute(tmp_path)
+    chosen = dataclasses.replace(CONFIG.evaluation, quantize=False)
+    other = tuple(runs(methods(dataclasses.replace(CONFIG, evaluation=chosen)), 2))
+    assert execution.finished(other, tmp_path) == ()
+    execution.check_folders(other, tmp_path)
+    assert execute(tmp_path, other) == FOLDERS
+
+
+def test_other_settings_are_refused(training, tmp_path):
+    execute(tmp_path)
+    longer = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=99))
+    with pytest.raises(ValueError, match=r"seed0/single-edge.*config\.train\.epochs") as caught:
+        execution.check_folders(tuple(runs(methods(longer), 1)), tmp_path)
+    assert_one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize("kind", [FloatingPointError, WeightsError])
+def test_failed_run_is_named(training, tmp_path, kind):
+    training.fail[FOLDERS[2]] = kind("The loss is nan.")
+    with pytest.raises(kind, match=rf"^{FOLDERS[2]}: The loss is nan\.$"):
+        execute(tmp_path)
+
+
+def test_runs_are_counted(training, tmp_path, capsys):
+    """Among all, finished ones included."""
+    training.fail[FOLDERS[3]] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        execute(tmp_path)
+    capsys.readouterr()
+    execute(tmp_path)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Run " in line]
+    assert "Run 4 of 14: seed0/bn" in lines[0]
+    assert "left" not in lines[0]
+    assert re.search(r"Run 14 of 14: seed1/astmt, about 0:0\d left", lines[-1])
+
+
+def test_time_left():
+    """Known networks take what they took; the others 10 s for every multiply-add, as those did."""
+    time_left = TimeLeft({"a": 1, "b": 2, "c": 4})
+    assert time_left.of(["a"]) is None
+    time_left.add("a", 8.0)
+    time_left.add("b", 22.0)
+    assert time_left.of(["a", "b", "c"]) == pytest.approx(8 + 22 + 40)
+    assert time_left.of([]) == 0

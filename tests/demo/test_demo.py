@@ -1,0 +1,206 @@
+"""The demo without a browser: what it takes, what it tells about bad photos, what it refuses."""
+
+import asyncio
+import io
+import json
+import urllib.error
+import urllib.request
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_run import SIZE, TASKS, tiny_model
+
+from astmt_jax.demo import __main__ as command
+from astmt_jax.demo import photos
+from astmt_jax.demo.performance import Performer
+from astmt_jax.pictures.photos import PhotoError
+
+RED = np.full((SIZE, SIZE, 3), (255, 0, 0), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    """The address of a running demo."""
+    pytest.importorskip("gradio", reason="needs the extra [demo]")
+    return command.launch(model, "tiny", [(RED, "red")], block=False)
+
+
+def photo(size=(SIZE, SIZE)):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    return cv2.resize(noise, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def jpeg(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def post(url, document):
+    """Status and text of the answer."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    return fetch(request)
+
+
+def fetch(request):
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_large_photos_are_shrunk_by_averages(tmp_path):
+    pixels = np.zeros((10, 4 * photos.LONGEST_SIDE, 3), np.uint8)
+    pixels[:, ::2] = 200
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    found = photos.read_upload(tmp_path / "wide.png", "wide.png")
+    assert found.shape == (2, photos.LONGEST_SIDE, 3)
+    assert (found == 100).all()
+
+
+def test_small_photos_stay_as_they_are(tmp_path):
+    pixels = photo((7, 5))
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(photos.read_upload(tmp_path / "a.png", "a.png"), pixels)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"Dear diary, today I was no picture.", "holiday.jpg is no picture"),
+        (jpeg(photo((200, 300)))[:2000], "holiday.jpg is damaged"),
+        (b"", "holiday.jpg is no picture"),
+    ],
+)
+def test_bad_photos_are_told_by_their_name_alone(content, words, tmp_path):
+    path = tmp_path / "0123abcd.jpg"
+    path.write_bytes(content)
+    with pytest.raises(PhotoError) as caught:
+        photos.read_upload(path, "holiday.jpg")
+    assert words in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_number_of_pixels_is_limited(tmp_path, monkeypatch):
+    monkeypatch.setattr(photos, "MAX_MEGAPIXELS", 1)
+    Image.new("L", (1200, 1000)).save(tmp_path / "a.png")
+    with pytest.raises(PhotoError, match=r"^big\.png has 1 megapixels; at most 1 are taken\.$"):
+        photos.read_upload(tmp_path / "a.png", "big.png")
+
+
+def test_overlay_goes_from_the_photo_to_the_prediction():
+    white = np.full_like(RED, 255)
+    np.testing.assert_array_equal(photos.overlay(RED, white, 0), RED)
+    np.testing.assert_array_equal(photos.overlay(RED, white, 1), white)
+    assert photos.overlay(RED, white, 0.25)[0, 0].tolist() == [255, 64, 64]
+
+
+@pytest.mark.parametrize("modulation", [None, "normals"])
+def test_tasks_are_performed_one_by_one(model, modulation):
+    """As `Model.predict` does, with the colours of each task."""
+    image = photo()
+    performed = list(Performer(model).perform(image, modulation))
+    assert [done.task for done in performed] == list(TASKS)
+    expected = model.predict(image, modulation=modulation)
+    for done in performed:
+        colors = model.colorize(done.task, expected[done.task])
+        assert np.abs(done.colors.astype(int) - colors).max() <= 1
+        assert done.seconds > 0
+
+
+def test_modulation_of_an_unknown_task_is_refused(model):
+    with pytest.raises(ValueError, match="There is no task 'taste'"):
+        list(Performer(model).perform(photo(), "taste"))
+
+
+def test_page_is_served_on_this_machine_only_and_loads_nothing_from_elsewhere(address):
+    assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        assert answer.headers["content-security-policy"].startswith("default-src 'self' data:")
+        assert "astmt_jax demo" in answer.read().decode()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", __file__, "../../etc/passwd"])
+def test_no_file_of_the_server_can_be_had(address, path):
+    status, _ = fetch(f"{address}gradio_api/file={path}")
+    assert status in (403, 404)
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", __file__, "http://127.0.0.1:1/photo.png"])
+def test_files_that_were_not_uploaded_are_refused(address, path):
+    """A request may name a path or an address instead of an uploaded file."""
+    with urllib.request.urlopen(f"{address}config", timeout=60) as answer:
+        functions = json.load(answer)["dependencies"]
+    take = next(f["id"] for f in functions if ["upload"] in [t[1:] for t in f["targets"]])
+    payload = {"path": path, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
+    call = {"data": [payload], "fn_index": take, "session_hash": "s"}
+    status, answer = post(f"{address}gradio_api/queue/join", call)
+    if "://" in path:
+        assert (status, json.loads(answer)) == (400, {"error": "Only uploaded files are taken."})
+        return
+    assert status == 200
+    with urllib.request.urlopen(f"{address}gradio_api/queue/data?session_hash=s") as events:
+        answers = [json.loads(line[6:]) for line in events if line.startswith(b"data: ")]
+    completed = next(a for a in answers if a["msg"] == "process_completed")
+    assert not completed["success"]
+    assert path not in json.dumps(completed)
+
+
+def test_requests_are_small_and_json(address):
+    assert post(f"{address}gradio_api/queue/join", b"x" * 2_000_000)[0] == 400
+    assert post(f"{address}gradio_api/queue/join", b"no json")[0] == 400
+
+
+def test_guard_passes_on_what_it_has_read():
+    guard = pytest.importorskip("astmt_jax.demo.guard", reason="needs the extra [demo]")
+    received, sent = [], []
+
+    async def app(scope, receive, send):
+        received.append(await receive())
+        received.append(await receive())
+
+    async def run():
+        parts = [
+            {"type": "http.request", "body": b'{"path":', "more_body": True},
+            {"type": "http.request", "body": b' "a.png"}', "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive():
+            return parts.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "headers": []}
+        await guard.Guard(app)(scope, receive, send)
+
+    asyncio.run(run())
+    assert received[0]["body"] == b'{"path": "a.png"}'
+    assert received[1] == {"type": "http.disconnect"}
+    assert not sent
+
+
+def test_missing_run_is_told_in_one_sentence(tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        command.main([f"--workdir={tmp_path}"])
+    assert str(caught.value) == f"Error: There is no run in {tmp_path}."
+
+
+@pytest.mark.slow
+def test_examples_are_images_of_the_evaluation_split(tmp_path):
+    examples = command.example_photos(tiny_model(), str(tmp_path))
+    assert len(examples) == len({name for _, name in examples}) > 0
+    for image, name in examples:
+        assert image.dtype == np.uint8
+        assert image.shape == (image.shape[0], image.shape[1], 3)
+        assert isinstance(name, str)

@@ -1,0 +1,108 @@
+"""Choices of scoring, and images that are labelled for some of the tasks only."""
+
+import numpy as np
+import pytest
+
+from astmt_jax.config import CHOICES, DEFAULT, EvaluationConfig
+from astmt_jax.evaluation.counting import Counter, ScoringError
+from astmt_jax.evaluation.scoring import Scorer, applied_to
+from astmt_jax.labels import IGNORE
+from astmt_jax.metrics.edges import PROTOCOLS, edge_map, region_boundaries
+from astmt_jax.tasks import task as tasks
+
+RECORDS = (tasks.edge(), tasks.semseg(), tasks.human_parts(), tasks.depth())
+
+
+def example(seed, unlabelled=()):
+    """(name, predictions, truths) of one image."""
+    random = np.random.default_rng(seed)
+    regions = np.kron(random.integers(0, 4, (4, 5)), np.ones((5, 5), int))[..., None]
+    truths = {
+        "edge": random.integers(0, 2, (20, 25, 1)).astype(np.uint8),
+        "label_map": regions,
+        "semseg": random.integers(0, 21, (20, 25, 1)).astype(np.uint8),
+        "human_parts": random.integers(0, 7, (20, 25, 1)).astype(np.uint8),
+        "depth": random.uniform(1, 9, (20, 25, 1)).astype(np.float32),
+    }
+    truths["depth"][0, :5] = IGNORE
+    for task in unlabelled:
+        truths[task] = np.full_like(truths[task], IGNORE)
+    predictions = {
+        "edge": random.random((20, 25), np.float32),
+        "semseg": random.integers(0, 21, (20, 25)),
+        "human_parts": random.integers(0, 7, (20, 25)),
+        "depth": random.uniform(1, 9, (20, 25)).astype(np.float32),
+    }
+    return f"image{seed}", predictions, truths
+
+
+def score(examples, config=None):
+    with Counter(1) as counter:
+        scorer = Scorer(applied_to(config or EvaluationConfig(), RECORDS), counter)
+        for name, predictions, truths in examples:
+            scorer.add(name, predictions, truths)
+        return scorer.scores()
+
+
+def test_the_default_changes_no_task():
+    scored = applied_to(EvaluationConfig(), RECORDS)
+    assert [task.truth for task in scored] == [task.truth for task in RECORDS]
+    assert scored[0].metric().protocol == PROTOCOLS["pascal"]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_keeps_the_form_of_the_truth(name):
+    details = score([example(0)], EvaluationConfig(edge_protocol=name)).details["edge"]
+    assert details["compared_with"] == "label_map"
+    assert details["protocol"] == PROTOCOLS[name].settings() | {"true_edges": "region_boundaries"}
+
+
+def test_edges_compared_with_the_edge_labels():
+    (task,) = applied_to(EvaluationConfig(edge_truth="edges"), RECORDS[:1])
+    assert task.truth == "edge"
+    assert task.metric().protocol.true_edges is edge_map
+    nyud = tasks.edge(protocol="nyud", truth="edge")
+    assert nyud.metric().protocol.true_edges is region_boundaries
+    (nyud,) = applied_to(EvaluationConfig(edge_truth="edges"), [nyud])
+    assert nyud.metric().protocol.true_edges is edge_map
+    assert nyud.metric().protocol.max_dist == 0.011
+
+
+def test_conventions_are_chosen_and_recorded():
+    config = EvaluationConfig(semseg_classes="present", depth_convention="reference")
+    default, chosen = score([example(0)]), score([example(0)], config)
+    assert default.details["depth"]["convention"] == "masked"
+    assert chosen.details["depth"]["convention"] == "reference"
+    assert chosen.details["semseg"]["mean_over"] == "present classes"
+    assert chosen.results["depth"]["log_rmse"] > 1 + default.results["depth"]["log_rmse"]
+
+
+def test_images_count_for_the_tasks_they_are_labelled_for():
+    names = [task.name for task in RECORDS]
+    both = score([example(0), example(1, unlabelled=names)])
+    assert both == score([example(0)])
+    some = score([example(0), example(1, unlabelled=["edge", "human_parts"])])
+    images = {name: some.details[name]["images"] for name in names}
+    assert images == {"edge": 1, "semseg": 2, "human_parts": 1, "depth": 2}
+
+
+def test_images_may_come_in_any_order():
+    examples = [example(seed) for seed in range(4)]
+    forwards, backwards = score(examples), score(examples[::-1])
+    for task, metrics in forwards.results.items():
+        assert backwards.results[task] == pytest.approx(metrics, rel=1e-12), task
+    assert forwards.results["edge"] == backwards.results["edge"]
+
+
+def test_what_cannot_be_scored_is_named():
+    name, predictions, truths = example(3)
+    predictions["semseg"] = predictions["semseg"] + 20
+    with pytest.raises(ScoringError, match=r"^semseg/image3: prediction holds class id"):
+        score([(name, predictions, truths)])
+
+
+@pytest.mark.parametrize("field", CHOICES)
+def test_unknown_choices_are_refused(field):
+    with pytest.raises(ValueError, match=f"evaluation.{field} is 'other', but must be one of"):
+        EvaluationConfig(**{field: "other"})
+    assert getattr(EvaluationConfig(), field) == DEFAULT

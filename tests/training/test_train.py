@@ -1,0 +1,128 @@
+"""The training loop: when it saves, and what ends it. The training step is a stand-in."""
+
+import contextlib
+import signal
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_config import settings
+
+from astmt_jax.config import from_config_dict
+from astmt_jax.files import storage
+from astmt_jax.models.network import Params, Stats
+from astmt_jax.runtime.interruption import StopRequest
+from astmt_jax.runtime.sharding import Placement, data_mesh
+from astmt_jax.training import loop as train
+from astmt_jax.training.checkpoint import Checkpoints
+from astmt_jax.training.train_step import TrainState
+
+NUM_STEPS = 10
+CONFIG = from_config_dict(
+    settings(train__checkpoint_every_steps=4, train__log_every_steps=5, train__update_rule="joint")
+)
+
+
+def state_after(step, size=3):
+    """A state whose only parameter holds random numbers (which do not compress) plus the step."""
+    kernel = {"kernel": np.random.default_rng(0).standard_normal(size) + step}
+    params = Params(shared=kernel, task={}, heads={}, discriminator={})
+    params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+    return TrainState(jnp.int32(step), params, Stats({}, {}, {}, {}), params)
+
+
+class CountingStep:
+    """Counts; `events` are functions that are called within a step, by its number."""
+
+    def __init__(self, events, size=3):
+        self.events = events
+        self.size = size
+
+    def joint_update(self, state, batch):
+        del batch
+        number = int(jax.device_get(state.step)) + 1
+        loss = self.events.get(number, lambda: 1.0)()
+        return state_after(number, self.size), {"loss": [np.float32(loss)]}
+
+    per_task_update = joint_update
+
+    def learning_rate(self, step):
+        return 0.1
+
+
+@pytest.fixture
+def loop(monkeypatch, tmp_path):
+    """Runs the loop with something happening within some steps."""
+    # The stand-in computes on the host.
+    monkeypatch.setattr(jax, "transfer_guard", lambda level: contextlib.nullcontext())
+    network = types.SimpleNamespace(names=("depth",), tasks=())
+    experiment = types.SimpleNamespace(
+        config=CONFIG,
+        network=network,
+        placement=Placement(data_mesh()),
+        train_batches=lambda source, num_steps, start: [{"image": np.zeros(1)}] * num_steps,
+    )
+    writer = types.SimpleNamespace(write_scalars=lambda *_: None)
+
+    def run(events, folder=tmp_path, size=3):
+        checkpoints = Checkpoints(folder)
+        with StopRequest() as stop:
+            try:
+                state = train._loop(
+                    experiment,
+                    CountingStep(events, size),
+                    state_after(0, size),
+                    None,
+                    0,
+                    NUM_STEPS,
+                    checkpoints,
+                    writer,
+                    stop,
+                    lambda number: None,
+                )
+            finally:
+                checkpoints.close()  # as the end of a process waits for what is being saved
+        return int(state.step), stop.noted
+
+    return run
+
+
+def saved(folder):
+    return {int(path.name) for path in (folder / "checkpoints").iterdir() if path.name.isdigit()}
+
+
+def test_loop_saves_now_and_then_and_at_the_end(loop, tmp_path):
+    assert loop({}) == (NUM_STEPS, False)
+    assert saved(tmp_path) == {8, 10}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_loop_behind_its_step(loop, tmp_path, number):
+    """The step that it comes in is finished and saved."""
+    assert loop({6: lambda: signal.raise_signal(number) or 1.0}) == (6, True)
+    assert saved(tmp_path) == {4, 6}
+    restored = Checkpoints(tmp_path, read_only=True).restore(state_after(0))
+    jax.tree.map(np.testing.assert_array_equal, restored, state_after(6))
+
+
+@pytest.mark.parametrize("step", [7, 8])
+def test_loss_that_is_not_finite_ends_the_loop(loop, tmp_path, step):
+    """Named with its task and step, and nothing is saved of it."""
+    with pytest.raises(FloatingPointError, match=f"loss of task depth is nan at step {step}"):
+        loop({step: lambda: np.nan})
+    assert Checkpoints(tmp_path, read_only=True).latest_step() == 4
+
+
+def test_full_disk_ends_the_loop(loop, small_disk):
+    """What saving in the background runs into comes to light; the checkpoint before is intact."""
+    disk = small_disk("1m")
+    size = 3 * 2**15  # a state takes 630 kB in a checkpoint, so that two do not fit
+    with pytest.raises(Exception, match="No space left on device") as caught:
+        loop({}, disk, size)
+    assert storage.is_disk_full(caught.value)
+    reader = Checkpoints(disk, read_only=True)
+    restored = reader.restore(state_after(0, size))
+    reader.close()
+    assert int(restored.step) == 4

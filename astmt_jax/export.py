@@ -62,7 +62,9 @@ def export_network(model: Model, tasks: Sequence[str]) -> jax_export.Exported:
     def predict(images):
         found = features(network, model.config.train.normalize, params, stats, images, modulations)
         return {
-            name: prediction(network, params, stats, found, place, name, images.shape[1:3])
+            name: prediction(
+                network, params, stats, found, place, model.task(name), images.shape[1:3]
+            )
             for place, name in enumerate(tasks)
         }
 

@@ -10,7 +10,7 @@ is one plain network (method `single`) for each task. No weights are allocated.
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from astmt_jax.models.network import Network, Params, Stats, parameter_count
 from astmt_jax.multiply_adds import multiply_adds
 from astmt_jax.paper import method_settings
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import channels_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +71,11 @@ def network_cost(network: Network, image_size: int) -> Cost:
     params, stats = variables
 
     def one_task(name: str) -> int:
-        return multiply_adds(lambda v, x: network.predict(*v, x, name), variables, images)
+        return multiply_adds(lambda v, x: network.task_logits(*v, x, name), variables, images)
 
     return Cost(
         shared=parameter_count(params.shared) + parameter_count(stats.frozen),
-        owned=parameter_count(params.task) // len(network.tasks),
+        owned=parameter_count(params.task) // len(network.names),
         heads={name: parameter_count(params.heads[name]) for name in network.names},
         discriminator=parameter_count(params.discriminator),
         one_task={name: one_task(name) for name in network.names},
@@ -86,7 +86,7 @@ def network_cost(network: Network, image_size: int) -> Cost:
 def _all_tasks(
     network: Network, variables: tuple[Params, Stats], images: jax.ShapeDtypeStruct
 ) -> int:
-    return multiply_adds(lambda v, x: network.predict_all(*v, x), variables, images)
+    return multiply_adds(lambda v, x: network.all_logits(*v, x), variables, images)
 
 
 def _descriptions(
@@ -98,13 +98,13 @@ def _descriptions(
 
 
 def single_task_costs(
-    model: ModelConfig, tasks: Sequence[Task], image_size: int
+    model: ModelConfig, channels: Mapping[str, int], image_size: int
 ) -> dict[str, Cost]:
-    """Costs, by task, of the plain networks for one of `tasks` each, with `model`'s backbone."""
-    modulation, _ = method_settings("single", (tasks[0].name,), model.backbone)
+    """Costs, by task, of the plain networks for one task each, with `model`'s backbone."""
+    modulation, _ = method_settings("single", tuple(channels)[:1], model.backbone)
     plain = dataclasses.replace(model, **modulation)
     # Their trunks are alike, so that one network with all heads tells the costs of all.
-    together = network_cost(Network(plain, tuple(tasks)), image_size)
+    together = network_cost(Network(plain, channels), image_size)
     return {
         name: dataclasses.replace(
             together,
@@ -160,11 +160,11 @@ def _giga(count: int) -> str:
 
 def summarize(config: Config) -> Table:
     """The table of a configuration; ValueError if it cannot be built."""
-    tasks = registry.select_tasks(config.dataset.name, config.tasks)
-    network = Network(config.model, tasks, config.discriminator)
+    channels = channels_by_name(registry.tasks_of(config))
+    network = Network(config.model, channels, config.discriminator)
     size = config.train.image_size
-    table = cost_table(network_cost(network, size), single_task_costs(config.model, tasks, size))
-    table.title = f"{config.model.backbone}, {len(tasks)} tasks, one image of {size} x {size}"
+    table = cost_table(network_cost(network, size), single_task_costs(config.model, channels, size))
+    table.title = f"{config.model.backbone}, {len(channels)} tasks, one image of {size} x {size}"
     return table
 
 

@@ -17,7 +17,7 @@ from astmt_jax.evaluation import inference
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.pipeline.batches import NORMALIZATIONS
-from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.checkpoint import Checkpoints, recorded_config
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.train_step import initial_state
@@ -38,8 +38,8 @@ def load(workdir: str | pathlib.Path) -> "Model":
     """
     workdir = pathlib.Path(workdir)
     config = recorded_config(workdir)
-    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
-    network = Network(config.model, tasks, config.discriminator)
+    tasks = registry.tasks_of(config)
+    network = Network(config.model, channels_by_name(tasks), config.discriminator)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     optimizer = Optimizer(config.optimizer, len(tasks))
     described = jax.tree.map(
@@ -51,7 +51,7 @@ def load(workdir: str | pathlib.Path) -> "Model":
     checkpoints = Checkpoints(workdir, read_only=True)
     state = checkpoints.restore(described)
     checkpoints.close()
-    return Model(config, network, *state.evaluated, int(state.step))
+    return Model(config, network, tasks, *state.evaluated, int(state.step))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +87,25 @@ class Model:
       tasks: records of the tasks, in the order of `config.tasks`.
     """
 
-    def __init__(self, config: Config, network: Network, params: Params, stats: Stats, step: int):
+    def __init__(
+        self,
+        config: Config,
+        network: Network,
+        tasks: tuple[Task, ...],
+        params: Params,
+        stats: Stats,
+        step: int,
+    ):
         self.config = config
         self.network = network
         self.params = params
         self.stats = stats
         self.step = step
-        self.tasks = network.tasks
+        self.tasks = tasks
         self._features = jax.jit(functools.partial(features, network, config.train.normalize))
         self._prediction = jax.jit(
-            functools.partial(prediction, network), static_argnames=("name", "size")
+            lambda *values, name, size: prediction(network, *values, self.task(name), size),
+            static_argnames=("name", "size"),
         )
 
     def task(self, name: str) -> Task:
@@ -268,7 +277,7 @@ def prediction(
     stats: Stats,
     found,
     place: jax.Array,
-    name: str,
+    task: Task,
     size: tuple[int, int],
 ) -> jax.Array:
     """Prediction (B, *size[, c]) of one task, as its record's `predict` gives it.
@@ -279,11 +288,11 @@ def prediction(
       stats: of all tasks.
       found: what `features` gave for M modulations.
       place: () int32, which of them the task reads.
-      name: of the task.
+      task: its record.
       size: height and width of the pictures.
     """
-    logits = network.predict_from(slice_of_task(found, place), name, params, stats, size)
-    return network.tasks[network.names.index(name)].predict(logits)
+    logits = network.head_logits(slice_of_task(found, place), task.name, params, stats, size)
+    return task.predict(logits)
 
 
 def _scaled(picture: np.ndarray, sizes: NetworkInput) -> np.ndarray:

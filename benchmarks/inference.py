@@ -14,6 +14,7 @@ import jax
 from benchmarks.networks import (
     Measurement,
     build_network,
+    chosen_tasks,
     in_own_process,
     measure,
     parse_flags,
@@ -36,13 +37,13 @@ def measure_prediction(args: argparse.Namespace, name: str | None) -> Measuremen
     """Logits of task `name` at the images' resolution; of all tasks for None."""
     network = build_network(args)
     params, stats = jax.jit(network.init)(jax.random.key(0))
-    images = jax.device_put(random_batch(network, args.batch, args.size)["image"])
+    images = jax.device_put(random_batch(chosen_tasks(args), args.batch, args.size)["image"])
 
     @jax.jit
     def predict(params, stats, images):
         if name is None:
-            return network.predict_all(params, stats, images)
-        return network.predict(params, stats, images, name)
+            return network.all_logits(params, stats, images)
+        return network.task_logits(params, stats, images, name)
 
     return measure(
         lambda: predict.lower(params, stats, images).compile(),

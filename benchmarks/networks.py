@@ -19,6 +19,7 @@ from astmt_jax.models.config import BACKBONES, DiscriminatorConfig, ModelConfig
 from astmt_jax.models.network import Network
 from astmt_jax.paper import METHODS, method_settings
 from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks.task import channels_by_name
 
 TASKS = {
     "edge": tasks.edge,
@@ -54,17 +55,25 @@ def parse_flags(description: str) -> argparse.Namespace:
     return args
 
 
-def build_network(args: argparse.Namespace) -> Network:
-    """The network that the flags describe; ValueError if it cannot be built."""
-    names = tuple(args.tasks.split("+"))
+def chosen_tasks(args: argparse.Namespace) -> tuple[tasks.Task, ...]:
+    """The records of the tasks that the flags name; ValueError if there is no such task."""
+    names = args.tasks.split("+")
     unknown = [name for name in names if name not in TASKS]
     if unknown:
         raise ValueError(f"--tasks names {', '.join(unknown)}, but there are: {', '.join(TASKS)}.")
+    return tuple(TASKS[name]() for name in names)
+
+
+def build_network(args: argparse.Namespace) -> Network:
+    """The network that the flags describe; ValueError if it cannot be built."""
+    records = chosen_tasks(args)
     if min(args.batch, args.size, args.steps) < 1:
         raise ValueError("--batch, --size and --steps must be at least 1.")
     if args.size % args.output_stride:
         raise ValueError(f"--size must be a multiple of --output-stride, {args.output_stride}.")
-    modulation, discriminator_weight = method_settings(args.method, names, args.backbone)
+    modulation, discriminator_weight = method_settings(
+        args.method, tuple(task.name for task in records), args.backbone
+    )
     config = ModelConfig(
         backbone=args.backbone,
         width_multiplier=args.width,
@@ -77,10 +86,10 @@ def build_network(args: argparse.Namespace) -> Network:
     if args.decoder == "uber":
         discriminator_weight = 0.0  # there are no features of one width to compare
     discriminator = DiscriminatorConfig(weight=discriminator_weight)
-    return Network(config, tuple(TASKS[name]() for name in names), discriminator)
+    return Network(config, channels_by_name(records), discriminator)
 
 
-def random_batch(network: Network, batch: int, size: int) -> dict[str, Any]:
+def random_batch(records: Sequence[tasks.Task], batch: int, size: int) -> dict[str, Any]:
     """Images (B, S, S, 3) float32 and every task's labels, as the input pipeline shapes them."""
     random = np.random.default_rng(0)
 
@@ -92,7 +101,7 @@ def random_batch(network: Network, batch: int, size: int) -> dict[str, Any]:
         return random.uniform(-1, 1, (batch, size, size, task.channels)).astype(np.float32)
 
     images = random.standard_normal((batch, size, size, 3)).astype(np.float32)
-    return {"image": images, "labels": {task.name: label(task) for task in network.tasks}}
+    return {"image": images, "labels": {task.name: label(task) for task in records}}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from astmt_jax.training.train_step import TrainStep
 from benchmarks.networks import (
     Measurement,
     build_network,
+    chosen_tasks,
     in_own_process,
     measure,
     parse_flags,
@@ -43,7 +44,7 @@ def main():
 def measure_per_task(args: argparse.Namespace) -> Measurement:
     """One optimizer step for each task."""
     update, state, batch = _prepare(args)
-    indices = [jnp.int32(index) for index in range(len(update.network.tasks))]
+    indices = [jnp.int32(index) for index in range(len(update.network.names))]
 
     def step(compiled):
         nonlocal state
@@ -75,17 +76,18 @@ def measure_joint(args: argparse.Namespace) -> Measurement:
 
 def _prepare(args: argparse.Namespace):
     """The step, a state to start from, and a batch on the device."""
-    network = build_network(args)
+    network, records = build_network(args), chosen_tasks(args)
     config = OptimizerConfig()
     update = TrainStep(
         network,
-        Optimizer(config, len(network.tasks)),
+        records,
+        Optimizer(config, len(records)),
         poly_schedule(config, steps_per_epoch=1000, epochs=60),
         reversal_schedule(steps_per_epoch=1000, epochs=60),
         discriminator_weight=0.01,
     )
     state = update.init(jax.random.key(0))
-    return update, state, jax.device_put(random_batch(network, args.batch, args.size))
+    return update, state, jax.device_put(random_batch(records, args.batch, args.size))
 
 
 if __name__ == "__main__":

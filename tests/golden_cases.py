@@ -18,6 +18,7 @@ from astmt_jax.models.families import BACKBONES, RESNET
 from astmt_jax.models.network import Network
 from astmt_jax.tasks import losses
 from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks.task import channels_by_name
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 # Tasks of each dataset in the reference's order, with the channels of their outputs.
@@ -118,14 +119,16 @@ class Case:
         self.tensors = {name: parameter(name, shape) for name, shape in shapes.items()}
         dataset = self.values["dataset"]
         edge_weight = self.values.get("edge_w", EDGE_WEIGHT.get(dataset))
-        records = tuple(
+        self.tasks = tuple(
             task_record(name, channels, edge_weight)
             for name, channels in DATASETS[dataset].items()
             if _has_head(shapes, name)
         )
         output_stride = 8 if "_os8" in path.stem else 16
         self.network = Network(
-            model_config(shapes, output_stride, dtype), records, discriminator_config(shapes)
+            model_config(shapes, output_stride, dtype),
+            channels_by_name(self.tasks),
+            discriminator_config(shapes),
         )
         self.dtype = jnp.dtype(dtype)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import types
 
 import archives
 import jax
@@ -16,12 +15,14 @@ from prepared import read_examples
 from astmt_jax import evaluate
 from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
+from astmt_jax.evaluation.network import evaluate_network
 from astmt_jax.evaluation.prediction_folder import LISTED
 from astmt_jax.evaluation.scoring import EvaluationConfig
 from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
 from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
 from astmt_jax.metrics.segmentation import SegmentationMetric
+from astmt_jax.pipeline import truths as iteration
 from astmt_jax.pipeline.augment import mark_ignored
 
 NAMES = archives.PASCAL_NAMES["val"]
@@ -332,7 +333,7 @@ def network_scores(data_dir, tmp_path_factory):
     """Scores a network that is a function of the image's colours; also saves its predictions."""
     dataset = registry.find("pascal_context")
     source = dataset.open(data_dir, {}, "val")
-    network = types.SimpleNamespace(tasks=tuple(dataset.tasks({}).values()))
+    tasks = tuple(dataset.tasks({}).values())
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
 
     def predict(images):
@@ -347,8 +348,8 @@ def network_scores(data_dir, tmp_path_factory):
         }
 
     def run(batch_size=2, num_rows=0, save_to=None, **choices):
-        return evaluate.evaluate_network(
-            network,
+        return evaluate_network(
+            tasks,
             predict,
             source,
             EvaluationConfig(**choices),
@@ -401,8 +402,8 @@ def test_truths_after_the_ignore_rules(data_dir, truths):
     tasks = tuple(dataset.tasks({}).values())
     source = dataset.open(data_dir, {}, "val")
     geometries = {task.name: task.geometry for task in tasks}
-    found = list(evaluate.truths(source, tasks))
-    assert [example.name for example in found] == list(NAMES) == evaluate.names(source)
+    found = list(iteration.truths(source, tasks))
+    assert [example.name for example in found] == list(NAMES) == iteration.names(source)
     for example in found:
         truth = truths[example.name]
         assert example.size == truth["image"].shape[:2]

@@ -22,6 +22,7 @@ from astmt_jax import export
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.trained_model import Model
 
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "export.md"
@@ -165,7 +166,7 @@ def test_weights_are_those_of_the_single_task_network(command, model, tmp_path):
     assert metadata["normalize"] == "imagenet"
     assert json.loads(metadata["model"])["decoder_width"] == 32
     config = tiny_config()
-    network = TinyNetwork(config.model, (model.task("depth"),), config.discriminator)
+    network = TinyNetwork(config.model, {"depth": 1}, config.discriminator)
     unused = set(weights)
 
     def take(path, leaf):
@@ -181,7 +182,7 @@ def test_weights_are_those_of_the_single_task_network(command, model, tmp_path):
     assert isinstance(params, Params)
     assert isinstance(stats, Stats)
     assert unused == set()
-    single = Model(config, network, params, stats, 0)
+    single = Model(config, network, (model.task("depth"),), params, stats, 0)
     image = pictures(1, 32, 32)[0]
     expected = model.predict(image, ["depth"])["depth"]
     np.testing.assert_allclose(single.predict(image)["depth"], expected, rtol=1e-4, atol=1e-4)
@@ -205,9 +206,9 @@ def real_model(**model):
     values = tiny_config().to_dict()
     values["model"] |= SMALL | model
     config = from_config_dict(values)
-    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
-    network = Network(config.model, tasks, config.discriminator)
-    return Model(config, network, *jax.jit(network.init)(jax.random.key(0)), 0)
+    tasks = registry.tasks_of(config)
+    network = Network(config.model, channels_by_name(tasks), config.discriminator)
+    return Model(config, network, tasks, *jax.jit(network.init)(jax.random.key(0)), 0)
 
 
 def test_real_network_exports_for_any_size():

@@ -96,9 +96,9 @@ def test_published_numbers(backbone, published):
     """Of one task of the PASCAL networks at 512 x 512; all tasks share the stem."""
     network = network_of(PASCAL, backbone=backbone)
     variables = shapes_of(network)
-    one = multiply_adds(lambda v, x: network.predict(*v, x, "semseg"), variables, IMAGE)
+    one = multiply_adds(lambda v, x: network.task_logits(*v, x, "semseg"), variables, IMAGE)
     assert one == pytest.approx(published, rel=0.005)
-    every = multiply_adds(lambda v, x: network.predict_all(*v, x), variables, IMAGE)
+    every = multiply_adds(lambda v, x: network.all_logits(*v, x), variables, IMAGE)
     assert 4.5 * one < every < 5 * one
 
 
@@ -131,7 +131,7 @@ def test_xla_counts_the_same(model, monkeypatch):
     variables = shapes_of(network)
 
     def predict(variables, images):
-        return network.predict(*variables, images, "normals")
+        return network.task_logits(*variables, images, "normals")
 
     monkeypatch.setitem(module.COSTS, "image_convolution", taps_inside)
     own = 2 * multiply_adds(predict, variables, IMAGE)

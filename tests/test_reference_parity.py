@@ -152,7 +152,7 @@ def test_forward(case, dtype):
                     train=False,
                 )[0]
                 for index, name in enumerate(network.names)
-            }, network.predict_all(params, stats, images)
+            }, network.all_logits(params, stats, images)
 
         features, logits = run(params, stats, images)
         for name in network.names:
@@ -172,9 +172,10 @@ def reference_training(golden: golden_cases.Case) -> tuple[TrainStep, TrainState
     """The training step of the reference and its initial state."""
     network, values = golden.network, golden.values
     # The reference's settings: SGD, constant rate, task-specific x T, discriminator x 10.
-    optimizer = Optimizer(OptimizerConfig(), len(network.tasks))
+    optimizer = Optimizer(OptimizerConfig(), len(golden.tasks))
     step = TrainStep(
         network,
+        golden.tasks,
         optimizer,
         learning_rate=lambda step: jnp.asarray(1e-3, golden.dtype),
         alpha=lambda step: jnp.asarray(values.get("alpha", 0), golden.dtype),
@@ -187,7 +188,7 @@ def reference_training(golden: golden_cases.Case) -> tuple[TrainStep, TrainState
 def torch_gradients(gradients, stats, network, index: int) -> dict[str, np.ndarray]:
     """Gradients of one task's view under the reference's names."""
     name = network.names[index]
-    tasks = len(network.tasks)
+    tasks = len(network.names)
     stack = lambda x: jnp.stack([x] * tasks)  # noqa: E731
     gradients = dataclasses.replace(gradients, task=jax.tree.map(stack, gradients.task))
     tensors = convert.to_torch(gradients, dataclasses.replace(stats, frozen={}), network)
@@ -204,7 +205,7 @@ def feature_gradients(step: TrainStep, params, stats, batch) -> dict[str, tuple]
     network = step.network
     features, _ = network.features(params, stats, batch["image"], train=True)
     result = {}
-    for index, task in enumerate(network.tasks):
+    for index, task in enumerate(step.objective.tasks):
         head, head_stats = params.heads[task.name], stats.heads[task.name]
         label = batch["labels"][task.name]
         of_task, _ = network.head_features(

@@ -40,7 +40,7 @@ def test_frozen_weights_are_parameters():
 
 def test_single_task_networks(network):
     """As large and as costly as each is when it is built by itself."""
-    singles = summary.single_task_costs(network.config, network.tasks, SIZE)
+    singles = summary.single_task_costs(network.config, network.channels, SIZE)
     assert list(singles) == list(CHANNELS)
     for name, count in CHANNELS.items():
         alone = summary.network_cost(network_of({name: count}, **SMALL, **SHARED), SIZE)

@@ -33,8 +33,8 @@ def predict_all(model):
 
     @functools.partial(jax.jit, static_argnums=0)
     def predict(network, params, stats, images):
-        logits = network.predict_all(params, stats, (images - MEAN) / DEVIATION)
-        return {task.name: task.predict(logits[task.name]) for task in network.tasks}
+        logits = network.all_logits(params, stats, (images - MEAN) / DEVIATION)
+        return {task.name: task.predict(logits[task.name]) for task in model.tasks}
 
     def run(images, params=model.params, stats=model.stats):
         outputs = predict(model.network, params, stats, jnp.asarray(images, jnp.float32))

@@ -15,6 +15,7 @@ from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.decoder import ModulatedConv
 from astmt_jax.models.network import Network
 from astmt_jax.runtime.sharding import Placement
+from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.optimizer import (
     Optimizer,
     OptimizerConfig,
@@ -65,17 +66,22 @@ def tiny_step(
         golden_cases.task_record(name, channels, 0.95) for name, channels in tasks.items()
     )
     config = ModelConfig(decoder_width=32, dtype=dtype, **model)
-    return step_of(TinyNetwork(config, records, discriminator), discriminator_weight, placement)
+    network = TinyNetwork(config, channels_by_name(records), discriminator)
+    return step_of(network, records, discriminator_weight, placement)
 
 
 def step_of(
-    network: Network, discriminator_weight: float = 0.3, placement: Placement | None = None
+    network: Network,
+    tasks: tuple[Task, ...],
+    discriminator_weight: float = 0.3,
+    placement: Placement | None = None,
 ) -> TrainStep:
     """Training step of a network, with short schedules."""
     optimizer = OptimizerConfig(learning_rate=0.01)
     return TrainStep(
         network,
-        Optimizer(optimizer, len(network.tasks)),
+        tasks,
+        Optimizer(optimizer, len(tasks)),
         poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
         reversal_schedule(steps_per_epoch=5, epochs=4),
         discriminator_weight,
@@ -87,6 +93,7 @@ def in_parts(step: TrainStep, accumulate: int, placement: Placement | None = Non
     """The same step, which takes the batch in parts."""
     return TrainStep(
         step.network,
+        step.objective.tasks,
         step.optimizer,
         step.learning_rate,
         step.alpha,
@@ -118,8 +125,7 @@ def random_state(step: TrainStep, seed: int = 0) -> TrainState:
 
 def random_batch(step: TrainStep, size: int = 32, batch: int = 2, ignored=(), seed: int = 0):
     """Images and labels of the network's tasks; those of the tasks in `ignored` are all 255."""
-    channels = {task.name: task.channels for task in step.network.tasks}
-    images, labels = golden_cases.data(seed, batch, size, channels)
+    images, labels = golden_cases.data(seed, batch, size, step.network.channels)
     for name in ignored:
         labels[name] = np.full_like(labels[name], 255)
     dtype = jnp.promote_types(step.network.config.compute_dtype, jnp.float32)

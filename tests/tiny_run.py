@@ -9,6 +9,7 @@ from tiny_network import TinyNetwork, random_state, step_of
 
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.trained_model import Model
 from astmt_jax.training.checkpoint import Checkpoints, claim_workdir
 from astmt_jax.training.optimizer import Optimizer
@@ -34,8 +35,8 @@ def tiny_config() -> Config:
 
 def tiny_model() -> Model:
     """A model with random variables, as `load` makes it."""
-    config, network, state = _parts()
-    return Model(config, network, state.params, state.stats, STEP)
+    config, network, tasks, state = _parts()
+    return Model(config, network, tasks, state.params, state.stats, STEP)
 
 
 def write_run(workdir: pathlib.Path) -> Model:
@@ -43,18 +44,18 @@ def write_run(workdir: pathlib.Path) -> Model:
 
     `trained_model.Network` must be `TinyNetwork` to load it.
     """
-    config, network, state = _parts()
+    config, network, tasks, state = _parts()
     claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
     checkpoints.save(STEP, dataclasses.replace(state, step=jnp.int32(STEP)))
     checkpoints.close()
-    return Model(config, network, state.params, state.stats, STEP)
+    return Model(config, network, tasks, state.params, state.stats, STEP)
 
 
 def _parts():
     config = tiny_config()
-    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
-    network = TinyNetwork(config.model, tasks, config.discriminator)
-    state = random_state(step_of(network))
+    tasks = registry.tasks_of(config)
+    network = TinyNetwork(config.model, channels_by_name(tasks), config.discriminator)
+    state = random_state(step_of(network, tasks))
     optimizer = Optimizer(config.optimizer, len(tasks))
-    return config, network, initial_state(state.params, state.stats, optimizer)
+    return config, network, tasks, initial_state(state.params, state.stats, optimizer)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +14,9 @@ from jax.sharding import NamedSharding
 from astmt_jax.aot.hlo import Collective, collectives
 from astmt_jax.aot.roofline import Roofline
 from astmt_jax.aot.tpu import GIB, Topology, describe_devices
-from astmt_jax.models.network import Network
 from astmt_jax.pipeline.augment import INTEGER_GEOMETRIES
 from astmt_jax.runtime.sharding import Placement, data_mesh
+from astmt_jax.tasks.task import Task
 from astmt_jax.training.experiment import Experiment
 
 _OUT_OF_MEMORY = re.compile(r"temporaries \(([\d.]+)([MG])\)|Used ([\d.]+)([MG]) of [\d.]+G hbm")
@@ -100,6 +100,7 @@ class Compiler:
 
     def __init__(self, experiment: Experiment, topology: Topology):
         self.network = experiment.network
+        self.tasks = experiment.tasks
         self.config = experiment.config
         self.topology = topology
         placement = Placement(
@@ -120,7 +121,7 @@ class Compiler:
             return self._compile("training", lower, (self._state, batch), batch_per_chip, runs=1)
         index = jax.ShapeDtypeStruct((), jnp.int32, sharding=self._replicated)
         lower = lambda: self._step.task_step.lower(self._state, batch, index)  # noqa: E731
-        runs = len(self.network.tasks)
+        runs = len(self.network.names)
         return self._compile("training", lower, (self._state, batch), batch_per_chip, runs)
 
     def inference(self, batch_per_chip: int) -> Compilation:
@@ -132,7 +133,7 @@ class Compiler:
 
     def _batch(self, batch_per_chip: int) -> dict[str, Any]:
         batch_size = batch_per_chip * self.topology.chips
-        shapes = describe_batch(self.network, batch_size, self.config.train.image_size)
+        shapes = describe_batch(self.tasks, batch_size, self.config.train.image_size)
         return _placed(shapes, self._divided)
 
     def _compile(
@@ -165,7 +166,7 @@ class Compiler:
         )
 
 
-def describe_batch(network: Network, batch_size: int, image_size: int) -> dict[str, Any]:
+def describe_batch(tasks: Sequence[Task], batch_size: int, image_size: int) -> dict[str, Any]:
     """Shapes and dtypes of the batches that `pipeline.train_batches` yields."""
 
     def of(channels: int, dtype) -> jax.ShapeDtypeStruct:
@@ -175,7 +176,7 @@ def describe_batch(network: Network, batch_size: int, image_size: int) -> dict[s
         task.name: of(1, jnp.uint8)
         if task.geometry in INTEGER_GEOMETRIES
         else of(task.channels, jnp.float32)
-        for task in network.tasks
+        for task in tasks
     }
     return {"image": of(3, jnp.float32), "labels": labels}
 

@@ -8,6 +8,7 @@ from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network
 from astmt_jax.summary import overall_cost
+from astmt_jax.tasks.task import channels_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +34,7 @@ def network_costs(compared: Sequence[Method]) -> dict[str, Cost]:
 
 
 def _network_cost(config: Config) -> Cost:
-    data = config.dataset
-    network = Network(config.model, registry.select_tasks(data.name, config.tasks, data.options))
+    network = Network(config.model, channels_by_name(registry.tasks_of(config)))
     return Cost(*overall_cost(network, config.train.image_size))
 
 

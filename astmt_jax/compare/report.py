@@ -41,7 +41,7 @@ def write_report(
     Raises:
       ValueError: a run's results cannot be read, naming the file.
     """
-    tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
+    tasks = registry.tasks_of(config)
     scores = summarize(compared, tasks, costs, finished, workdir)
     state = "" if len(finished) == num_runs else f" ({len(finished)} of {num_runs} runs)"
     title = f"Comparison on {config.dataset.name}, {config.model.backbone}{state}"

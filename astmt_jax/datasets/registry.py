@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astmt_jax.config import Config
 from astmt_jax.datasets import builder
 from astmt_jax.datasets.maps import complete, packing
 from astmt_jax.datasets.scenes import builder as scenes
@@ -200,6 +201,11 @@ def find(name: str) -> Dataset:
             f"config.dataset.name is {name!r}, but must be one of: {', '.join(DATASETS)}."
         )
     return DATASETS[name]
+
+
+def tasks_of(config: Config) -> tuple[Task, ...]:
+    """The records of the tasks that an experiment trains; errors of `select_tasks`."""
+    return select_tasks(config.dataset.name, config.tasks, config.dataset.options)
 
 
 def select_tasks(

@@ -1,7 +1,7 @@
 """What a network predicts for every image of a split, at the image's own resolution."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -32,7 +32,9 @@ class Predicted(NamedTuple):
     predictions: dict[str, np.ndarray]
 
 
-def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
+def predictor(
+    network: Network, tasks: Sequence[Task]
+) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
     """Jitted function from variables and images (B, S, S, 3) to every task's prediction.
 
     Predictions are what the task records' `predict` gives, at the images' resolution:
@@ -41,8 +43,8 @@ def predictor(network: Network) -> Callable[[Params, Stats, jax.Array], dict[str
 
     @jax.jit
     def predict(params, stats, images):
-        logits = network.predict_all(params, stats, images)
-        return {task.name: task.predict(logits[task.name]) for task in network.tasks}
+        logits = network.all_logits(params, stats, images)
+        return {task.name: task.predict(logits[task.name]) for task in tasks}
 
     return predict
 
@@ -77,7 +79,7 @@ def modulated_features(
 
 
 def predictions(
-    network: Network,
+    tasks: Sequence[Task],
     predict: Predict,
     source: Source,
     *,
@@ -93,8 +95,8 @@ def predictions(
     The processes' shares are those of `pipeline.eval_shares`; all iterate together.
 
     Args:
-      network: its tasks' labels are read.
-      predict: images (B, S, S, 3) to predictions, such as `predictor(network)` with variables.
+      tasks: whose labels are read.
+      predict: images (B, S, S, 3) to predictions, such as `predictor` makes, with variables.
       source: the split.
       batch_size: images a batch over all devices.
       image_size: side S of the images that the network sees.
@@ -105,7 +107,7 @@ def predictions(
     """
     batches = pipeline.eval_batches(
         source,
-        network.tasks,
+        tasks,
         batch_size=batch_size,
         image_size=image_size,
         normalize=normalize,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,10 +11,10 @@ import numpy as np
 from astmt_jax.config import EvaluationConfig
 from astmt_jax.evaluation import inference
 from astmt_jax.evaluation.scoring import Scores, applied_to, scores_of, scoring, tracked
-from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime import distributed
+from astmt_jax.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Evaluation:
 
 
 def evaluate_network(
-    network: Network,
+    tasks: Sequence[Task],
     predict: inference.Predict,
     source: Source,
     config: EvaluationConfig,
@@ -49,7 +50,7 @@ def evaluate_network(
     Every process predicts and scores its share of every batch; all return the whole's scores.
 
     Args:
-      network: its tasks' metrics are computed.
+      tasks: of the network, whose metrics are computed.
       predict: images (B, S, S, 3) to predictions.
       source: the split.
       config: how predictions are scored.
@@ -62,7 +63,7 @@ def evaluate_network(
       notes: file that lets an interrupted evaluation go on, deleted at its end.
       save_to: folder for the predictions, in the layout that `evaluate_folder` takes.
     """
-    tasks = applied_to(config, network.tasks)
+    tasks = applied_to(config, tasks)
     kept = {i * source.length // num_rows for i in range(num_rows)}
     process, processes = jax.process_index(), jax.process_count()
     shares = batches.eval_shares(source.length, batch_size, process, processes)
@@ -70,7 +71,7 @@ def evaluate_network(
     rows = {}
     with scoring(tasks, len(indices), num_threads, notes) as scorer:
         predicted = inference.predictions(
-            network,
+            tasks,
             predict,
             source,
             batch_size=batch_size,

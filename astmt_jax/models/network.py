@@ -8,6 +8,7 @@ layers behind the trunk.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from functools import partial
 
 import jax
@@ -21,7 +22,6 @@ from astmt_jax.models.discriminator import Discriminator
 from astmt_jax.models.mobilenet import MobileNetV2
 from astmt_jax.models.resnet import ResNet
 from astmt_jax.models.uber import EncoderFeatures, UberHead
-from astmt_jax.tasks.task import Task
 
 ENCODERS = {"resnet": ResNet, "mobilenetv2": MobileNetV2}
 # Of each decoder, what belongs to the trunk and what each task has of its own.
@@ -102,27 +102,27 @@ class Network:
 
     Args:
       config: architecture.
-      tasks: in the order of the task axis.
+      channels: task name -> number of logits a pixel, in the order of the task axis.
       discriminator: its settings; None or weight 0 leaves it out.
     """
 
     def __init__(
         self,
         config: ModelConfig,
-        tasks: tuple[Task, ...],
+        channels: Mapping[str, int],
         discriminator: DiscriminatorConfig | None = None,
     ):
         if discriminator is not None:
             check_discriminator(config, discriminator)
         self.config = config
-        self.tasks = tasks
-        self.names = tuple(task.name for task in tasks)
+        self.channels = dict(channels)
+        self.names = tuple(channels)
         self._trunk_graph = nnx.graphdef(nnx.eval_shape(self._new_trunk))
         self._head_graphs = {
-            task.name: nnx.graphdef(nnx.eval_shape(partial(self._new_head, task))) for task in tasks
+            name: nnx.graphdef(nnx.eval_shape(partial(self._new_head, name))) for name in channels
         }
         self._discriminator_config = None
-        if discriminator is not None and discriminator.weight > 0 and len(tasks) > 1:
+        if discriminator is not None and discriminator.weight > 0 and len(channels) > 1:
             self._discriminator_config = discriminator
             self._discriminator_graph = nnx.graphdef(nnx.eval_shape(self._new_discriminator))
 
@@ -134,14 +134,14 @@ class Network:
     def _new_trunk(self) -> Trunk:
         return Trunk(self.config)
 
-    def _new_head(self, task: Task) -> nnx.Module:
-        return DECODERS[self.config.decoder][1](task.channels, self.config)
+    def _new_head(self, name: str) -> nnx.Module:
+        return DECODERS[self.config.decoder][1](self.channels[name], self.config)
 
     def _new_discriminator(self) -> Discriminator:
         # The gradients it reads are float32 at least, whatever the network computes in.
         dtype = jnp.promote_types(self.config.compute_dtype, jnp.float32)
         return Discriminator(
-            self.config.decoder_width, len(self.tasks), self._discriminator_config, dtype
+            self.config.decoder_width, len(self.names), self._discriminator_config, dtype
         )
 
     def init(self, key: jax.Array) -> tuple[Params, Stats]:
@@ -150,8 +150,8 @@ class Network:
             self._new_trunk(), *VARIABLE_TYPES
         )[1:]
         split_heads = {
-            record.name: nnx.split(self._new_head(record), nnx.Param, nnx.BatchStat)[1:]
-            for record in self.tasks
+            name: nnx.split(self._new_head(name), nnx.Param, nnx.BatchStat)[1:]
+            for name in self.names
         }
         heads, head_stats = (
             {name: states[i] for name, states in split_heads.items()} for i in range(2)
@@ -162,7 +162,7 @@ class Network:
         variables, structure = jax.tree.flatten((single, (task, task_stats)), is_leaf=is_variable)
         num_single = len(jax.tree.leaves(single, is_leaf=is_variable))
         copies = [
-            None if index < num_single else len(self.tasks) for index in range(len(variables))
+            None if index < num_single else len(self.names) for index in range(len(variables))
         ]
         values = layers.draw_initial(variables, copies, key, self.config.conv_init)
         single, (task, task_stats) = jax.tree.map(
@@ -218,7 +218,7 @@ class Network:
             )
             return features, new.task, new.shared
 
-        features, task, shared = jax.vmap(run, axis_size=len(self.tasks))(params.task, stats.task)
+        features, task, shared = jax.vmap(run, axis_size=len(self.names))(params.task, stats.task)
         return features, dataclasses.replace(stats, task=task, shared=shared)
 
     def head_features(
@@ -252,23 +252,23 @@ class Network:
         """Unit-length gradients (B, h, w, C) -> logits over tasks (B, h, w, T)."""
         return nnx.merge(self._discriminator_graph, discriminator)(gradients)
 
-    def predict(self, params: Params, stats: Stats, images: jax.Array, name: str) -> jax.Array:
+    def task_logits(self, params: Params, stats: Stats, images: jax.Array, name: str) -> jax.Array:
         """Logits (B, H, W, channels) of one task, with running statistics."""
         index = self.names.index(name)
         view = one_task(params, index), one_task(stats, index)
         features, _ = self.task_features(*view, images, train=False)
-        return self.predict_from(features, name, params, stats, images.shape[1:3])
+        return self.head_logits(features, name, params, stats, images.shape[1:3])
 
-    def predict_all(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
+    def all_logits(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
         """Logits (B, H, W, channels) of every task by name, with running statistics."""
         features, _ = self.features(params, stats, images, train=False)
         size = images.shape[1:3]
         return {
-            name: self.predict_from(slice_of_task(features, index), name, params, stats, size)
+            name: self.head_logits(slice_of_task(features, index), name, params, stats, size)
             for index, name in enumerate(self.names)
         }
 
-    def predict_from(
+    def head_logits(
         self, features, name: str, params: Params, stats: Stats, size: tuple[int, int]
     ) -> jax.Array:
         """Logits (B, *size, channels) that a task's head makes of the trunk's features."""

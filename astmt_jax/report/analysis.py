@@ -146,12 +146,14 @@ def analyse(
     gradients = _gradients(run, other, batches)
     stage("decisions of the discriminator")
     confusion = (
-        confusion_matrix(network, *run.variables, batches) if network.has_discriminator else None
+        confusion_matrix(network, run.experiment.tasks, *run.variables, batches)
+        if network.has_discriminator
+        else None
     )
     return Findings(
         config=run.experiment.config,
         step=run.model.step,
-        tasks=network.tasks,
+        tasks=run.experiment.tasks,
         curves=curves,
         results=_read_results(workdir),
         examples=examples,
@@ -202,14 +204,14 @@ def _check_alike(run: Run, other: Run) -> None:
 
 
 def _examples(run: Run, source: Source) -> Examples:
-    network, train = run.experiment.network, run.experiment.config.train
+    train = run.experiment.config.train
     evaluation = run.experiment.config.evaluation
-    tasks = applied_to(evaluation, network.tasks)
+    tasks = applied_to(evaluation, run.experiment.tasks)
     mesh = jax.make_mesh(
         (1,), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:1]
     )
     predicted = inference.predictions(
-        network,
+        run.experiment.tasks,
         functools.partial(run.experiment.predict, *run.variables),
         source,
         batch_size=train.batch_size,
@@ -230,7 +232,7 @@ def _network_images(run: Run, source: Source) -> np.ndarray:
     batch = next(
         pipeline.eval_batches(
             source,
-            run.experiment.network.tasks,
+            run.experiment.tasks,
             batch_size=source.length,
             image_size=train.image_size,
             normalize=train.normalize,
@@ -243,7 +245,7 @@ def _network_images(run: Run, source: Source) -> np.ndarray:
 
 def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, GradientCosines]:
     """Cosines by what was differentiated; none for a single task."""
-    if len(run.experiment.network.tasks) < 2:
+    if len(run.experiment.tasks) < 2:
         return {}
     compared = {"task losses": (run, run.without_discriminator())}
     if run.experiment.network.has_discriminator:

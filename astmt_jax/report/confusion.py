@@ -1,6 +1,6 @@
 """Which task the discriminator takes a gradient for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,15 +8,21 @@ import numpy as np
 
 from astmt_jax.models.discriminator import unit_length
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.tasks.task import Task
 
 
 def confusion_matrix(
-    network: Network, params: Params, stats: Stats, batches: Iterable[dict]
+    network: Network,
+    tasks: Sequence[Task],
+    params: Params,
+    stats: Stats,
+    batches: Iterable[dict],
 ) -> np.ndarray:
     """Counts of the discriminator's decisions.
 
     Args:
       network: has a discriminator.
+      tasks: records of its tasks, in their order.
       params: of all tasks.
       stats: of all tasks.
       batches: as `TrainStep` takes them.
@@ -30,12 +36,12 @@ def confusion_matrix(
     def count(params, stats, batch):
         features, _ = network.features(params, stats, batch["image"], train=True)
         rows = []
-        for index in range(len(network.tasks)):
+        for index in range(len(tasks)):
             gradient = _feature_gradient(
-                network, params, stats, batch, index, slice_of_task(features, index)
+                network, tasks[index], params, stats, batch, slice_of_task(features, index)
             )
             logits = network.discriminate(params.discriminator, unit_length(gradient))
-            decided = jax.nn.one_hot(jnp.argmax(logits, axis=-1), len(network.tasks))
+            decided = jax.nn.one_hot(jnp.argmax(logits, axis=-1), len(tasks))
             there = jnp.any(gradient != 0, axis=-1, keepdims=True)
             rows.append(jnp.sum(decided * there, axis=(0, 1, 2)))
         return jnp.stack(rows)
@@ -45,10 +51,9 @@ def confusion_matrix(
 
 
 def _feature_gradient(
-    network: Network, params: Params, stats: Stats, batch: dict, index: int, features: jax.Array
+    network: Network, task: Task, params: Params, stats: Stats, batch: dict, features: jax.Array
 ) -> jax.Array:
     """Gradient (B, h, w, C) of one task's loss with respect to the features that its head reads."""
-    task = network.tasks[index]
     head, head_stats = params.heads[task.name], stats.heads[task.name]
     label = batch["labels"][task.name]
     features, _ = network.head_features(task.name, head, head_stats, features, train=True)

@@ -58,7 +58,7 @@ def gradient_cosines(
     wholes, by_layer = [], []
     for batch in batches:
         grams = gram_matrices(
-            gradients_of(params, stats, batch, index) for index in range(len(step.network.tasks))
+            gradients_of(params, stats, batch, index) for index in range(len(step.network.names))
         )
         wholes.append(cosines(sum(grams.values())))
         by_layer.append(

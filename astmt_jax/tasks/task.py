@@ -7,7 +7,7 @@ task.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -77,6 +77,11 @@ class Task:
     truth: str
     class_names: tuple[str, ...] = ()
     unit_length: bool = False
+
+
+def channels_by_name(tasks: Iterable[Task]) -> dict[str, int]:
+    """Task name -> number of logits a pixel, as `models.network.Network` takes them."""
+    return {task.name: task.channels for task in tasks}
 
 
 def _probability(logits: jax.Array) -> jax.Array:

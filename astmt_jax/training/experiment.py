@@ -15,6 +15,7 @@ from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source, check_classes, labelled
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
+from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.optimizer import Optimizer, poly_schedule, reversal_schedule
 from astmt_jax.training.train_step import TrainState, TrainStep, initial_state
@@ -49,8 +50,8 @@ class Experiment:
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
         )
-        tasks = registry.select_tasks(config.dataset.name, config.tasks, config.dataset.options)
-        self.network = Network(config.model, tasks, config.discriminator)
+        self.tasks = registry.tasks_of(config)
+        self.network = Network(config.model, channels_by_name(self.tasks), config.discriminator)
         devices = jax.device_count()
         parts = devices * config.train.accumulate
         if config.train.batch_size % parts:
@@ -59,7 +60,7 @@ class Experiment:
                 f"{parts}: of the number of devices, {devices}, times config.train.accumulate."
             )
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
-        self.predict = inference.predictor(self.network)
+        self.predict = inference.predictor(self.network, self.tasks)
 
     def open_splits(self) -> "Splits":
         """Opens the dataset's splits, preparing it where that needs no download.
@@ -76,12 +77,12 @@ class Experiment:
             self.dataset.open(data_dir, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
-        for task in self.network.tasks:
+        for task in self.tasks:
             if task.name in self.dataset.named_by_options:
                 for source in (training, evaluation):
                     check_classes(source, task, config.train.num_threads)
-        if len(self.network.tasks) == 1:
-            training = labelled(training, self.network.tasks[0], config.train.num_threads)
+        if len(self.tasks) == 1:
+            training = labelled(training, self.tasks[0], config.train.num_threads)
         return Splits(
             training, evaluation, pipeline.steps_per_epoch(training, config.train.batch_size)
         )
@@ -91,7 +92,8 @@ class Experiment:
         config = self.config
         return TrainStep(
             self.network,
-            Optimizer(config.optimizer, len(self.network.tasks)),
+            self.tasks,
+            Optimizer(config.optimizer, len(self.tasks)),
             poly_schedule(config.optimizer, steps_per_epoch, config.train.epochs),
             reversal_schedule(steps_per_epoch, config.train.epochs),
             config.discriminator.weight,
@@ -133,7 +135,7 @@ class Experiment:
         train = self.config.train
         return pipeline.train_batches(
             source,
-            self.network.tasks,
+            self.tasks,
             batch_size=train.batch_size,
             image_size=train.image_size,
             augmentation=self.config.augmentation,
@@ -169,7 +171,7 @@ class Experiment:
             return self.predict(*variables, images)
 
         return evaluate_network(
-            self.network,
+            self.tasks,
             predict,
             source,
             self.config.evaluation,

@@ -198,8 +198,8 @@ def finish(
         "quantized": experiment.config.evaluation.quantize,
     }
     write_results(workdir / RESULTS_FILE, evaluation.scores, about)
-    picture = panels.draw(evaluation.rows, experiment.network.tasks, workdir / PANELS_FILE)
-    CONSOLE.print(tables.result_table(results, experiment.network.tasks))
+    picture = panels.draw(evaluation.rows, experiment.tasks, workdir / PANELS_FILE)
+    CONSOLE.print(tables.result_table(results, experiment.tasks))
     CONSOLE.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
     writer.write_scalars(
         number,

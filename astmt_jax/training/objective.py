@@ -1,6 +1,7 @@
 """What training minimizes, of one task or of all: task losses, and telling gradients apart."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -10,6 +11,7 @@ from astmt_jax.labels import IGNORE
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.tasks.losses import softmax_cross_entropy
+from astmt_jax.tasks.task import Task
 
 
 class Objective:
@@ -20,11 +22,13 @@ class Objective:
 
     Args:
       network: what is trained.
+      tasks: records of its tasks, in their order.
       discriminator_weight: d; 0 for a network without a discriminator.
     """
 
-    def __init__(self, network: Network, discriminator_weight: float):
+    def __init__(self, network: Network, tasks: Sequence[Task], discriminator_weight: float):
         self.network = network
+        self.tasks = tasks
         self.discriminator_weight = discriminator_weight if network.has_discriminator else 0.0
 
     def task_gradients(
@@ -55,9 +59,7 @@ class Objective:
                 params, stats, batch["image"], train=True
             )
             # A switch keeps for every branch what any of them keeps: computed again, it is nothing.
-            branches = [
-                jax.checkpoint(partial(self._task_loss, i)) for i in range(len(self.network.tasks))
-            ]
+            branches = [jax.checkpoint(partial(self._task_loss, i)) for i in range(len(self.tasks))]
             *parts, heads = jax.lax.switch(
                 index,
                 branches,
@@ -91,7 +93,7 @@ class Objective:
         def objective(params):
             features, new_stats = self.network.features(params, stats, batch["image"], train=True)
             heads, parts = stats.heads, []
-            for index in range(len(self.network.tasks)):
+            for index in range(len(self.tasks)):
                 *part, heads = self._task_loss(
                     index,
                     params.heads,
@@ -115,7 +117,7 @@ class Objective:
         the discriminator's targets (B, h, w, 1) int32 (the task, or 255 where unlabelled) for
         these labels and for those `of` the whole batch (None where these are the whole), all three
         None without a discriminator, and all heads' statistics after the batch."""
-        task = self.network.tasks[index]
+        task = self.tasks[index]
         head, stats, label = heads[task.name], head_stats[task.name], labels[task.name]
         all_labels = None if of is None else of[task.name]
         features, new_stats = self.network.head_features(

@@ -1,7 +1,7 @@
 """One training step: the two updates, which an objective's gradients make of a batch."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 from astmt_jax.labels import IGNORE
 from astmt_jax.models.network import Network, Params, Stats, one_task
 from astmt_jax.runtime.sharding import Placement
+from astmt_jax.tasks.task import Task
 from astmt_jax.training.accumulation import update_function
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer, moving_average, select
@@ -53,6 +54,7 @@ class TrainStep:
 
     Args:
       network: what is trained.
+      tasks: records of its tasks, in their order.
       optimizer: how.
       learning_rate: function of the step (int32 scalar).
       alpha: strength of the gradient reversal as a function of the step.
@@ -71,6 +73,7 @@ class TrainStep:
     def __init__(
         self,
         network: Network,
+        tasks: Sequence[Task],
         optimizer: Optimizer,
         learning_rate: Callable[[jax.Array], jax.Array],
         alpha: Callable[[jax.Array], jax.Array],
@@ -82,7 +85,7 @@ class TrainStep:
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.alpha = alpha
-        self.objective = Objective(network, discriminator_weight)
+        self.objective = Objective(network, tasks, discriminator_weight)
         unchanged = lambda tree: tree  # noqa: E731
         self._gather = placement.gather if placement else unchanged
         self._constrain = placement.constrain if placement else unchanged
@@ -107,7 +110,7 @@ class TrainStep:
     def per_task_update(self, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         """The paper's update: one optimizer step a task, in order, on the same batch."""
         metrics = []
-        for number in range(len(self.network.tasks)):
+        for number in range(len(self.network.names)):
             index = _beside(state.step, np.int32(number))
             state, task_metrics = self.task_step(state, batch, index)
             metrics.append(task_metrics)

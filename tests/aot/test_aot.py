@@ -20,8 +20,6 @@ from astmt_jax.aot.compilation import Compilation
 from astmt_jax.aot.hlo import Collective
 from astmt_jax.aot.tpu import GIB
 from astmt_jax.config import from_config_dict
-from astmt_jax.models.config import ModelConfig
-from astmt_jax.models.network import Network
 from configs import scenes
 
 TINY = (
@@ -122,8 +120,7 @@ def test_table():
 def test_batch_is_the_pipelines():
     """Shapes and types of images and labels, as `pipeline.train_batches` documents them."""
     records = (task_record("semseg", 21, 0.95), task_record("normals", 3, 0.95))
-    network = Network(ModelConfig(), records)
-    batch = compilation.describe_batch(network, 8, 64)
+    batch = compilation.describe_batch(records, 8, 64)
     described = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), batch)
     assert described == {
         "image": ((8, 64, 64, 3), "float32"),

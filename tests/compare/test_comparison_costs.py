@@ -8,6 +8,7 @@ from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.network import Network
 from astmt_jax.summary import network_cost, single_task_costs
+from astmt_jax.tasks.task import channels_by_name
 
 
 def test_costs():
@@ -20,7 +21,7 @@ def test_costs():
     assert list(costs) == ["single-edge", "single-depth", "astmt"]
 
     tasks = registry.select_tasks("scenes", config.tasks)
-    whole = network_cost(Network(config.model, tasks, config.discriminator), 64)
+    whole = network_cost(Network(config.model, channels_by_name(tasks), config.discriminator), 64)
     assert whole.discriminator > 0
     expected = Cost(whole.parameters - whole.discriminator, whole.all_tasks)
     assert method_cost(compared["astmt"], costs) == expected

@@ -1,7 +1,5 @@
 """A folder of one's own: any subset of tasks, examples that lack some of them."""
 
-import types
-
 import archives
 import jax
 import numpy as np
@@ -10,9 +8,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from PIL import Image
 from prepared import assert_map, prepare_examples
 
-from astmt_jax import evaluate
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import own_data, registry
+from astmt_jax.evaluation.network import evaluate_network
 from astmt_jax.evaluation.scoring import EvaluationConfig
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
@@ -161,8 +159,8 @@ def test_only_labelled_examples_are_scored(folders):
         side = images.shape[:3]
         return {"semseg": np.zeros(side, np.uint8), "depth": np.zeros(side, np.float32)}
 
-    found = evaluate.evaluate_network(
-        types.SimpleNamespace(tasks=tasks),
+    found = evaluate_network(
+        tasks,
         predict,
         source,
         EvaluationConfig(),

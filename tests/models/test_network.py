@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tiny_network
 from flax import nnx
-from golden_cases import task_record
 from jax import lax
 from tiny_network import CHANNELS, PAIR, QUICK, random_batch, tiny_step
 
@@ -34,8 +33,7 @@ SMALL_MOBILENET = MOBILENET | {"width_multiplier": 0.25, "decoder_width": 32}
 
 
 def network_of(channels, discriminator=None, **model):
-    records = tuple(task_record(name, count, 0.95) for name, count in channels.items())
-    return Network(ModelConfig(**model), records, discriminator)
+    return Network(ModelConfig(**model), channels, discriminator)
 
 
 def shapes_of(network):

@@ -145,7 +145,7 @@ def test_cosines_of_gradients_are_those_of_the_losses(plain):
         return task.loss(logits, batch["labels"][task.name])
 
     direct = []
-    for index, task in enumerate(network.tasks):
+    for index, task in enumerate(step.objective.tasks):
         gradient = jax.jit(jax.grad(functools.partial(loss, index=index, task=task)))
         compiled = gradient.lower(state.params.shared).compile(QUICK)
         leaves = jax.tree.leaves(compiled(state.params.shared))

@@ -28,6 +28,7 @@ from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, one_task
 from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.optimizer import Optimizer, OptimizerConfig
 from astmt_jax.training.train_step import TrainStep, initial_state
 
@@ -194,7 +195,7 @@ def weighted_losses(step, state, batch):
         params, stats = state.params, state.stats
         features, _ = network.features(params, stats, batch["image"], train=True)
         result = []
-        for i, task in enumerate(network.tasks):
+        for i, task in enumerate(step.objective.tasks):
             head = params.heads[task.name], stats.heads[task.name]
             logits = network.logits(task.name, *head, features[i], (32, 32))
             result.append(task.loss_weight * task.loss(logits, batch["labels"][task.name]))
@@ -360,7 +361,12 @@ def test_moving_average_follows_every_batch(step, update):
     """Of parameters and statistics, once a batch; it is what predictions are made with."""
     config = OptimizerConfig(learning_rate=0.01, ema_decay=0.3)
     averaging = TrainStep(
-        step.network, Optimizer(config, len(NAMES)), step.learning_rate, step.alpha, 0.3
+        step.network,
+        step.objective.tasks,
+        Optimizer(config, len(NAMES)),
+        step.learning_rate,
+        step.alpha,
+        0.3,
     )
     start = random_state(step)
     state = initial_state(start.params, start.stats, averaging.optimizer)
@@ -420,7 +426,8 @@ def test_bfloat16_has_long_sums_and_everything_kept_in_float32():
     config = ModelConfig(
         backbone="resnet14", width_multiplier=0.0625, decoder_width=32, dtype="bfloat16"
     )
-    step = step_of(Network(config, records, DiscriminatorConfig(kernel=3)))
+    network = Network(config, channels_by_name(records), DiscriminatorConfig(kernel=3))
+    step = step_of(network, records)
     state, batch = random_state(step), random_batch(step, size=64)
     gradients = partial(step.objective.joint_gradients, batch=batch, alpha=jnp.float32(1))
     jaxpr, outputs = jax.make_jaxpr(gradients, return_shape=True)(state.params, state.stats)
@@ -433,9 +440,12 @@ def test_bfloat16_has_long_sums_and_everything_kept_in_float32():
 def program_size(names):
     """Operations in the joint step's program for the smallest backbone, at full width."""
     records = tuple(getattr(tasks, name)() for name in names)
-    network = Network(ModelConfig(backbone="resnet14"), records, DiscriminatorConfig())
+    network = Network(
+        ModelConfig(backbone="resnet14"), channels_by_name(records), DiscriminatorConfig()
+    )
     step = TrainStep(
         network,
+        records,
         Optimizer(OptimizerConfig(), len(records)),
         lambda _: jnp.float32(1e-3),
         lambda _: jnp.float32(1.0),
@@ -483,7 +493,7 @@ class UberNetwork(Network):
 def uber_step():
     config = ModelConfig(decoder="uber", width_multiplier=0.0625)
     records = tuple(golden_cases.task_record(name, count) for name, count in CHANNELS.items())
-    return step_of(UberNetwork(config, records), discriminator_weight=0.0)
+    return step_of(UberNetwork(config, CHANNELS), records, discriminator_weight=0.0)
 
 
 def test_heads_with_batch_norm_learn_alike_in_both_updates(uber_step):

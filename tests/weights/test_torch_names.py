@@ -26,8 +26,7 @@ NETWORKS = {
 
 
 def network_of(model, discriminator):
-    records = tuple(golden_cases.task_record(name, n) for name, n in TASKS.items())
-    return Network(ModelConfig(**model), records, discriminator)
+    return Network(ModelConfig(**model), TASKS, discriminator)
 
 
 def random_tensors(network):

@@ -35,3 +35,8 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def unfinished(path: pathlib.Path) -> pathlib.Path:
+    """The file of what an interrupted evaluation has counted, beside its results."""
+    return path.with_suffix(".unfinished")

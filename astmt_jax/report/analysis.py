@@ -146,7 +146,7 @@ def analyse(
     gradients = _gradients(run, other, batches)
     stage("decisions of the discriminator")
     confusion = (
-        confusion_matrix(network, run.experiment.tasks, *run.variables, batches)
+        confusion_matrix(run.experiment.objective, *run.variables, batches)
         if network.has_discriminator
         else None
     )
@@ -256,9 +256,8 @@ def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, Gr
     for label, (owner, experiment) in compared.items():
         image_size = owner.experiment.config.train.image_size
         layers = layer_order(owner.experiment.network, *owner.variables, image_size)
-        step = experiment.train_step(steps_per_epoch=1)
         tracked = track(batches, label, console=CONSOLE)
-        found[label] = gradient_cosines(step, *owner.variables, tracked, layers)
+        found[label] = gradient_cosines(experiment.objective, *owner.variables, tracked, layers)
     return found
 
 

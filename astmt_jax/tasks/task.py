@@ -44,8 +44,8 @@ class Task:
     Attributes:
       name: identifier, also the key of its labels.
       channels: number of logits per pixel.
-      loss: `(logits (B, H, W, channels), labels (B, H, W, c)[, of]) -> scalar`, ignoring label 255;
-        with the labels `of` the whole batch, what a part of it adds to the batch's loss.
+      loss: `(logits (B, H, W, channels), labels (B, H, W, c)[, whole_labels]) -> scalar`, ignoring
+        label 255; with the labels of a whole batch, what a part of it adds to the batch's loss.
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
       geometry: how augmentation moves the label, a key of `augment.GEOMETRIES`.

@@ -15,8 +15,9 @@ from tiny_network import PAIR, random_state, tiny_step
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import Params, Stats
-from astmt_jax.training.checkpoint import CONFIG_FILE, CheckpointError, Checkpoints, claim_workdir
-from astmt_jax.training.train_step import TrainState
+from astmt_jax.training.checkpoint import CheckpointError, Checkpoints
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ class Objective:
             loss, head_stats = jax.lax.switch(
                 index, losses, params.heads, stats.heads, features, batch["labels"], whole_labels
             )
-            targets = slice_of_task(self._targets(features, batch["labels"], whole_labels), index)
+            targets = slice_of_task(self.targets(features, batch["labels"], whole_labels), index)
             total, metrics = self._total(params, alpha, loss, targets)
             return total, (dataclasses.replace(new_stats, heads=head_stats), metrics)
 
@@ -130,7 +130,7 @@ class Objective:
                 )
                 losses.append(loss)
             stacked = jax.tree.map(lambda *x: jnp.stack(x), *losses)
-            targets = self._targets(features, batch["labels"], whole_labels)
+            targets = self.targets(features, batch["labels"], whole_labels)
             totals, metrics = jax.vmap(partial(self._total, params, alpha))(stacked, targets)
             return jnp.sum(totals), (dataclasses.replace(new_stats, heads=head_stats), metrics)
 
@@ -173,10 +173,16 @@ class Objective:
             found = TaskLoss(loss(features), None)
         return found, head_stats | {task.name: new_stats}
 
-    def _targets(
-        self, features: Any, labels: Labels, whole_labels: Labels | None
+    def targets(
+        self, features: Any, labels: Labels, whole_labels: Labels | None = None
     ) -> Targets | None:
-        """The discriminator's targets of all tasks, (T, B, h, w, 1); None without one."""
+        """The discriminator's targets of all tasks, (T, B, h, w, 1); None without one.
+
+        Args:
+          features: the trunk's, of one task or of all, (..., B, h, w, C).
+          labels: of all tasks, (B, H, W, c).
+          whole_labels: as in `task_gradients`.
+        """
         if not self.network.has_discriminator:
             return None
         size = features.shape[-3:-1]

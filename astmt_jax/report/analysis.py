@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from rich.progress import track
 
 from astmt_jax.config import Config
 from astmt_jax.evaluation import inference
-from astmt_jax.evaluation.results import RESULTS_FILE
+from astmt_jax.evaluation.results import RESULTS_FILE, read_results
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source
@@ -47,7 +46,7 @@ class Findings:
       step: batches that its newest checkpoint has seen.
       tasks: records, in the order of all matrices.
       curves: scalars over training, by TensorBoard's tag.
-      results: content of results.json; None where there is none yet.
+      results: content of results.json (see `read_results`); None where there is none yet.
       examples: images to show.
       num_scored: how many images the worst were chosen from.
       split: what these images are called.
@@ -150,12 +149,13 @@ def analyse(
         if network.has_discriminator
         else None
     )
+    results = workdir / RESULTS_FILE
     return Findings(
         config=run.experiment.config,
         step=run.model.step,
         tasks=run.experiment.tasks,
         curves=curves,
-        results=_read_results(workdir),
+        results=read_results(results) if results.exists() else None,
         examples=examples,
         num_scored=source.length,
         split=splits.evaluation.name,
@@ -267,8 +267,3 @@ def _chosen(gates: Mapping[str, np.ndarray]) -> list[str]:
     count = min(EMBEDDED_LAYERS, len(gates))
     places = np.linspace(0, len(gates) - 1, count).round().astype(int) if count else []
     return [list(gates)[place] for place in places]
-
-
-def _read_results(workdir: pathlib.Path) -> Mapping[str, Any] | None:
-    path = workdir / RESULTS_FILE
-    return json.loads(path.read_text()) if path.exists() else None

@@ -1,11 +1,14 @@
 """The sections of a report, from what was found out about a run."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from astmt_jax.evaluation.published import published_for
+from flax.traverse_util import flatten_dict
+
+from astmt_jax.evaluation.published import Published, published_for
+from astmt_jax.evaluation.tables import HEADINGS, result_row
+from astmt_jax.metrics.summary import Results
 from astmt_jax.report import figures, pictures
 from astmt_jax.report.analysis import Findings
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
@@ -42,8 +45,15 @@ def _configuration(findings: Findings) -> Iterator[Block]:
         "checkpoint": f"step {findings.step:,}",
     }
     yield Table("The run in short", ("setting", "value"), list(headline.items()))
-    rows = list(_flat(config.to_dict()))
+    fields = flatten_dict({"config": config.to_dict()}, sep=".", is_leaf=_is_empty)
+    rows = [(name, json.dumps(value)) for name, value in fields.items()]
     yield Details("Every setting", [Table("All settings", ("field", "value"), rows)])
+
+
+def _is_empty(path: tuple[str, ...], values: Any) -> bool:
+    """Whether a section has no field, which is to be seen, too."""
+    del path
+    return not values
 
 
 def _owned(findings: Findings) -> Iterator[str]:
@@ -57,14 +67,6 @@ def _owned(findings: Findings) -> Iterator[str]:
     ):
         if owned:
             yield part
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "config.") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, json.dumps(value)
 
 
 def _results(findings: Findings) -> Iterator[Block]:
@@ -93,26 +95,15 @@ def _results(findings: Findings) -> Iterator[Block]:
         )
 
 
-def _result_table(tasks: Sequence[Task], results: Mapping[str, Any]) -> Table:
-    rows = []
-    for task in tasks:
-        known = task.notation
-        values = results[task.name]
-        headline = known[task.headline]
-        others = [
-            f"{known[name].label} {write(known[name], value)} {known[name].better}"
-            for name, value in values.items()
-            if name in known and name != task.headline
-        ]
-        title = f"{headline.label} {headline.better}"
-        rows.append((task.name, title, write(headline, values[task.headline]), ", ".join(others)))
+def _result_table(tasks: Sequence[Task], results: Results) -> Table:
+    rows = [result_row(task, results) for task in tasks]
     caption = "Results of the evaluation split (↑ higher is better, ↓ lower is better)"
-    return Table(caption, ("task", "metric", "value", "other metrics"), rows)
+    return Table(caption, HEADINGS, [(*row, ", ".join(others)) for *row, others in rows])
 
 
-def _published_table(findings: Findings, published: Any, results: Mapping[str, Any]) -> Table:
+def _published_table(findings: Findings, published: Published, results: Results) -> Table:
     tasks = [task for task in findings.tasks if task.name in published.headlines["ASTMT"]]
-    ours = [t.notation[t.headline].scale * (_value(results, t)) for t in tasks]
+    ours = [t.notation[t.headline].scale * results[t.name][t.headline] for t in tasks]
     rows = [("this run", *(f"{value:.2f}" for value in ours), "")]
     for method, values in published.headlines.items():
         drop = published.drops.get(method)
@@ -128,16 +119,6 @@ def _published_table(findings: Findings, published: Any, results: Mapping[str, A
     ]
     caption = f"Beside the paper's results: {published.setting}"
     return Table(caption, ("", *headings, "average drop, %"), rows)
-
-
-def _value(results: Mapping[str, Any], task: Task) -> float:
-    value = results[task.name][task.headline]
-    return math.nan if value is None else value
-
-
-def write(metric: Any, value: float | None) -> str:
-    """A number of results.json, where null stands for the mean over nothing."""
-    return metric.write(math.nan if value is None else value)
 
 
 def _curves(findings: Findings) -> Iterator[Block]:

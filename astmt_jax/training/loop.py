@@ -9,7 +9,7 @@ import numpy as np
 from clu import metric_writers
 
 from astmt_jax.evaluation import tables
-from astmt_jax.evaluation.results import RESULTS_FILE, write_results
+from astmt_jax.evaluation.results import RESULTS_FILE, notes_file, write_results
 from astmt_jax.models.network import parameter_count
 from astmt_jax.pictures import panels
 from astmt_jax.pipeline import batches as pipeline
@@ -182,7 +182,7 @@ def finish(
     save_to: pathlib.Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """Evaluates, prints the table, and writes results.json, panels.png and predictions."""
-    notes = workdir / RESULTS_FILE.replace(".json", ".unfinished")
+    notes = notes_file(workdir / RESULTS_FILE)
     if not distributed.is_main():
         notes = notes.with_name(f"{notes.name}-{jax.process_index()}")
     evaluation = experiment.evaluate(state, source, PANEL_ROWS, notes, save_to)

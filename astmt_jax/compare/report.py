@@ -8,7 +8,7 @@ from rich.table import Table
 from astmt_jax.compare import figure, tables
 from astmt_jax.compare.costs import Cost
 from astmt_jax.compare.methods import Method, Run
-from astmt_jax.compare.results import as_document, summarize
+from astmt_jax.compare.scores import as_document, summarize
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.files import storage

@@ -38,8 +38,8 @@ EMBEDDED_LAYERS = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Findings:
-    """What was found out about a run.
+class Analysis:
+    """What a report shows of a run.
 
     Attributes:
       config: its settings.
@@ -71,7 +71,7 @@ class Findings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """A trained network and the experiment that it comes from.
 
     Attributes:
@@ -90,7 +90,7 @@ class Run:
         return self.model.params, self.model.stats
 
     @classmethod
-    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "Run":
+    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "TrainedRun":
         """Loads a run; errors as `load` and `Experiment` have them."""
         model = load(workdir)
         config = model.config
@@ -109,8 +109,8 @@ class Run:
 
 def analyse(
     workdir: pathlib.Path, beside: pathlib.Path | None, num_images: int, data_dir: str | None
-) -> Findings:
-    """Finds out everything, with progress on the terminal.
+) -> Analysis:
+    """Computes everything, with progress on the terminal.
 
     Args:
       workdir: of the run.
@@ -123,8 +123,8 @@ def analyse(
       FileNotFoundError: there is no run, no checkpoint or no data.
     """
     stage = Stages(6)
-    run = Run.open(workdir, data_dir)
-    other = None if beside is None else Run.open(beside, data_dir)
+    run = TrainedRun.open(workdir, data_dir)
+    other = None if beside is None else TrainedRun.open(beside, data_dir)
     if other is not None:
         _check_alike(run, other)
     splits = run.experiment.open_splits()
@@ -150,7 +150,7 @@ def analyse(
         else None
     )
     results = workdir / RESULTS_FILE
-    return Findings(
+    return Analysis(
         config=run.experiment.config,
         step=run.model.step,
         tasks=run.experiment.tasks,
@@ -191,7 +191,7 @@ def evenly_spaced(source: Source, count: int) -> Source:
     return source.select([i * source.length // count for i in range(count)])
 
 
-def _check_alike(run: Run, other: Run) -> None:
+def _check_alike(run: TrainedRun, other: TrainedRun) -> None:
     first, second = run.model.config, other.model.config
     for what, a, b in (
         ("tasks", first.tasks, second.tasks),
@@ -203,7 +203,7 @@ def _check_alike(run: Run, other: Run) -> None:
             )
 
 
-def _examples(run: Run, source: Source) -> Examples:
+def _examples(run: TrainedRun, source: Source) -> Examples:
     train = run.experiment.config.train
     evaluation = run.experiment.config.evaluation
     tasks = applied_to(evaluation, run.experiment.tasks)
@@ -226,7 +226,7 @@ def _examples(run: Run, source: Source) -> Examples:
     return select_examples(scored, tasks, source.length, NUM_SHOWN, NUM_WORST)
 
 
-def _network_images(run: Run, source: Source) -> np.ndarray:
+def _network_images(run: TrainedRun, source: Source) -> np.ndarray:
     """All images of a source as the network sees them, float32 (N, S, S, 3)."""
     train = run.experiment.config.train
     batch = next(
@@ -243,7 +243,9 @@ def _network_images(run: Run, source: Source) -> np.ndarray:
     return batch.images
 
 
-def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, GradientCosines]:
+def _gradients(
+    run: TrainedRun, other: TrainedRun | None, batches: list[dict]
+) -> dict[str, GradientCosines]:
     """Cosines by what was differentiated; none for a single task."""
     if len(run.experiment.tasks) < 2:
         return {}
@@ -252,18 +254,18 @@ def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, Gr
         compared["task losses and discriminator"] = (run, run.experiment)
     if other is not None:
         compared[f"task losses, {other.name}"] = (other, other.without_discriminator())
-    found = {}
+    cosines = {}
     for label, (owner, experiment) in compared.items():
         image_size = owner.experiment.config.train.image_size
         layers = layer_order(owner.experiment.network, *owner.variables, image_size)
         step = experiment.train_step(steps_per_epoch=1)
         tracked = track(batches, label, console=CONSOLE)
-        found[label] = gradient_cosines(step, *owner.variables, tracked, layers)
-    return found
+        cosines[label] = gradient_cosines(step, *owner.variables, tracked, layers)
+    return cosines
 
 
 def _chosen(gates: Mapping[str, np.ndarray]) -> list[str]:
     """Layers from the first to the last, evenly spaced."""
     count = min(EMBEDDED_LAYERS, len(gates))
-    places = np.linspace(0, len(gates) - 1, count).round().astype(int) if count else []
-    return [list(gates)[place] for place in places]
+    indices = np.linspace(0, len(gates) - 1, count).round().astype(int) if count else []
+    return [list(gates)[index] for index in indices]

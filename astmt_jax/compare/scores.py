@@ -96,14 +96,14 @@ def summarize(
 
 def _collect(by_seed: Mapping[int, Results]) -> dict[str, dict[str, Statistic]]:
     """Seed -> task -> metric -> value, turned inside out."""
-    found: dict[str, dict[str, dict[int, float]]] = {}
+    collected: dict[str, dict[str, dict[int, float]]] = {}
     for seed, results in by_seed.items():
         for task, metrics in results.items():
             for name, value in metrics.items():
-                found.setdefault(task, {}).setdefault(name, {})[seed] = value
+                collected.setdefault(task, {}).setdefault(name, {})[seed] = value
     return {
         task: {name: Statistic(values) for name, values in metrics.items()}
-        for task, metrics in found.items()
+        for task, metrics in collected.items()
     }
 
 
@@ -114,15 +114,15 @@ def _drops(
     if by_seed is singles:
         return {}
     names = {task.name for task in tasks}
-    found: dict[str, dict[int, float]] = {}
+    drops: dict[str, dict[int, float]] = {}
     for seed, results in by_seed.items():
         reference = singles.get(seed, {})
         if not (names <= reference.keys() and names <= results.keys()):
             continue
         if all(reference[task.name][task.headline] for task in tasks):  # none is relative to 0
             for name, value in average_drop(results, reference, tasks).items():
-                found.setdefault(name, {})[seed] = value
-    return {name: Statistic(values) for name, values in found.items()}
+                drops.setdefault(name, {})[seed] = value
+    return {name: Statistic(values) for name, values in drops.items()}
 
 
 def as_document(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from astmt_jax.metrics.edges import PROTOCOLS
+from astmt_jax.metrics.regression import CONVENTIONS
+from astmt_jax.metrics.segmentation import MEAN_OVER
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_discriminator
 from astmt_jax.records import as_config_dict, build_record, check_choice, check_path
 
@@ -34,8 +36,8 @@ DEFAULT = "default"
 CHOICES = {
     "edge_protocol": (DEFAULT, *PROTOCOLS),
     "edge_truth": (DEFAULT, "edges"),
-    "semseg_classes": (DEFAULT, "all", "present"),
-    "depth_convention": (DEFAULT, "masked", "reference"),
+    "semseg_classes": (DEFAULT, *MEAN_OVER),
+    "depth_convention": (DEFAULT, *CONVENTIONS),
 }
 """Values of those fields of `EvaluationConfig` that concern anybody's predictions."""
 

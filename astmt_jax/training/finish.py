@@ -5,7 +5,7 @@ import pathlib
 import jax
 
 from astmt_jax.evaluation import tables
-from astmt_jax.evaluation.results import RESULTS_FILE, unfinished, write_results
+from astmt_jax.evaluation.results import RESULTS_FILE, notes_file, write_results
 from astmt_jax.pictures import panels
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime import distributed
@@ -41,7 +41,7 @@ def finish(
       dashboard: that shows the results, too.
       save_to: new or empty folder for the predictions, in the layout of `astmt_jax.evaluate`.
     """
-    notes = unfinished(workdir / RESULTS_FILE)
+    notes = notes_file(workdir / RESULTS_FILE)
     if not distributed.is_main():
         notes = notes.with_name(f"{notes.name}-{jax.process_index()}")
     evaluation = experiment.evaluate(state, source, PANEL_ROWS, notes, save_to)

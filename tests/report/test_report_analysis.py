@@ -13,7 +13,7 @@ from tiny_network import PAIR, QUICK, random_batch, random_state, tiny_step
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.models.network import one_task
 from astmt_jax.report import confusion, curves, examples, gradients, modulation, probes
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
 
 EYE = np.eye(3)
 

@@ -29,7 +29,7 @@ from astmt_jax.models import layers
 from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, one_task
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 import zstandard
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment
+from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 
 Example = dict[str, Any]
 

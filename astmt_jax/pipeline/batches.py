@@ -14,12 +14,12 @@ from typing import Any
 import cv2
 import jax
 import numpy as np
-import tensorflow as tf
 from jax.experimental import multihost_utils
 
 from astmt_jax.config import NORMALIZATIONS, AugmentationConfig
 from astmt_jax.pipeline import augment, truths
 from astmt_jax.pipeline.source import Source, count_threads, iterate
+from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.tasks.task import Task
 
 Batch = dict[str, Any]

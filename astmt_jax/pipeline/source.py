@@ -13,11 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment
+from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 from astmt_jax.tasks.task import Task
 
 tf.config.set_visible_devices([], "GPU")  # accelerators belong to JAX alone

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from astmt_jax.pipeline import augment
 from astmt_jax.pipeline.source import READ_AT_ONCE, Source, count_threads, iterate
+from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.tasks.task import Task
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from clu import metric_writers
 
 from astmt_jax.evaluation import tables
 from astmt_jax.evaluation.results import RESULTS_FILE, write_results
@@ -19,6 +18,7 @@ from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import Interrupted, StopRequest
 from astmt_jax.runtime.monitoring import InputClock, device_memory
 from astmt_jax.runtime.profiling import Hook
+from astmt_jax.runtime.quiet_tensorflow import metric_writers
 from astmt_jax.training.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
 from astmt_jax.training.experiment import Experiment, Splits
 from astmt_jax.training.progress import LossAverage, Progress

@@ -1,6 +1,5 @@
-"""TFDS builders of the datasets that are read from archives or folders."""
+"""The TFDS builder of datasets that are read from archives or folders."""
 
-import abc
 import dataclasses
 import functools
 import os
@@ -8,13 +7,12 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import tensorflow_datasets as tfds
-
-from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
-from astmt_jax.datasets.contents import Contents
-from astmt_jax.datasets.maps import StoredMap
+from astmt_jax.datasets.contents import Archive, Contents
+from astmt_jax.datasets.maps import StoredMap, complete, packing
 from astmt_jax.datasets.terminal import LocalBuilder, progress_bar
 from astmt_jax.files.folder import Folder
+from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.runtime.workers import ordered_map
 
 
@@ -37,14 +35,11 @@ class StoredDataset(LocalBuilder, skip_registration=True):
     """Stores what a dataset module tells about an unpacked folder.
 
     Examples have a `name` and the maps of `Contents.kinds`; they keep the order of the lists.
+    `builder_class` makes the subclass of a dataset, as TFDS wants names to belong to classes.
 
     Args:
       preparation: None to read what is prepared already.
       **kwargs: those of every TFDS builder.
-
-    Attributes:
-      MARKER: a file by which the dataset's root folder is recognised.
-      DESCRIBED: what messages call the source.
     """
 
     VERSION = tfds.core.Version("1.1.0")
@@ -52,8 +47,7 @@ class StoredDataset(LocalBuilder, skip_registration=True):
         "1.1.0": "Labels are arrays compressed by Zstandard.",
         "1.0.0": "First version: labels are PNG files.",
     }
-    MARKER: ClassVar[str]
-    DESCRIBED: ClassVar[str]
+    _archive: ClassVar[Archive]
 
     def __init__(
         self,
@@ -65,17 +59,16 @@ class StoredDataset(LocalBuilder, skip_registration=True):
         self._preparation = preparation
         super().__init__(file_format=file_format, **kwargs)
 
-    @abc.abstractmethod
-    def _contents_of(self, folder: Folder) -> Contents:
-        """What the dataset's module tells about the folder."""
-
     @functools.cached_property
     def _contents(self) -> Contents:
-        return self._contents_of(self._preparation.folder)
+        config = self.builder_config
+        chosen = self._archive.configurations.get(config.name) if config else None
+        arguments = chosen.arguments if chosen else {}
+        return self._archive.contents(self._preparation.folder, **arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            description=type(self).__doc__,
+            description=self._archive.description,
             features=self._features(),
             disable_shuffling=True,
         )
@@ -100,8 +93,8 @@ class StoredDataset(LocalBuilder, skip_registration=True):
             progress_bar() as bar,
         ):
             description = f"{self.name}: preparing {split}"
-            for found in bar.track(examples, total=len(names), description=description):
-                yield from found
+            for keyed in bar.track(examples, total=len(names), description=description):
+                yield from keyed
 
     def _transform(self, split: str) -> Any:
         """The same as a transform of Apache Beam, which is installed with the extra [beam]."""
@@ -115,77 +108,42 @@ class StoredDataset(LocalBuilder, skip_registration=True):
         )
 
 
-class PascalContext(StoredDataset):
-    """PASCAL-Context: edges, semantic segmentation, human parts, normals and saliency."""
+def builder_class(dataset: str, archive: Archive) -> type[StoredDataset]:
+    """The builder of a dataset."""
 
-    name = "pascal_context"
-    MARKER, DESCRIBED = pascal_context.MARKER, pascal_context.DESCRIBED
+    class Builder(StoredDataset, skip_registration=True):
+        name = dataset
+        _archive = archive
+        BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
+            tfds.core.BuilderConfig(name=config, description=configuration.description)
+            for config, configuration in archive.configurations.items()
+        ]
 
-    def _contents_of(self, folder: Folder) -> Contents:
-        return pascal_context.contents(folder)
-
-
-class Nyud(StoredDataset):
-    """NYU Depth v2: edges, semantic segmentation, normals and depth."""
-
-    name = "nyud"
-    MARKER, DESCRIBED = nyud.MARKER, nyud.DESCRIBED
-    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
-        tfds.core.BuilderConfig(name="classes41", description="With the background as a class."),
-        tfds.core.BuilderConfig(name="classes40", description="The background is ignored."),
-    ]
-
-    def _contents_of(self, folder: Folder) -> Contents:
-        return nyud.contents(folder, int(self.builder_config.name.removeprefix("classes")))
-
-
-class Fsv(StoredDataset):
-    """FSV (GTA): semantic segmentation, albedo and disparity."""
-
-    name = "fsv"
-    MARKER, DESCRIBED = fsv.MARKER, fsv.DESCRIBED
-
-    def _contents_of(self, folder: Folder) -> Contents:
-        return fsv.contents(folder)
-
-
-class VocSbd(StoredDataset):
-    """PASCAL VOC 2012 and SBD: semantic segmentation."""
-
-    name = "voc_sbd"
-    MARKER, DESCRIBED = voc_sbd.MARKER, voc_sbd.DESCRIBED
-
-    def _contents_of(self, folder: Folder) -> Contents:
-        return voc_sbd.contents(folder)
-
-
-class OwnData(StoredDataset):
-    """A folder of your own, with any subset of the tasks; each has a configuration's name."""
-
-    name = "own_data"
-    MARKER, DESCRIBED = own_data.MARKER, own_data.DESCRIBED
-
-    def _contents_of(self, folder: Folder) -> Contents:
-        return own_data.contents(folder)
-
-
-BUILDERS = {builder.name: builder for builder in (PascalContext, Nyud, Fsv, VocSbd, OwnData)}
-"""Dataset name -> its builder."""
+    return Builder
 
 
 def folder_of(dataset: str, config: str | None, data_dir: pathlib.Path) -> pathlib.Path:
     """Where a dataset is stored."""
-    return data_dir / dataset / (config or "") / str(BUILDERS[dataset].VERSION)
+    return data_dir / dataset / (config or "") / str(StoredDataset.VERSION)
 
 
 def make_builder(
-    dataset: str, config: str | None, data_dir: pathlib.Path, preparation: Preparation
+    dataset: str,
+    archive: Archive,
+    config: str | None,
+    data_dir: pathlib.Path,
+    preparation: Preparation | None,
 ) -> StoredDataset:
-    """The builder that prepares a dataset."""
-    return _make(dataset, config, data_dir, preparation)
+    """The builder that prepares a dataset, or without a preparation, reads it."""
+    kind = builder_class(dataset, archive)
+    named = {item.name: item for item in kind.BUILDER_CONFIGS}
+    chosen = named.get(config) or (tfds.core.BuilderConfig(name=config) if config else None)
+    return kind(config=chosen, data_dir=os.fspath(data_dir), preparation=preparation)
 
 
-def open_builder(dataset: str, config: str | None, data_dir: pathlib.Path) -> StoredDataset:
+def open_builder(
+    dataset: str, archive: Archive, config: str | None, data_dir: pathlib.Path
+) -> StoredDataset:
     """The builder of a prepared dataset, for reading.
 
     Raises:
@@ -196,15 +154,15 @@ def open_builder(dataset: str, config: str | None, data_dir: pathlib.Path) -> St
         raise FileNotFoundError(
             f"{dataset} is not prepared in {data_dir}; run: python -m astmt_jax.datasets.prepare "
             f"--dataset={dataset}{chosen} --data_dir={data_dir} --source=PATH, where PATH is "
-            f"{BUILDERS[dataset].DESCRIBED}."
+            f"{archive.described}."
         )
-    return _make(dataset, config, data_dir, None)
+    return make_builder(dataset, archive, config, data_dir, None)
 
 
-def _make(
-    dataset: str, config: str | None, data_dir: pathlib.Path, preparation: Preparation | None
-) -> StoredDataset:
-    kind = BUILDERS[dataset]
-    named = {item.name: item for item in kind.BUILDER_CONFIGS}
-    chosen = named.get(config) or (tfds.core.BuilderConfig(name=config) if config else None)
-    return kind(config=chosen, data_dir=os.fspath(data_dir), preparation=preparation)
+def open_split(
+    dataset: str, archive: Archive, config: str | None, data_dir: pathlib.Path, split: str
+) -> Source:
+    """A split of a prepared dataset; errors of `open_builder` and `Source.from_builder`."""
+    prepared = open_builder(dataset, archive, config, data_dir)
+    features = prepared.info.features
+    return Source.from_builder(prepared, split, complete(features), packing(features))

@@ -40,7 +40,7 @@ class Task:
         with the labels `of` the whole batch, what a part of it adds to the batch's loss.
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
-      geometry: how augmentation moves the label, a key of `augment.GEOMETRIES`.
+      geometry: how augmentation moves the label, a key of `pipeline.geometries.GEOMETRIES`.
       metric: makes an accumulator with `add(prediction, truth)` per image, `result()` (metric ->
         number) and `details()` (what stands behind the numbers, as plain values); takes the choices
         of `scoring.EvaluationConfig` for the task as keywords.

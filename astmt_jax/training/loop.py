@@ -11,8 +11,8 @@ from astmt_jax.evaluation import tables
 from astmt_jax.evaluation.results import RESULTS_FILE, write_results
 from astmt_jax.models.network import parameter_count
 from astmt_jax.pictures import panels
-from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline.transfer import prefetch
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import Interrupted, StopRequest
@@ -143,7 +143,7 @@ def _loop(
     losses = LossAverage(experiment.network.names)
     profile(first_step)
     clock = InputClock()
-    placed = pipeline.prefetch(batches, experiment.placement.batch)
+    placed = prefetch(batches, experiment.placement.batch)
     for number, batch in enumerate(clock.timed(placed), first_step + 1):
         with jax.transfer_guard("disallow"):
             state, metrics = update(state, batch)

@@ -106,4 +106,4 @@ class ArchiveDataset(Dataset[Options]):
         from astmt_jax.datasets import stored  # imports TensorFlow
 
         configuration = self.configuration(self.read_options(options))
-        return stored.open_split(self.name, self.archive, configuration, data_dir, split)
+        return stored.Prepared(self.name, self.archive, configuration, data_dir).open_split(split)

@@ -19,13 +19,7 @@ from absl import logging
 from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.contents import Archive
 from astmt_jax.datasets.dataset import ArchiveDataset
-from astmt_jax.datasets.stored import (
-    Preparation,
-    StoredDataset,
-    folder_of,
-    make_builder,
-    open_builder,
-)
+from astmt_jax.datasets.stored import Preparation, Prepared, StoredDataset
 from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.files import storage
 from astmt_jax.runtime.console import CONSOLE
@@ -77,29 +71,28 @@ def prepare(
         raise ValueError(f"num_workers is {workers}, but must be at least 1.")
     options = None if beam_options is None else _beam_pipeline_options(beam_options)
     label = "-".join(filter(None, (dataset, config)))
-    prepared_from = ARCHIVES[dataset]
-    final = folder_of(dataset, config, data_dir)
+    prepared = Prepared(dataset, ARCHIVES[dataset], config, data_dir)
+    final = prepared.folder
     scratch = data_dir / f".{label}.unpacked"
     with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
         for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
             shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
-        if (final / "dataset_info.json").is_file():
+        if prepared.is_complete:
             CONSOLE.print(
                 f"{final} is prepared already, and {source} was not read. To prepare it again, "
                 "remove that folder."
             )
-            return open_builder(dataset, prepared_from, config, data_dir)
+            return prepared.open()
         with archive.opened(
-            source, prepared_from.marker, scratch, prepared_from.described
+            source, prepared.archive.marker, scratch, prepared.archive.described
         ) as folder:
             preparation = Preparation(folder, workers, options is not None)
-            builder = make_builder(dataset, prepared_from, config, data_dir, preparation)
-            builder.download_and_prepare(
+            prepared.builder(preparation).download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
                     try_download_gcs=False, beam_options=options
                 )
             )
-        return open_builder(dataset, prepared_from, config, data_dir)
+        return prepared.open()
 
 
 def _check_config(dataset: str, config: str | None) -> str | None:

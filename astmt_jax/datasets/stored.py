@@ -35,7 +35,7 @@ class StoredDataset(LocalBuilder, skip_registration=True):
     """Stores what a dataset module tells about an unpacked folder.
 
     Examples have a `name` and the maps of `Contents.kinds`; they keep the order of the lists.
-    `builder_class` makes the subclass of a dataset, as TFDS wants names to belong to classes.
+    Each dataset has a subclass, as TFDS wants names to belong to classes: see `Prepared.builder`.
 
     Args:
       preparation: None to read what is prepared already.
@@ -108,8 +108,66 @@ class StoredDataset(LocalBuilder, skip_registration=True):
         )
 
 
-def builder_class(dataset: str, archive: Archive) -> type[StoredDataset]:
-    """The builder of a dataset."""
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What was, or is to be, prepared from an archive.
+
+    Attributes:
+      dataset: its name.
+      archive: what it is prepared from.
+      config: name of the configuration; None if there is none.
+      data_dir: TFDS data folder.
+    """
+
+    dataset: str
+    archive: Archive
+    config: str | None
+    data_dir: pathlib.Path
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where it is stored."""
+        return self.data_dir / self.dataset / (self.config or "") / str(StoredDataset.VERSION)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is there: TFDS renames the folder when all of it is written."""
+        return (self.folder / "dataset_info.json").is_file()
+
+    def builder(self, preparation: Preparation | None) -> StoredDataset:
+        """The builder that prepares it, or with None, only reads it."""
+        kind = _builder_class(self.dataset, self.archive)
+        named = {item.name: item for item in kind.BUILDER_CONFIGS}
+        config = named.get(self.config)
+        if self.config and config is None:
+            config = tfds.core.BuilderConfig(name=self.config)
+        return kind(config=config, data_dir=os.fspath(self.data_dir), preparation=preparation)
+
+    def open(self) -> StoredDataset:
+        """The builder that reads it.
+
+        Raises:
+          FileNotFoundError: it is not prepared; names the command that does it.
+        """
+        if not self.is_complete:
+            chosen = f" --config={self.config}" if self.config else ""
+            raise FileNotFoundError(
+                f"{self.dataset} is not prepared in {self.data_dir}; run: "
+                f"python -m astmt_jax.datasets.prepare --dataset={self.dataset}{chosen} "
+                f"--data_dir={self.data_dir} --source=PATH, where PATH is "
+                f"{self.archive.described}."
+            )
+        return self.builder(None)
+
+    def open_split(self, split: str) -> Source:
+        """One of its splits; errors of `open` and `Source.from_builder`."""
+        builder = self.open()
+        features = builder.info.features
+        return Source.from_builder(builder, split, complete(features), packing(features))
+
+
+def _builder_class(dataset: str, archive: Archive) -> type[StoredDataset]:
+    """The subclass of a dataset."""
 
     class Builder(StoredDataset, skip_registration=True):
         name = dataset
@@ -120,49 +178,3 @@ def builder_class(dataset: str, archive: Archive) -> type[StoredDataset]:
         ]
 
     return Builder
-
-
-def folder_of(dataset: str, config: str | None, data_dir: pathlib.Path) -> pathlib.Path:
-    """Where a dataset is stored."""
-    return data_dir / dataset / (config or "") / str(StoredDataset.VERSION)
-
-
-def make_builder(
-    dataset: str,
-    archive: Archive,
-    config: str | None,
-    data_dir: pathlib.Path,
-    preparation: Preparation | None,
-) -> StoredDataset:
-    """The builder that prepares a dataset, or without a preparation, reads it."""
-    kind = builder_class(dataset, archive)
-    named = {item.name: item for item in kind.BUILDER_CONFIGS}
-    chosen = named.get(config) or (tfds.core.BuilderConfig(name=config) if config else None)
-    return kind(config=chosen, data_dir=os.fspath(data_dir), preparation=preparation)
-
-
-def open_builder(
-    dataset: str, archive: Archive, config: str | None, data_dir: pathlib.Path
-) -> StoredDataset:
-    """The builder of a prepared dataset, for reading.
-
-    Raises:
-      FileNotFoundError: it is not prepared; names the command that does it.
-    """
-    if not (folder_of(dataset, config, data_dir) / "dataset_info.json").is_file():
-        chosen = f" --config={config}" if config else ""
-        raise FileNotFoundError(
-            f"{dataset} is not prepared in {data_dir}; run: python -m astmt_jax.datasets.prepare "
-            f"--dataset={dataset}{chosen} --data_dir={data_dir} --source=PATH, where PATH is "
-            f"{archive.described}."
-        )
-    return make_builder(dataset, archive, config, data_dir, None)
-
-
-def open_split(
-    dataset: str, archive: Archive, config: str | None, data_dir: pathlib.Path, split: str
-) -> Source:
-    """A split of a prepared dataset; errors of `open_builder` and `Source.from_builder`."""
-    prepared = open_builder(dataset, archive, config, data_dir)
-    features = prepared.info.features
-    return Source.from_builder(prepared, split, complete(features), packing(features))

@@ -191,7 +191,7 @@ class TrainConfig:
         `TrainStep` for what that means for batch norm.
       update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
         step a batch on the sum of all losses).
-      normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      normalize: scaling of the input, a key of `NORMALIZATIONS`.
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.
       keep_checkpoints: how many of the newest checkpoints stay.

@@ -18,11 +18,11 @@ def paper_config(
     *,
     dataset: str,
     tasks: tuple[str, ...],
+    options: Mapping[str, Any],
     backbone: str,
     epochs: int,
     mobilenet_epochs: int | None = None,
     discriminator_kernel: int,
-    options: Mapping[str, Any] | None = None,
 ) -> ConfigDict:
     """Settings of an experiment of the paper and of the reference implementation.
 
@@ -33,11 +33,11 @@ def paper_config(
       variant: what follows the colon of --config: `method`, `tasks` and `backbone`.
       dataset: a name of `datasets.registry`.
       tasks: what `tasks=all` means, in the order of training.
+      options: of the dataset.
       backbone: the default one.
       epochs: passes over the training split.
       mobilenet_epochs: the same for a MobileNet, if it needs others.
       discriminator_kernel: size of the discriminator's convolutions.
-      options: of the dataset.
 
     Raises:
       ValueError: the variant is not understood or cannot be.
@@ -50,7 +50,7 @@ def paper_config(
         {
             "seed": 0,
             "tasks": names,
-            "dataset": {"name": dataset, "data_dir": "data", "options": dict(options or {})},
+            "dataset": {"name": dataset, "data_dir": "data", "options": dict(options)},
             "model": {
                 "backbone": chosen["backbone"],
                 "output_stride": 16,

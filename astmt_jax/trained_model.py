@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax.config import Config
+from astmt_jax.config import NORMALIZATIONS, Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import inference
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.pictures.photos import Photo, read_photo
-from astmt_jax.pipeline.batches import NORMALIZATIONS
 from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.checkpoint import restore_variables
 from astmt_jax.training.workdir import recorded_config
@@ -248,7 +247,7 @@ def features(
 
     Args:
       network: what predicts.
-      normalize: key of `pipeline.NORMALIZATIONS`.
+      normalize: key of `config.NORMALIZATIONS`.
       params: of all tasks.
       stats: of all tasks.
       images: (B, H, W, 3) RGB in 0..255, uint8 or floating point; H and W are multiples of the

@@ -22,6 +22,7 @@ Expected result: no published table is at hand, and this repository has not repe
 
 from ml_collections import ConfigDict
 
+from astmt_jax.datasets.nyud import DATASET
 from astmt_jax.paper import paper_config
 
 
@@ -29,10 +30,10 @@ def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     return paper_config(
         variant,
-        dataset="nyud",
-        tasks=("edge", "semseg", "normals", "depth"),
+        dataset=DATASET.name,
+        tasks=tuple(DATASET.tasks()),
+        options=DATASET.default_options(),
         backbone="resnet50",
         epochs=200,
         discriminator_kernel=3,
-        options={"classes": 41},
     )

@@ -23,7 +23,8 @@ from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
 from astmt_jax.metrics.segmentation import SegmentationMetric
 from astmt_jax.pipeline import truths as iteration
-from astmt_jax.pipeline.augment import mark_ignored
+from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.settings import InputSettings
 
 NAMES = archives.PASCAL_NAMES["val"]
 WITHOUT_PERSON = "2009_000004"
@@ -353,12 +354,9 @@ def network_scores(data_dir, tmp_path_factory):
             predict,
             source,
             EvaluationConfig(**choices),
-            batch_size=batch_size,
-            image_size=48,
-            normalize="none",
+            InputSettings(batch_size, 48, "none", num_threads=1),
             sharding=NamedSharding(mesh, PartitionSpec("data")),
             num_rows=num_rows,
-            num_threads=1,
             save_to=save_to,
         )
 

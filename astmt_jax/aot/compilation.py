@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 from astmt_jax.aot.hlo import Collective, collectives
 from astmt_jax.aot.roofline import Roofline
 from astmt_jax.aot.tpu import GIB, Topology, describe_devices
-from astmt_jax.pipeline.augment import INTEGER_GEOMETRIES
+from astmt_jax.pipeline.geometries import INTEGER_GEOMETRIES
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.tasks.task import Task
 from astmt_jax.training.experiment import Experiment

@@ -14,21 +14,23 @@ import shutil
 import signal
 import sys
 
-import tensorflow_datasets as tfds
 from absl import logging
 
-from astmt_jax.datasets import archive
-from astmt_jax.datasets.builder import (
-    BUILDERS,
-    Preparation,
-    StoredDataset,
-    folder_of,
-    make_builder,
-    open_builder,
-)
+from astmt_jax.datasets import archive, registry
+from astmt_jax.datasets.contents import Archive
+from astmt_jax.datasets.dataset import ArchiveDataset
+from astmt_jax.datasets.stored import Preparation, Prepared, StoredDataset
 from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.files import storage
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.quiet_tensorflow import tfds
+
+ARCHIVES: dict[str, Archive] = {
+    name: dataset.archive
+    for name, dataset in registry.DATASETS.items()
+    if isinstance(dataset, ArchiveDataset)
+}
+"""Name of a dataset -> what it is prepared from."""
 
 
 def prepare(
@@ -45,7 +47,7 @@ def prepare(
     An interrupted preparation leaves nothing that looks complete, and can be started again.
 
     Args:
-      dataset: key of `BUILDERS`.
+      dataset: key of `ARCHIVES`.
       source: .tgz, .tar or unpacked folder; only read.
       data_dir: TFDS data folder; the dataset goes to data_dir/DATASET[/CONFIG]/VERSION.
       config: of NYUD 'classes41' (default) or 'classes40'; of own_data any name.
@@ -69,34 +71,35 @@ def prepare(
         raise ValueError(f"num_workers is {workers}, but must be at least 1.")
     options = None if beam_options is None else _beam_pipeline_options(beam_options)
     label = "-".join(filter(None, (dataset, config)))
-    kind = BUILDERS[dataset]
-    final = folder_of(dataset, config, data_dir)
+    prepared = Prepared(dataset, ARCHIVES[dataset], config, data_dir)
+    final = prepared.folder
     scratch = data_dir / f".{label}.unpacked"
     with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
         for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
             shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
-        if (final / "dataset_info.json").is_file():
+        if prepared.is_complete:
             CONSOLE.print(
                 f"{final} is prepared already, and {source} was not read. To prepare it again, "
                 "remove that folder."
             )
-            return open_builder(dataset, config, data_dir)
-        with archive.opened(source, kind.MARKER, scratch, kind.DESCRIBED) as folder:
+            return prepared.open()
+        with archive.opened(
+            source, prepared.archive.marker, scratch, prepared.archive.described
+        ) as folder:
             preparation = Preparation(folder, workers, options is not None)
-            builder = make_builder(dataset, config, data_dir, preparation)
-            builder.download_and_prepare(
+            prepared.builder(preparation).download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
                     try_download_gcs=False, beam_options=options
                 )
             )
-        return open_builder(dataset, config, data_dir)
+        return prepared.open()
 
 
 def _check_config(dataset: str, config: str | None) -> str | None:
     """The configuration that is meant."""
-    if dataset not in BUILDERS:
-        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(BUILDERS)}.")
-    known = [item.name for item in BUILDERS[dataset].BUILDER_CONFIGS]
+    if dataset not in ARCHIVES:
+        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(ARCHIVES)}.")
+    known = list(ARCHIVES[dataset].configurations)
     if known:
         config = config or known[0]
         if config not in known:
@@ -124,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", required=True, help=", ".join(BUILDERS))
+    parser.add_argument("--dataset", required=True, help=", ".join(ARCHIVES))
     parser.add_argument("--source", required=True, help="archive (.tgz, .tar) or unpacked folder")
     parser.add_argument("--data_dir", default="data", help="where prepared datasets live")
     parser.add_argument("--config", help="nyud: classes41 or classes40; own_data: a name for it")

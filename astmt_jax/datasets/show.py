@@ -19,7 +19,8 @@ from absl import logging
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import registry
 from astmt_jax.pictures import panels
-from astmt_jax.pipeline import augment
+from astmt_jax.pipeline.augment import augmented
+from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import Task
@@ -63,14 +64,14 @@ def sheet_rows(
     rows = []
     for index, record in zip(chosen, source.read(chosen), strict=True):
         example = parse(record)
-        motion = augment.draw_motion(augmentation, np.random.default_rng((seed, index)))
-        moved = augment.move(example, geometries, size, motion)
+        random = np.random.default_rng((seed, index))
+        moved = augmented(example, geometries, size, "none", augmentation, random)
         image, moved_image = example["image"], np.rint(moved.pop("image")).astype(np.uint8)
         rows.append(
             {
                 "image": image,
                 "name": example["name"].decode(),
-                "predictions": {"input": image} | augment.mark_ignored(example, geometries),
+                "predictions": {"input": image} | mark_ignored(example, geometries),
                 "truths": {"input": moved_image} | moved,
             }
         )

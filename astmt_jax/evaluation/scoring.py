@@ -13,8 +13,8 @@ from astmt_jax.config import DEFAULT, EvaluationConfig
 from astmt_jax.evaluation.counting import Counter, naming
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.metric import CountedMetric, Metric
-from astmt_jax.pipeline.source import count_threads
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
 
 IMAGES_PER_WORKER = 16

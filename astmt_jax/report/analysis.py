@@ -204,7 +204,6 @@ def _check_alike(run: TrainedRun, other: TrainedRun) -> None:
 
 
 def _examples(run: TrainedRun, source: Source) -> Examples:
-    train = run.experiment.config.train
     evaluation = run.experiment.config.evaluation
     tasks = applied_to(evaluation, run.experiment.tasks)
     mesh = jax.make_mesh(
@@ -214,12 +213,8 @@ def _examples(run: TrainedRun, source: Source) -> Examples:
         run.experiment.tasks,
         functools.partial(run.experiment.predict, *run.variables),
         source,
-        batch_size=train.batch_size,
-        image_size=train.image_size,
-        normalize=train.normalize,
-        resize=evaluation.image_resize,
-        sharding=NamedSharding(mesh, PartitionSpec("data")),
-        num_threads=train.num_threads,
+        run.experiment.input,
+        NamedSharding(mesh, PartitionSpec("data")),
     )
     tracked = track(predicted, source.name, total=source.length, console=CONSOLE)
     scored = score_examples(tracked, tasks, evaluation.quantize)
@@ -228,19 +223,8 @@ def _examples(run: TrainedRun, source: Source) -> Examples:
 
 def _network_images(run: TrainedRun, source: Source) -> np.ndarray:
     """All images of a source as the network sees them, float32 (N, S, S, 3)."""
-    train = run.experiment.config.train
-    batch = next(
-        pipeline.eval_batches(
-            source,
-            run.experiment.tasks,
-            batch_size=source.length,
-            image_size=train.image_size,
-            normalize=train.normalize,
-            resize=run.experiment.config.evaluation.image_resize,
-            num_threads=train.num_threads,
-        )
-    )
-    return batch.images
+    settings = dataclasses.replace(run.experiment.input, batch_size=source.length)
+    return next(pipeline.eval_batches(source, run.experiment.tasks, settings)).images
 
 
 def _gradients(

@@ -1,9 +1,10 @@
-"""Work on several processes. Free of TensorFlow and JAX: workers start quickly."""
+"""Work on several threads and processes. Free of TensorFlow and JAX: workers start quickly."""
 
 import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
+import os
 import signal
 import sys
 import types
@@ -16,6 +17,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CONTEXT = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
+
+
+def count_threads(num_threads: int | None) -> int:
+    """Resolves None to the number of available cores.
+
+    Raises:
+      ValueError: the number is not positive.
+    """
+    if num_threads is None:
+        return len(os.sched_getaffinity(0))
+    if num_threads < 1:
+        raise ValueError(f"num_threads is {num_threads}; it must be at least 1, or None")
+    return num_threads
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ class Task:
         label 255; with the labels of a whole batch, what a part of it adds to the batch's loss.
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
-      geometry: how augmentation moves the label, a key of `augment.GEOMETRIES`.
+      geometry: how augmentation moves the label, a key of `pipeline.geometries.GEOMETRIES`.
       metric: makes an accumulator.
       notation: how each number of the metric's `result()` is written, with its unit and direction.
       headline: key of `result()` that stands for the task in tables and in the average drop.

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from clu import metric_writers
 from flax import traverse_util
 
 from astmt_jax.config import Config
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.monitoring import InputClock, device_memory
+from astmt_jax.runtime.quiet_tensorflow import metric_writers
 from astmt_jax.training.averages import Averages
 from astmt_jax.training.objective import Batch, Metrics
 from astmt_jax.training.progress import Progress

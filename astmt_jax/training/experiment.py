@@ -12,7 +12,9 @@ from astmt_jax.evaluation import inference
 from astmt_jax.evaluation.network import Evaluation, evaluate_network
 from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches as pipeline
-from astmt_jax.pipeline.source import Source, check_classes, labelled
+from astmt_jax.pipeline.settings import InputSettings
+from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.records import check_choice
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
@@ -52,6 +54,7 @@ class Experiment:
 
     def __init__(self, config: Config):
         self.config = config
+        self.input = InputSettings.of(config)
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
         )
@@ -140,20 +143,14 @@ class Experiment:
 
         See `pipeline.train_batches`.
         """
-        train = self.config.train
         return pipeline.train_batches(
             source,
             self.tasks,
-            batch_size=train.batch_size,
-            image_size=train.image_size,
-            augmentation=self.config.augmentation,
-            normalize=train.normalize,
+            self.input,
+            self.config.augmentation,
             seed=self.config.seed,
-            num_steps=num_steps,
-            start_step=start_step,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-            num_threads=train.num_threads,
+            steps=range(start_step, num_steps),
+            share=pipeline.Share.of_this_process(),
         )
 
     def evaluate(
@@ -171,7 +168,6 @@ class Experiment:
         Raises:
           Interrupted: SIGTERM came, to one of several processes.
         """
-        train = self.config.train
         variables = self.placement.replicate(state.evaluated)
 
         def predict(images: jax.Array) -> dict[str, jax.Array]:
@@ -183,12 +179,9 @@ class Experiment:
             predict,
             source,
             self.config.evaluation,
-            batch_size=train.batch_size,
-            image_size=train.image_size,
-            normalize=train.normalize,
+            self.input,
             sharding=self.placement.batch,
             num_rows=num_rows,
-            num_threads=train.num_threads,
             notes=notes,
             save_to=save_to,
         )

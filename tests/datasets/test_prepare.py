@@ -83,13 +83,13 @@ def test_files_are_stored_as_array_record_and_small(source, prepared):
 
 
 def test_preparing_again_needs_no_source(prepared):
-    data_dir = pathlib.Path(prepared.data_dir).parents[2]
+    data_dir = pathlib.Path(prepared.data_dir).parents[1]
     again = prepare("pascal_context", "/nowhere", data_dir)
     assert same_records(again, prepared)
 
 
 def test_a_slice_of_a_split(prepared):
-    data_dir = pathlib.Path(prepared.data_dir).parents[2]
+    data_dir = pathlib.Path(prepared.data_dir).parents[1]
     source = registry.find("pascal_context").open(data_dir, {}, "train[:2]")
     assert list(read_examples(source)) == list(archives.PASCAL_NAMES["train"][:2])
 

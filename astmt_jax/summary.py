@@ -18,9 +18,8 @@ from absl import app, logging
 from rich.table import Table
 
 from astmt_jax.command_line import CONFIG, parse_flags, require_config
-from astmt_jax.config import Config, from_config_dict
+from astmt_jax.config import Config, ModelConfig, from_config_dict
 from astmt_jax.datasets import registry
-from astmt_jax.models.config import ModelConfig
 from astmt_jax.models.network import Network, Params, Stats, parameter_count
 from astmt_jax.multiply_adds import multiply_adds
 from astmt_jax.paper import method_settings

@@ -48,6 +48,6 @@ def get_config(variant: str = "") -> ConfigDict:
         tasks=("edge", "semseg", "human_parts", "normals", "sal"),
         backbone="resnet101",
         epochs=60,
-        mobilenet_epochs=130,
+        backbone_epochs={"mobilenetv2": 130},
         discriminator_kernel=1,
     )

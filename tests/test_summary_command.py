@@ -5,10 +5,10 @@ import sys
 import jax
 import pytest
 from absl.testing import flagsaver
-from test_network import SHARED, SMALL, network_of, shapes_of
+from networks import SHARED, SMALL, network_of, shapes_of
 
 from astmt_jax import command_line, summary
-from astmt_jax.models.config import DiscriminatorConfig
+from astmt_jax.config import DiscriminatorConfig
 from astmt_jax.models.network import parameter_count
 
 CHANNELS = {"semseg": 5, "normals": 3, "edge": 1}

@@ -8,10 +8,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from astmt_jax.compare.costs import Cost, method_cost
+from astmt_jax.compare.costs import method_cost
 from astmt_jax.compare.methods import SINGLE_TASK, Method, Run
 from astmt_jax.evaluation.results import RESULTS_FILE
 from astmt_jax.metrics.summary import Results, average_drop
+from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 
 AVERAGE = "average"
@@ -57,7 +58,7 @@ class MethodScores:
     method: Method
     results: dict[str, dict[str, Statistic]]
     drop: dict[str, Statistic]
-    cost: Cost
+    cost: TotalCost
 
 
 def read_results(folder: pathlib.Path) -> dict[str, dict[str, float]]:
@@ -84,7 +85,7 @@ def read_results(folder: pathlib.Path) -> dict[str, dict[str, float]]:
 def summarize(
     compared: Sequence[Method],
     tasks: Sequence[Task],
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, TotalCost],
     finished: Iterable[Run],
     workdir: pathlib.Path,
 ) -> list[MethodScores]:

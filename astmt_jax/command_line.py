@@ -17,7 +17,8 @@ from astmt_jax.files import storage
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
-from astmt_jax.training.checkpoint import CheckpointError, imported_settings
+from astmt_jax.training.checkpoint import CheckpointError
+from astmt_jax.training.workdir import imported_settings
 from astmt_jax.weights.files import WeightsError
 
 CONFIG = config_flags.DEFINE_config_file(

@@ -10,6 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from astmt_jax.metrics.edges import PROTOCOLS
+from astmt_jax.metrics.regression import CONVENTIONS
+from astmt_jax.metrics.segmentation import MEAN_OVER
 from astmt_jax.records import as_config_dict, build_record, check_choice, check_path
 
 FREE_TO_CHANGE = (
@@ -24,7 +26,6 @@ FREE_TO_CHANGE = (
 )
 """Fields and sections without influence on what a run learns: it can go on with other values."""
 
-UPDATE_RULES = ("per_task", "joint")
 NORMALIZATIONS = {
     "none": (np.zeros(3), np.ones(3)),
     "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
@@ -35,8 +36,8 @@ DEFAULT = "default"
 CHOICES = {
     "edge_protocol": (DEFAULT, *PROTOCOLS),
     "edge_truth": (DEFAULT, "edges"),
-    "semseg_classes": (DEFAULT, "all", "present"),
-    "depth_convention": (DEFAULT, "masked", "reference"),
+    "semseg_classes": (DEFAULT, *MEAN_OVER),
+    "depth_convention": (DEFAULT, *CONVENTIONS),
 }
 """Values of those fields of `EvaluationConfig` that concern anybody's predictions."""
 
@@ -161,6 +162,7 @@ class OptimizerConfig:
       momentum: of SGD; b1, the decay of AdamW's first moment.
       adam_b2: decay of AdamW's second moment; SGD has none.
       weight_decay: on every parameter.
+      schedule: of the learning rate: 'poly'.
       warmup_steps: linear increase of the learning rate over the first steps.
       poly_power: decay to (1 - progress) ** poly_power.
       decay_every: 'epoch' (progress advances with each epoch, as in the paper) or 'step'.
@@ -176,6 +178,7 @@ class OptimizerConfig:
     momentum: float = 0.9
     adam_b2: float = 0.999
     weight_decay: float = 1e-4
+    schedule: str = "poly"
     warmup_steps: int = 0
     poly_power: float = 0.9
     decay_every: str = "epoch"
@@ -184,7 +187,6 @@ class OptimizerConfig:
     ema_decay: float | None = None
 
     def __post_init__(self):
-        check_choice("optimizer.name", self.name, ("sgd", "adamw"))
         check_choice("optimizer.decay_every", self.decay_every, ("epoch", "step"))
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(
@@ -323,7 +325,6 @@ class TrainConfig:
     shard_parameters: bool = False
 
     def __post_init__(self):
-        check_choice("train.update_rule", self.update_rule, UPDATE_RULES)
         check_choice("train.normalize", self.normalize, NORMALIZATIONS)
         for name in (
             "image_size",

@@ -22,9 +22,10 @@ from astmt_jax.command_line import CONFIG, parse_flags
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.models.network import parameter_count
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training.checkpoint import Checkpoints, claim_workdir, record_import, recorded_config
+from astmt_jax.training.checkpoint import Checkpoints, restore_variables
 from astmt_jax.training.experiment import Experiment
-from astmt_jax.training.train_step import TrainState, initial_state
+from astmt_jax.training.state import TrainState, initial_state
+from astmt_jax.training.workdir import claim_workdir, record_import, recorded_config
 from astmt_jax.weights.files import (
     WeightsError,
     check_format,
@@ -63,7 +64,6 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
     if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise ValueError(f"{workdir} is not empty: choose a new folder as --workdir.")
     experiment = Experiment(config)
-    step = experiment.train_step(steps_per_epoch=1)
     try:
         params, stats = from_torch(read_tensors(file), experiment.network)
     except WeightsError as error:
@@ -71,7 +71,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
         raise WeightsError(
             message if str(file) in message else f"{file} does not fit the configuration: {message}"
         ) from error
-    state = experiment.placement.put(initial_state(params, stats, step.optimizer))
+    state = experiment.placement.put(initial_state(params, stats, experiment.optimizer))
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
         complete = pathlib.Path(folder) / workdir.name
@@ -95,10 +95,8 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     check_format(file)
     config = recorded_config(workdir)
     experiment = Experiment(config)
-    checkpoints = Checkpoints(workdir, read_only=True)
-    state = experiment.restore(experiment.train_step(steps_per_epoch=1), checkpoints)
-    checkpoints.close()
-    tensors = to_torch(*state.evaluated, experiment.network)
+    trained = restore_variables(workdir, config, experiment.network)
+    tensors = to_torch(*trained.evaluated, experiment.network)
     write_tensors(file, tensors, {NORMALIZE: config.train.normalize})
     return config
 

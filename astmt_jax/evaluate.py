@@ -22,7 +22,7 @@ from astmt_jax.datasets import registry
 from astmt_jax.evaluation import tables
 from astmt_jax.evaluation.folder import evaluate_folder
 from astmt_jax.evaluation.prediction_folder import find_tasks
-from astmt_jax.evaluation.results import RESULTS_FILE, write_results
+from astmt_jax.evaluation.results import RESULTS_FILE, notes_file, write_results
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.runtime.console import CONSOLE
 
@@ -45,7 +45,7 @@ def _score_command(args: argparse.Namespace) -> None:
         applied_to(config, tasks),
         resize=args.resize,
         num_workers=args.num_workers,
-        notes=output.with_suffix(".unfinished"),
+        notes=notes_file(output),
     )
     about = {
         "predictions": str(root),

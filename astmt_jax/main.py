@@ -8,9 +8,9 @@ from absl import app, flags, logging
 from astmt_jax.command_line import parse_flags, require_config, resumable, settings
 from astmt_jax.runtime import compilation_cache, distributed
 from astmt_jax.runtime.profiling import trace_hook
-from astmt_jax.training import loop as train
-from astmt_jax.training.checkpoint import check_workdir
+from astmt_jax.training import finish, loop
 from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.workdir import check_workdir
 
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run (default: runs/ and the configuration's name)."
@@ -71,10 +71,10 @@ def _run(workdir: pathlib.Path) -> None:
     except ValueError as error:
         sys.exit(f"Error: {error}")
     if MODE.value == "train":
-        train.train(experiment, splits, workdir, profile)
+        loop.train(experiment, splits, workdir, profile)
     else:
         save_to = SAVE_PREDICTIONS.value and pathlib.Path(SAVE_PREDICTIONS.value)
-        train.evaluate_checkpoint(experiment, splits, workdir, save_to)
+        finish.evaluate_checkpoint(experiment, splits, workdir, save_to)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,8 @@ from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.pipeline.batches import NORMALIZATIONS
 from astmt_jax.tasks.task import Task, channels_by_name
-from astmt_jax.training.checkpoint import Checkpoints, recorded_config
-from astmt_jax.training.optimizer import Optimizer
-from astmt_jax.training.train_step import initial_state
+from astmt_jax.training.checkpoint import restore_variables
+from astmt_jax.training.workdir import recorded_config
 
 
 def load(workdir: str | pathlib.Path) -> "Model":
@@ -40,18 +39,8 @@ def load(workdir: str | pathlib.Path) -> "Model":
     config = recorded_config(workdir)
     tasks = registry.tasks_of(config)
     network = Network(config.model, channels_by_name(tasks), config.discriminator)
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    optimizer = Optimizer(config.optimizer, len(tasks))
-    described = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        jax.eval_shape(
-            lambda key: initial_state(*network.init(key), optimizer), jax.random.key(config.seed)
-        ),
-    )
-    checkpoints = Checkpoints(workdir, read_only=True)
-    state = checkpoints.restore(described)
-    checkpoints.close()
-    return Model(config, network, tasks, *state.evaluated, int(state.step))
+    trained = restore_variables(workdir, config, network)
+    return Model(config, network, tasks, *trained.evaluated, int(trained.step))
 
 
 @dataclasses.dataclass(frozen=True)

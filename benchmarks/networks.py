@@ -19,18 +19,9 @@ from astmt_jax.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.models.network import Network
 from astmt_jax.paper import METHODS, method_settings
-from astmt_jax.tasks import task as tasks
-from astmt_jax.tasks.task import channels_by_name
+from astmt_jax.tasks.registry import TASKS
+from astmt_jax.tasks.task import Task, channels_by_name
 
-TASKS = {
-    "edge": tasks.edge,
-    "semseg": tasks.semseg,
-    "human_parts": tasks.human_parts,
-    "normals": tasks.normals,
-    "sal": tasks.sal,
-    "depth": tasks.depth,
-    "albedo": tasks.albedo,
-}
 PASCAL = "edge+semseg+human_parts+normals+sal"
 
 
@@ -56,7 +47,7 @@ def parse_flags(description: str) -> argparse.Namespace:
     return args
 
 
-def chosen_tasks(args: argparse.Namespace) -> tuple[tasks.Task, ...]:
+def chosen_tasks(args: argparse.Namespace) -> tuple[Task, ...]:
     """The records of the tasks that the flags name; ValueError if there is no such task."""
     names = args.tasks.split("+")
     unknown = [name for name in names if name not in TASKS]
@@ -90,11 +81,11 @@ def build_network(args: argparse.Namespace) -> Network:
     return Network(config, channels_by_name(records), discriminator)
 
 
-def random_batch(records: Sequence[tasks.Task], batch: int, size: int) -> dict[str, Any]:
+def random_batch(records: Sequence[Task], batch: int, size: int) -> dict[str, Any]:
     """Images (B, S, S, 3) float32 and every task's labels, as the input pipeline shapes them."""
     random = np.random.default_rng(0)
 
-    def label(task: tasks.Task) -> np.ndarray:
+    def label(task: Task) -> np.ndarray:
         if task.class_names:
             return random.integers(0, task.channels, (batch, size, size, 1), np.uint8)
         if task.channels == 1:  # binary, or a depth

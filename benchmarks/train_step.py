@@ -11,15 +11,13 @@ process of its own.
 import argparse
 
 import jax
-import jax.numpy as jnp
 
-from astmt_jax.training.optimizer import (
-    Optimizer,
-    OptimizerConfig,
-    poly_schedule,
-    reversal_schedule,
-)
-from astmt_jax.training.train_step import TrainStep
+from astmt_jax.config import OptimizerConfig
+from astmt_jax.training.objective import Objective
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.schedules import poly_schedule, reversal_schedule
+from astmt_jax.training.train_step import UPDATES, TrainStep
+from astmt_jax.training.update import Ingredients
 from benchmarks.networks import (
     Measurement,
     build_network,
@@ -34,60 +32,34 @@ from benchmarks.networks import (
 
 def main():
     args = parse_flags(__doc__.splitlines()[0])
-    rows = [
-        ("per_task", in_own_process(measure_per_task, args)),
-        ("joint", in_own_process(measure_joint, args)),
-    ]
-    print_table(args, rows)
+    print_table(args, [(rule, in_own_process(measure_update, args, rule)) for rule in UPDATES])
 
 
-def measure_per_task(args: argparse.Namespace) -> Measurement:
-    """One optimizer step for each task."""
-    update, state, batch = _prepare(args)
-    indices = [jnp.int32(index) for index in range(len(update.network.names))]
-
-    def step(compiled):
-        nonlocal state
-        for index in indices:
-            state, metrics = compiled(state, batch, index)
-        return metrics
-
-    return measure(
-        lambda: update.task_step.lower(state, batch, indices[0]).compile(),
-        step,
-        calls=len(indices),
-        steps=args.steps,
-    )
-
-
-def measure_joint(args: argparse.Namespace) -> Measurement:
-    """One optimizer step for all tasks."""
-    update, state, batch = _prepare(args)
-
-    def step(compiled):
-        nonlocal state
-        state, metrics = compiled(state, batch)
-        return metrics
-
-    return measure(
-        lambda: update.joint_step.lower(state, batch).compile(), step, calls=1, steps=args.steps
-    )
-
-
-def _prepare(args: argparse.Namespace):
-    """The step, a state to start from, and a batch on the device."""
-    network, records = build_network(args), chosen_tasks(args)
+def measure_update(args: argparse.Namespace, rule: str) -> Measurement:
+    """One step by an update rule."""
+    network, tasks = build_network(args), chosen_tasks(args)
     config = OptimizerConfig()
-    update = TrainStep(
-        network,
-        records,
-        Optimizer(config, len(records)),
+    ingredients = Ingredients(
+        Objective(network, tasks, discriminator_weight=0.01),
+        Optimizer(config, len(tasks)),
         poly_schedule(config, steps_per_epoch=1000, epochs=60),
         reversal_schedule(steps_per_epoch=1000, epochs=60),
-        discriminator_weight=0.01,
     )
-    state = update.init(jax.random.key(0))
-    return update, state, jax.device_put(random_batch(records, args.batch, args.size))
+    step = TrainStep(ingredients, rule)
+    state = step.init(jax.random.key(0))
+    batch = jax.device_put(random_batch(tasks, args.batch, args.size))
+
+    def update(_):
+        nonlocal state
+        state, metrics = step.update(state, batch)
+        return metrics
+
+    return measure(
+        lambda: step.update.lower(state, batch).compile(),
+        update,
+        calls=step.update.runs,
+        steps=args.steps,
+    )
 
 
 if __name__ == "__main__":

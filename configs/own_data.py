@@ -17,7 +17,7 @@ floating-point operations an image, task and epoch. Expected result: that depend
 from ml_collections import ConfigDict
 
 from astmt_jax.paper import paper_config
-from astmt_jax.tasks.task import VOC_CLASSES
+from astmt_jax.tasks.semseg import VOC_CLASSES
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -84,21 +84,22 @@ def share(batch):
 def trained(update, placement, accumulate=1):
     """The state after some steps where it lives, and the losses of all steps."""
     step = in_parts(tiny_step("float64", PAIR), accumulate, placement)
+    method = getattr(step, f"{update}_update")
     state, losses = placement.put(random_state(step)), []
     is_split = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
     placed = [pipeline.to_global(share(batch), placement.batch) for batch in batches(step)]
     if update == "joint" and accumulate == 1:
         # Compiled ahead of time, it refuses a state that has moved.
-        step.joint_step = step.joint_step.lower(state, placed[0]).compile()
+        method.program = method.lower(state, placed[0]).compile()
         # Variables are gathered where they are split, and images nowhere.
-        assert ("all-gather" in step.joint_step.as_text()) == is_split
+        assert ("all-gather" in method.program.as_text()) == is_split
     for batch in placed:
         with jax.transfer_guard("disallow"):
-            state, metrics = getattr(step, f"{update}_update")(state, batch)
+            state, metrics = method(state, batch)
         losses.append(jax.device_get(metrics["loss"]))
     for leaf in jax.tree.leaves(state):
         assert leaf.sharding == placement.sharding_of(leaf), leaf.sharding
-    assert update == "joint" or step.task_step._cache_size() == 1
+    assert update == "joint" or method.program._cache_size() == 1
     return state, np.array(losses)
 
 
@@ -136,7 +137,7 @@ def check_local_work(placement):
     """Every device works on its own images only: none of them are gathered."""
     step = tiny_step("float64", PAIR, placement=placement)
     batch = pipeline.to_global(next(batches(step)), placement.batch)
-    compiled = step.joint_step.lower(placement.put(random_state(step)), batch).compile()
+    compiled = step.joint_update.lower(placement.put(random_state(step)), batch).compile()
     assert "all-gather" not in compiled.as_text()
 
 

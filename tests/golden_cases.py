@@ -18,8 +18,8 @@ from astmt_jax.models.families import BACKBONES
 from astmt_jax.models.network import Network
 from astmt_jax.models.resnet import RESNET
 from astmt_jax.tasks import losses
-from astmt_jax.tasks import task as tasks
-from astmt_jax.tasks.task import channels_by_name
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.task import Task, channels_by_name
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 # Tasks of each dataset in the reference's order, with the channels of their outputs.
@@ -95,7 +95,7 @@ def fingerprint(name: str, tensor: np.ndarray) -> np.ndarray:
     return np.array([np.linalg.norm(tensor), np.sum(tensor * probe.standard_normal(tensor.shape))])
 
 
-def task_record(name: str, channels: int, edge_weight: float | None = None) -> tasks.Task:
+def task_record(name: str, channels: int, edge_weight: float | None = None) -> Task:
     """Our record of a task with the reference's loss; only edges have an `edge_weight`."""
     make = {
         "edge": lambda: tasks.edge(positive_weight=edge_weight),

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from report_findings import make_findings
+from report_analysis import make_analysis
 from tiny_run import SIZE, TASKS, tiny_model
 
 from astmt_jax.demo import __main__ as demo
@@ -60,7 +60,7 @@ def page(chromium, request):
 @pytest.fixture(scope="module")
 def report_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(report.build(make_findings(), pathlib.Path("run")))
+    path.write_text(report.build(make_analysis(), pathlib.Path("run")))
     return path
 
 

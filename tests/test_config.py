@@ -65,7 +65,6 @@ REFUSED = {
     "negative decay": ({"optimizer__weight_decay": -1.0}, ["optimizer.weight_decay", "-1.0"]),
     "too much momentum": ({"optimizer__momentum": 1.5}, ["optimizer.momentum", "1.5"]),
     "no memory of squares": ({"optimizer__adam_b2": 1.0}, ["optimizer.adam_b2", "1.0"]),
-    "unknown optimizer": ({"optimizer__name": "adam"}, ["optimizer.name", "adam", "sgd, adamw"]),
     "output stride 12": ({"model__output_stride": 12}, ["model.output_stride", "12", "8, 16"]),
     "decoder width that does not divide": (
         {"model__decoder_width": 40},

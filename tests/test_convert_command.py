@@ -13,11 +13,12 @@ from networks import random_variables
 
 from astmt_jax import command_line, main
 from astmt_jax import convert as convert_command
+from astmt_jax.config import from_config_dict
 from astmt_jax.runtime import compilation_cache
-from astmt_jax.training import checkpoint
-from astmt_jax.training import loop as train
+from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
-from astmt_jax.training.train_step import TrainState
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.workdir import imported_settings, recorded_config
 from astmt_jax.weights.files import read_tensors, write_tensors
 from astmt_jax.weights.original import from_torch, to_torch
 
@@ -68,7 +69,7 @@ def experiment(run):
     """The experiment of the settings above, with input in 0..255."""
     made = []
     run(lambda argv: made.append(command_line.settings(pathlib.Path("nowhere"))))
-    config = checkpoint.from_config_dict(
+    config = from_config_dict(
         made[0].to_dict() | {"train": made[0].to_dict()["train"] | {"normalize": "none"}}
     )
     return Experiment(config)
@@ -141,8 +142,8 @@ def test_scaling_can_be_given_at_import(run, file, tmp_path):
     path = tmp_path / "mine"
     arguments = (f"--checkpoint={file}", f"--workdir={path}", "--config.train.normalize=imagenet")
     assert not run(convert_command.main, *arguments)
-    assert checkpoint.recorded_config(path).train.normalize == "imagenet"
-    assert checkpoint.imported_settings(path) == {"train.normalize": "imagenet"}
+    assert recorded_config(path).train.normalize == "imagenet"
+    assert imported_settings(path) == {"train.normalize": "imagenet"}
 
 
 def test_a_file_of_ours_says_which_scaling_its_weights_expect(run, file, tmp_path, capsys):
@@ -155,16 +156,16 @@ def test_a_file_of_ours_says_which_scaling_its_weights_expect(run, file, tmp_pat
         assert not run(convert_command.main, *arguments, configured=False)
         assert (scaling in capsys.readouterr().out) == (export.suffix == ".npz")
         assert not run(convert_command.main, f"--checkpoint={export}", f"--workdir={workdir}")
-    assert checkpoint.recorded_config(second).train.normalize == "imagenet"
-    assert checkpoint.recorded_config(third).train.normalize == "none"
+    assert recorded_config(second).train.normalize == "imagenet"
+    assert recorded_config(third).train.normalize == "none"
 
 
 def test_training_goes_on_from_imported_weights(run, workdir, tensors, monkeypatch):
     states = []
-    monkeypatch.setattr(train, "_loop", lambda e, step, state, *others: states.append(state))
-    monkeypatch.setattr(train, "finish", lambda *arguments: {})
+    monkeypatch.setattr(loop.Loop, "run", lambda self, state, profile: states.append(state))
+    monkeypatch.setattr(loop, "finish", lambda *arguments: {})
     assert not run(main.main, f"--workdir={workdir}")
-    network = Experiment(checkpoint.recorded_config(workdir)).network
+    network = Experiment(recorded_config(workdir)).network
     found = to_torch(states[0].params, states[0].stats, network)
     for name, value in tensors.items():
         np.testing.assert_array_equal(found[name], value)

@@ -15,10 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from astmt_jax.config import OptimizerConfig
 from astmt_jax.models.discriminator import unit_length
 from astmt_jax.models.network import one_task, slice_of_task
-from astmt_jax.training.optimizer import Optimizer, OptimizerConfig
-from astmt_jax.training.train_step import TrainState, TrainStep
+from astmt_jax.training.objective import Objective
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.train_step import TrainStep
+from astmt_jax.training.update import Ingredients
 from astmt_jax.weights import original as convert
 
 FORWARD_TOLERANCE = {"float64": 1e-6, "float32": 3e-5}  # of the standard deviation
@@ -173,14 +177,13 @@ def reference_training(golden: golden_cases.Case) -> tuple[TrainStep, TrainState
     network, values = golden.network, golden.values
     # The reference's settings: SGD, constant rate, task-specific x T, discriminator x 10.
     optimizer = Optimizer(OptimizerConfig(), len(golden.tasks))
-    step = TrainStep(
-        network,
-        golden.tasks,
+    ingredients = Ingredients(
+        Objective(network, golden.tasks, values.get("dscr_weight", 0)),
         optimizer,
         learning_rate=lambda step: jnp.asarray(1e-3, golden.dtype),
         alpha=lambda step: jnp.asarray(values.get("alpha", 0), golden.dtype),
-        discriminator_weight=values.get("dscr_weight", 0),
     )
+    step = TrainStep(ingredients, "per_task")
     params, stats = convert.from_torch(golden.tensors, network, golden.dtype)
     return step, TrainState(jnp.int32(0), params, stats, optimizer.init(params))
 
@@ -202,10 +205,11 @@ def torch_gradients(gradients, stats, network, index: int) -> dict[str, np.ndarr
 
 def feature_gradients(step: TrainStep, params, stats, batch) -> dict[str, tuple]:
     """Of each task: its loss's gradient on the features, and what the discriminator makes of it."""
-    network = step.network
+    objective = step.ingredients.objective
+    network = objective.network
     features, _ = network.features(params, stats, batch["image"], train=True)
     result = {}
-    for index, task in enumerate(step.objective.tasks):
+    for index, task in enumerate(objective.tasks):
         head, head_stats = params.heads[task.name], stats.heads[task.name]
         label = batch["labels"][task.name]
         of_task, _ = network.head_features(
@@ -234,7 +238,7 @@ def test_train_first_step(case, dtype):
         batch = {"image": jnp.asarray(images), "labels": labels}
         intermediate = jax.jit(functools.partial(feature_gradients, step))
         found = intermediate(state.params, state.stats, batch)
-        gradients_of = jax.jit(step.objective.task_gradients)
+        gradients_of = jax.jit(step.ingredients.objective.task_gradients)
         for index, name in enumerate(network.names):
             expected = golden.values["first"][name]
             gradients, _, metrics = gradients_of(
@@ -242,7 +246,7 @@ def test_train_first_step(case, dtype):
                 one_task(state.stats, index),
                 batch,
                 jnp.int32(index),
-                step.alpha(state.step),
+                step.ingredients.alpha(state.step),
             )
             losses = expected["loss"], expected.get("dscr_loss")
             check_losses(metrics, losses, LOSS_TOLERANCE[dtype])
@@ -276,7 +280,7 @@ def test_train_sequence(case):
         for seed, expected in zip(golden.values["data_seeds"], golden.values["seq"], strict=True):
             images, labels = golden.data(seed)
             batch = {"image": jnp.asarray(images), "labels": labels}
-            state, metrics = step.per_task_update(state, batch)
+            state, metrics = step.update(state, batch)
             for index, name in enumerate(golden.network.names):
                 of_task = {key: values[index] for key, values in metrics.items()}
                 check_losses(of_task, expected[name], LOSS_TOLERANCE[dtype])

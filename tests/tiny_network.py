@@ -4,13 +4,16 @@ Everything that tests of the training step are about stays the real thing: predi
 discriminator, the task axis and which variables tasks own.
 """
 
+import dataclasses
+import functools
+
 import golden_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from astmt_jax.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.config import DiscriminatorConfig, ModelConfig, OptimizerConfig
 from astmt_jax.models import layers
 from astmt_jax.models.decoder import ModulatedConv
 from astmt_jax.models.network import Network
@@ -18,13 +21,12 @@ from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.models.resnet import RESNET
 from astmt_jax.runtime.sharding import Placement
 from astmt_jax.tasks.task import Task, channels_by_name
-from astmt_jax.training.optimizer import (
-    Optimizer,
-    OptimizerConfig,
-    poly_schedule,
-    reversal_schedule,
-)
-from astmt_jax.training.train_step import TrainState, TrainStep
+from astmt_jax.training.objective import Objective
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.schedules import poly_schedule, reversal_schedule
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.train_step import TrainStep
+from astmt_jax.training.update import Ingredients, Update
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
 PAIR = {"semseg": 5, "normals": 3}
@@ -57,14 +59,34 @@ class TinyNetwork(Network):
         return TinyTrunk(self.config)
 
 
+class Steps:
+    """Both updates of a network, made of the same ingredients."""
+
+    def __init__(self, ingredients: Ingredients):
+        self.ingredients = ingredients
+        self.network = ingredients.network
+        self.objective = ingredients.objective
+        self.optimizer = ingredients.optimizer
+        self.alpha = ingredients.alpha
+        self.init = TrainStep(ingredients, "joint").init
+
+    @functools.cached_property
+    def per_task_update(self) -> Update:
+        return TrainStep(self.ingredients, "per_task").update
+
+    @functools.cached_property
+    def joint_update(self) -> Update:
+        return TrainStep(self.ingredients, "joint").update
+
+
 def tiny_step(
     dtype: str = "float32",
     tasks: dict[str, int] = CHANNELS,
     discriminator_weight: float = 0.3,
     placement: Placement | None = None,
     **model,
-) -> TrainStep:
-    """Training step of a tiny network; `tasks` maps names to channels, `model` has its settings."""
+) -> Steps:
+    """Updates of a tiny network; `tasks` maps names to channels, `model` has its settings."""
     discriminator = DiscriminatorConfig(weight=discriminator_weight, depth=1, kernel=3)
     records = tuple(
         golden_cases.task_record(name, channels, 0.95) for name, channels in tasks.items()
@@ -79,35 +101,27 @@ def step_of(
     tasks: tuple[Task, ...],
     discriminator_weight: float = 0.3,
     placement: Placement | None = None,
-) -> TrainStep:
-    """Training step of a network, with short schedules."""
+) -> Steps:
+    """Updates of a network, with short schedules."""
     optimizer = OptimizerConfig(learning_rate=0.01)
-    return TrainStep(
-        network,
-        tasks,
-        Optimizer(optimizer, len(tasks)),
-        poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
-        reversal_schedule(steps_per_epoch=5, epochs=4),
-        discriminator_weight,
-        placement=placement,
+    return Steps(
+        Ingredients(
+            Objective(network, tasks, discriminator_weight),
+            Optimizer(optimizer, len(tasks)),
+            poly_schedule(optimizer, steps_per_epoch=5, epochs=4),
+            reversal_schedule(steps_per_epoch=5, epochs=4),
+            placement=placement,
+        )
     )
 
 
-def in_parts(step: TrainStep, accumulate: int, placement: Placement | None = None) -> TrainStep:
-    """The same step, which takes the batch in parts."""
-    return TrainStep(
-        step.network,
-        step.objective.tasks,
-        step.optimizer,
-        step.learning_rate,
-        step.alpha,
-        step.objective.discriminator_weight,
-        accumulate,
-        placement,
-    )
+def in_parts(step: Steps, accumulate: int, placement: Placement | None = None) -> Steps:
+    """The same updates, which take the batch in parts."""
+    given = dataclasses.replace(step.ingredients, accumulate=accumulate, placement=placement)
+    return Steps(given)
 
 
-def random_state(step: TrainStep, seed: int = 0) -> TrainState:
+def random_state(step: Steps, seed: int = 0) -> TrainState:
     """State at step 0 with random values everywhere, so that nothing is equal by chance.
 
     In the dtype that the network computes in, at least float32. Nothing is compiled.
@@ -127,7 +141,7 @@ def random_state(step: TrainStep, seed: int = 0) -> TrainState:
     return jax.tree.map_with_path(draw, jax.eval_shape(step.init, jax.random.key(seed)))
 
 
-def random_batch(step: TrainStep, size: int = 32, batch: int = 2, ignored=(), seed: int = 0):
+def random_batch(step: Steps, size: int = 32, batch: int = 2, ignored=(), seed: int = 0):
     """Images and labels of the network's tasks; those of the tasks in `ignored` are all 255."""
     images, labels = golden_cases.data(seed, batch, size, step.network.channels)
     for name in ignored:

@@ -11,9 +11,10 @@ from astmt_jax.config import Config, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.trained_model import Model
-from astmt_jax.training.checkpoint import Checkpoints, claim_workdir
+from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.optimizer import Optimizer
-from astmt_jax.training.train_step import initial_state
+from astmt_jax.training.state import initial_state
+from astmt_jax.training.workdir import claim_workdir
 
 TASKS = ("semseg", "normals", "edge", "depth")
 SIZE = 32

@@ -99,7 +99,6 @@ class Compiler:
     """Compiles one experiment's programs for one slice; batches are divided among its chips."""
 
     def __init__(self, experiment: Experiment, topology: Topology):
-        self.network = experiment.network
         self.tasks = experiment.tasks
         self.config = experiment.config
         self.topology = topology
@@ -116,20 +115,19 @@ class Compiler:
     def training(self, batch_per_chip: int) -> Compilation:
         """The configuration's update on one batch."""
         batch = self._batch(batch_per_chip)
-        if self.config.train.update_rule == "joint":
-            lower = lambda: self._step.joint_step.lower(self._state, batch)  # noqa: E731
-            return self._compile("training", lower, (self._state, batch), batch_per_chip, runs=1)
-        index = jax.ShapeDtypeStruct((), jnp.int32, sharding=self._replicated)
-        lower = lambda: self._step.task_step.lower(self._state, batch, index)  # noqa: E731
-        runs = len(self.network.names)
-        return self._compile("training", lower, (self._state, batch), batch_per_chip, runs)
+        return self._compile(
+            "training",
+            self._step.update.lower,
+            (self._state, batch),
+            batch_per_chip,
+            self._step.update.runs,
+        )
 
     def inference(self, batch_per_chip: int) -> Compilation:
         """Predictions of all tasks for one batch."""
         variables = _placed((self._state.params, self._state.stats), self._replicated)
         arguments = (*variables, self._batch(batch_per_chip)["image"])
-        lower = lambda: self._predict.lower(*arguments)  # noqa: E731
-        return self._compile("inference", lower, arguments, batch_per_chip, runs=1)
+        return self._compile("inference", self._predict.lower, arguments, batch_per_chip, runs=1)
 
     def _batch(self, batch_per_chip: int) -> dict[str, Any]:
         batch_size = batch_per_chip * self.topology.chips
@@ -139,15 +137,15 @@ class Compiler:
     def _compile(
         self,
         program: str,
-        lower: Callable[[], jax.stages.Lowered],
-        arguments: Any,
+        lower: Callable[..., jax.stages.Lowered],
+        arguments: tuple[Any, ...],
         batch_per_chip: int,
         runs: int,
     ) -> Compilation:
         start = time.perf_counter()
         figures = {}
         try:
-            compiled = lower().compile()
+            compiled = lower(*arguments).compile()
         except jax.errors.JaxRuntimeError as error:
             required = required_bytes(str(error))
             if required is None:

@@ -11,9 +11,9 @@ from astmt_jax.compare.methods import Run
 from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.evaluation.results import RESULTS_FILE
 from astmt_jax.runtime.console import CONSOLE, format_duration
-from astmt_jax.training import loop as train
-from astmt_jax.training.checkpoint import CONFIG_FILE, check_workdir, recorded_config
+from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.workdir import CONFIG_FILE, check_workdir, recorded_config
 from astmt_jax.weights.files import WeightsError
 
 
@@ -69,7 +69,7 @@ def _train(run: Run, folder: pathlib.Path) -> None:
     (folder / RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
     try:
         experiment = Experiment(run.config)
-        train.train(experiment, experiment.open_splits(), folder)
+        loop.train(experiment, experiment.open_splits(), folder)
     except (FloatingPointError, WeightsError) as error:
         raise type(error)(f"{run.folder}: {error}") from error
     _free_memory()

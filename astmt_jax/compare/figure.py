@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from astmt_jax.compare.results import AVERAGE, MethodScores
+from astmt_jax.compare.scores import AVERAGE, MethodScores
 from astmt_jax.tasks.task import Task
 
 COLORS = matplotlib.colormaps["viridis_r"]
@@ -66,10 +66,10 @@ def _costs(
     """Average drop over the number of parameters."""
     for row in scores:
         if row not in shown:
-            place = (row.cost.parameters / 1e6, 0)
-            axes.plot(*place, "s", color="0.4")
+            point = (row.cost.parameters / 1e6, 0)
+            axes.plot(*point, "s", color="0.4")
             offset = {"xytext": (-8, 6), "textcoords": "offset points"}
-            axes.annotate(row.method.label, place, ha="right", **offset)
+            axes.annotate(row.method.label, point, ha="right", **offset)
     for row, color in zip(shown, colors, strict=True):
         average = row.drop[AVERAGE]
         axes.errorbar(

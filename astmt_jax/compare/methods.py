@@ -65,12 +65,13 @@ def methods(config: Config) -> tuple[Method, ...]:
         )
         for task in config.tasks
     }
-    found = [Method(SINGLE_TASK, "single-task", singles)]
+    compared = [Method(SINGLE_TASK, "single-task", singles)]
     settings, _ = method_settings("mtl", config.tasks, backbone)
     weight = 0.0
 
     def add(name: str, label: str) -> None:
-        found.append(Method(name, label, {name: _variant(config, config.tasks, settings, weight)}))
+        variant = _variant(config, config.tasks, settings, weight)
+        compared.append(Method(name, label, {name: variant}))
 
     add("mtl", "multi-task")
     settings = settings | {"encoder_norm": "per_task", "decoder_norm": "per_task"}
@@ -83,7 +84,7 @@ def methods(config: Config) -> tuple[Method, ...]:
     if config.discriminator.weight > 0:
         weight = config.discriminator.weight
         add("astmt", "+ adversarial (ASTMT)")
-    return tuple(found)
+    return tuple(compared)
 
 
 def _variant(config: Config, tasks: tuple[str, ...], modulation: dict, weight: float = 0.0):

@@ -7,10 +7,9 @@ from rich.table import Table
 
 from astmt_jax.compare import figure, tables
 from astmt_jax.compare.methods import Method, Run
-from astmt_jax.compare.results import as_document, summarize
+from astmt_jax.compare.scores import as_document, summarize
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
-from astmt_jax.evaluation.results import write_json
 from astmt_jax.files import storage
 from astmt_jax.models.cost import TotalCost
 
@@ -51,7 +50,7 @@ def write_report(
         "complete": len(finished) == num_runs,
         **as_document(scores, tasks),
     }
-    write_json(workdir / f"{NAME}.json", document)
+    storage.write_json(workdir / f"{NAME}.json", document)
     storage.write_text(workdir / f"{NAME}.md", tables.markdown(scores, tasks, title))
     figure.draw(scores, tasks, workdir / f"{NAME}.png")
     return tables.terminal_table(scores, tasks, title)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from astmt_jax.compare.results import AVERAGE, MethodScores, Statistic
+from astmt_jax.compare.scores import AVERAGE, MethodScores, Statistic
 from astmt_jax.metrics.notation import MetricNotation
 from astmt_jax.tasks.task import Task
 
@@ -44,14 +44,14 @@ def _main_table(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> list[l
 def _row(
     row: MethodScores, tasks: Sequence[Task], headlines: Mapping[str, MetricNotation]
 ) -> list[str]:
-    found = {task.name: row.results.get(task.name, {}).get(task.headline) for task in tasks}
+    statistics = {task.name: row.results.get(task.name, {}).get(task.headline) for task in tasks}
     return [
         row.method.label,
-        *(cell(headlines[name], statistic) for name, statistic in found.items()),
+        *(cell(headlines[name], statistic) for name, statistic in statistics.items()),
         cell(DROP, row.drop.get(AVERAGE)),
         f"{row.cost.parameters / 1e6:.2f} M",
         f"{row.cost.multiply_adds / 1e9:.3f}",
-        str(min(len(statistic.by_seed) if statistic else 0 for statistic in found.values())),
+        str(min(len(statistic.by_seed) if statistic else 0 for statistic in statistics.values())),
     ]
 
 
@@ -74,9 +74,9 @@ def markdown(scores: Sequence[MethodScores], tasks: Sequence[Task], title: str) 
     every = [["metric", *(row.method.label for row in scores)]]
     for task in tasks:
         for name, metric in task.notation.items():
-            found = [row.results.get(task.name, {}).get(name) for row in scores]
-            if any(found):
-                every.append([_heading(task.name, metric), *(cell(metric, x) for x in found)])
+            statistics = [row.results.get(task.name, {}).get(name) for row in scores]
+            if any(statistics):
+                every.append([_heading(task.name, metric), *(cell(metric, x) for x in statistics)])
     for name in (*(task.name for task in tasks), AVERAGE):
         every.append([_heading(name, DROP), *(cell(DROP, row.drop.get(name)) for row in scores)])
     main = _markdown_table(_main_table(scores, tasks))

@@ -14,7 +14,9 @@ from astmt_jax.datasets.scenes import builder as scenes
 from astmt_jax.datasets.scenes.config import ScenesConfig
 from astmt_jax.pipeline.source import Source
 from astmt_jax.records import build_record
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.depth import disparity
+from astmt_jax.tasks.semseg import FSV_CLASSES, NYUD_CLASSES, VOC_CLASSES
 from astmt_jax.tasks.task import Task
 
 Options = Mapping[str, Any]
@@ -85,7 +87,7 @@ class OwnDataOptions:
     """
 
     config: str = ""
-    semseg_classes: tuple[str, ...] = tasks.VOC_CLASSES
+    semseg_classes: tuple[str, ...] = VOC_CLASSES
     edge_positive_weight: float = 0.95
 
 
@@ -145,7 +147,7 @@ def _nyud_tasks(options: Options) -> dict[str, Task]:
     classes = _read_options(NyudOptions, options).classes
     return _by_name(
         tasks.edge(positive_weight=0.8, protocol="nyud", truth="edge"),
-        tasks.semseg(tasks.NYUD_CLASSES[-classes:]),
+        tasks.semseg(NYUD_CLASSES[-classes:]),
         tasks.normals(),
         tasks.depth(),
     )
@@ -153,7 +155,7 @@ def _nyud_tasks(options: Options) -> dict[str, Task]:
 
 def _fsv_tasks(options: Options) -> dict[str, Task]:
     _read_options(NoOptions, options)
-    return _by_name(tasks.semseg(tasks.FSV_CLASSES), tasks.albedo(), tasks.disparity())
+    return _by_name(tasks.semseg(FSV_CLASSES), tasks.albedo(), disparity())
 
 
 def _voc_sbd_tasks(options: Options) -> dict[str, Task]:

@@ -25,7 +25,10 @@ from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import Task
 
 INPUT = types.SimpleNamespace(
-    name="input", class_names=(), colorize=lambda values, value_range=None: values
+    name="input",
+    class_names=(),
+    color_bar_unit=None,
+    colorize=lambda values, value_range=None: values,
 )
 """The column of the images, beside those of the tasks."""
 

@@ -20,7 +20,7 @@ from absl import logging
 
 from astmt_jax.datasets import registry
 from astmt_jax.demo.performance import Performer
-from astmt_jax.demo.photos import MAX_FILE_MEGABYTES, shrunk
+from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES, shrunk
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, load
 

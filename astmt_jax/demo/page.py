@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from astmt_jax.demo.performance import Performer
-from astmt_jax.demo.photos import overlay, read_upload
+from astmt_jax.demo.uploads import overlay, read_upload
 from astmt_jax.pictures.photos import PhotoError
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model

@@ -10,7 +10,7 @@ from astmt_jax.trained_model import Model
 
 
 @dataclasses.dataclass(frozen=True)
-class Performed:
+class TimedPrediction:
     """What one task made of a photo.
 
     Attributes:
@@ -31,7 +31,7 @@ class Performer:
         self._model = model
         self._compiled: set[tuple] = set()
 
-    def perform(self, photo: np.ndarray, modulation: str | None) -> Iterator[Performed]:
+    def perform(self, photo: np.ndarray, modulation: str | None) -> Iterator[TimedPrediction]:
         """Performs all tasks, one at a time.
 
         Args:
@@ -50,4 +50,4 @@ class Performer:
             start = time.perf_counter()
             prediction = self._model.predict(photo, [task], modulation)[task]
             seconds = time.perf_counter() - start
-            yield Performed(task, self._model.colorize(task, prediction), seconds)
+            yield TimedPrediction(task, self._model.colorize(task, prediction), seconds)

@@ -11,27 +11,14 @@ import json
 import pathlib
 import pickle
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
+from astmt_jax.metrics.metric import CountedMetric
 from astmt_jax.runtime.workers import Workers
 
 WAITING_PER_WORKER = 4  # images; more would only take memory
-
-
-@runtime_checkable
-class CountedMetric(Protocol):
-    """A metric that adds up counts, of which those of one image take long.
-
-    Attributes:
-      counting: `(prediction, truth) -> integer array`; can be pickled.
-    """
-
-    counting: Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-    def add_counts(self, counts: np.ndarray) -> None:
-        """Adds the counts of one image, in any order."""
 
 
 class Counter:

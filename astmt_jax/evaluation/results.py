@@ -1,4 +1,4 @@
-"""results.json: what a split's predictions reach, as every other part of the project reads it."""
+"""results.json: what a split's predictions reach. Nothing else writes, reads or names it."""
 
 import json
 import math
@@ -12,6 +12,11 @@ from astmt_jax.files import storage
 RESULTS_FILE = "results.json"
 
 
+def notes_file(results: pathlib.Path) -> pathlib.Path:
+    """The file that lets an evaluation go on which will write `results`; it stands beside it."""
+    return results.with_suffix(".unfinished")
+
+
 def write_results(path: pathlib.Path, scores: Scores, about: Mapping[str, Any]) -> None:
     """Writes results.json: `about`, then results and details; numbers that are undefined as null.
 
@@ -20,18 +25,32 @@ def write_results(path: pathlib.Path, scores: Scores, about: Mapping[str, Any]) 
       scores: of the split.
       about: what the scores are of, as plain values.
     """
-    write_json(path, {**about, "results": scores.results, "details": scores.details})
+    document = {**about, "results": scores.results, "details": scores.details}
+    storage.write_json(path, document)
 
 
-def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
-    """Writes plain values to a file, all or nothing; numbers that are undefined as null."""
-    text = json.dumps(_without_nan(document), indent=2, allow_nan=False)
-    storage.write_text(path, text + "\n")
+def read_results(path: pathlib.Path) -> dict[str, Any]:
+    """What `write_results` wrote, with NaN where an undefined number of `results` is null.
+
+    Returns:
+      What the scores are of, `results`: task -> metric -> number, and `details`: task -> plain
+      values.
+
+    Raises:
+      ValueError: the file is missing, unreadable or not of this form.
+    """
+    try:
+        document = json.loads(path.read_text())
+        results = {
+            task: {name: _number(value) for name, value in metrics.items()}
+            for task, metrics in document["results"].items()
+        }
+        return {"details": {}, **document, "results": results}
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): delete it, and have its network scored again."
+        ) from error
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

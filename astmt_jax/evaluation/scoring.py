@@ -2,18 +2,17 @@
 
 import contextlib
 import dataclasses
-import functools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
 from astmt_jax.config import DEFAULT, EvaluationConfig
-from astmt_jax.evaluation.counting import CountedMetric, Counter, naming
+from astmt_jax.evaluation.counting import Counter, naming
 from astmt_jax.labels import IGNORE
-from astmt_jax.metrics.edges import edge_map
+from astmt_jax.metrics.metric import CountedMetric, Metric
 from astmt_jax.pipeline.source import count_threads
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import Task
@@ -24,28 +23,15 @@ IMAGES_PER_WORKER = 16
 
 def applied_to(config: EvaluationConfig, tasks: Sequence[Task]) -> tuple[Task, ...]:
     """The tasks' records with these choices."""
-    arguments = {
-        "edge": {"protocol": config.edge_protocol},
-        "semseg": {"classes": config.semseg_classes},
-        "depth": {"convention": config.depth_convention},
-    }
-    truths = {}
-    if config.edge_truth == "edges":
-        arguments["edge"]["true_edges"] = edge_map
-        truths["edge"] = "edge"
-    return tuple(
-        dataclasses.replace(
-            task,
-            truth=truths.get(task.name, task.truth),
-            metric=_with_choices(task.metric, arguments.get(task.name, {})),
-        )
-        for task in tasks
-    )
+    return tuple(_with_choices(task, config) for task in tasks)
 
 
-def _with_choices(metric: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[..., Any]:
-    chosen = {name: value for name, value in arguments.items() if value != DEFAULT}
-    return functools.partial(metric, **chosen)
+def _with_choices(task: Task, config: EvaluationConfig) -> Task:
+    for field, change in task.choices.items():
+        value = getattr(config, field)
+        if value != DEFAULT:
+            task = change(task, value)
+    return task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +40,7 @@ class Scores:
 
     Attributes:
       results: task -> metric -> value.
-      details: task -> what stands behind the values: the map that was compared with
+      details: task -> what the values come from: the map that was compared with
         (`compared_with`), the conventions, tables by class, curves. Plain values.
     """
 
@@ -100,7 +86,7 @@ class Scorer:
                 with naming(label):
                     metric.add(predictions[task.name], plane)
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Metric]:
         """The accumulators by task name, of all images added so far."""
         self._counter.finish()
         return self._metrics
@@ -110,7 +96,7 @@ class Scorer:
         return scores_of(self._tasks, self.metrics())
 
 
-def scores_of(tasks: Sequence[Task], metrics: Mapping[str, Any]) -> Scores:
+def scores_of(tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Scores:
     """What accumulators, given by task name, have come to."""
     return Scores(
         {task.name: metrics[task.name].result() for task in tasks},

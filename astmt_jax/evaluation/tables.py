@@ -1,18 +1,31 @@
-"""Tables of results, for the terminal and as Markdown, with the metrics' usual units."""
+"""Tables of results, with the metrics' usual units."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from astmt_jax.metrics.summary import Results
+
 if TYPE_CHECKING:
     from astmt_jax.tasks.task import Task
 
-Results = Mapping[str, Mapping[str, float]]
+HEADINGS = ("task", "metric", "value", "other metrics")
 
 
-def _row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
-    """A task's name, its headline metric, the value, and the other metrics with their values."""
+def result_row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
+    """What stands under `HEADINGS` for a task.
+
+    Args:
+      task: its record; `name`, `headline` and `notation` are used.
+      results: task name -> metric name -> value, as the metrics compute them.
+
+    Returns:
+      The task's name, its headline metric, the value, and the other metrics with their values.
+
+    Raises:
+      ValueError: there is no headline value, or a metric is unknown.
+    """
     values = results.get(task.name, {})
     if task.headline not in values:
         raise ValueError(
@@ -33,33 +46,22 @@ def _row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
     return task.name, headline.title, headline.write(values[task.headline]), others
 
 
-HEADINGS = ("task", "metric", "value", "other metrics")
-
-
 def result_table(results: Results, tasks: Sequence["Task"]) -> Table:
     """Results as a table for the terminal, one row a task (`rich.print` shows it).
 
     Args:
       results: task name -> metric name -> value, as the metrics compute them.
-      tasks: records of the rows, in order; `name`, `headline` and `notation` are used.
+      tasks: records of the rows, in order.
 
     Raises:
-      ValueError: a task has no headline value, or a metric is unknown.
+      ValueError: as `result_row`.
     """
     table = Table(*HEADINGS)
     table.columns[2].justify = "right"
     table.columns[2].style = "bold"
-    for name, metric, value, others in (_row(task, results) for task in tasks):
+    for name, metric, value, others in (result_row(task, results) for task in tasks):
         table.add_row(name, metric, value, "\n".join(others))
     return table
-
-
-def result_markdown(results: Results, tasks: Sequence["Task"]) -> str:
-    """Results as a Markdown table; arguments and errors of `result_table`."""
-    lines = [HEADINGS, ("---", "---", "---:", "---")]
-    for name, metric, value, others in (_row(task, results) for task in tasks):
-        lines.append((name, metric, value, ", ".join(others)))
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def class_tables(details: Mapping[str, Mapping[str, Any]], tasks: Sequence["Task"]) -> list[Table]:

@@ -1,7 +1,11 @@
 """Files that are whole or not there, and what a full disk looks like."""
 
 import errno
+import json
+import math
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FULL_MESSAGES = ("No space left on device", "Disk quota exceeded")
@@ -19,6 +23,25 @@ def write_text(path: pathlib.Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: pathlib.Path, document: Any) -> None:
+    """Writes plain values as a whole, numbers that are undefined (NaN) as null.
+
+    Raises:
+      OSError: as `write_text`.
+      ValueError: a number is infinite, which JSON cannot hold.
+    """
+    text = json.dumps(_without_nan(document), indent=2, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Curve(NamedTuple):
+class PrecisionRecall(NamedTuple):
     """Precision, recall and F = 2PR / (P + R) at each threshold; (..., K) float64, 0..1."""
 
     precision: np.ndarray
@@ -17,7 +17,7 @@ class Curve(NamedTuple):
     f: np.ndarray
 
 
-def image_curve(counts: np.ndarray) -> Curve:
+def image_curve(counts: np.ndarray) -> PrecisionRecall:
     """Curve of single images, counts (..., K, 4).
 
     Without true pixels recall is 1 and precision 0; else, without predicted pixels, recall is 0 and
@@ -30,7 +30,7 @@ def image_curve(counts: np.ndarray) -> Curve:
     return _with_f(np.where(no_true, 0.0, precision), recall)
 
 
-def dataset_curve(counts: np.ndarray) -> Curve:
+def dataset_curve(counts: np.ndarray) -> PrecisionRecall:
     """Curve of counts (K, 4) summed over images: as `image_curve`, but all 0 where there are
     predicted pixels and none of them is matched."""
     precision, recall, _ = image_curve(counts)
@@ -83,7 +83,7 @@ def average_precision(counts: np.ndarray) -> float:
     return float(np.interp(at, recall, precision[first], left=0, right=0).sum() / 100)
 
 
-def _with_f(precision: np.ndarray, recall: np.ndarray) -> Curve:
+def _with_f(precision: np.ndarray, recall: np.ndarray) -> PrecisionRecall:
     total = precision + recall
     f = 2 * precision * recall / np.where(total > 0, total, 1)
-    return Curve(precision, recall, f)
+    return PrecisionRecall(precision, recall, f)

@@ -11,7 +11,7 @@ from astmt_jax.metrics.edge_assignment import matched_pixels
 from astmt_jax.metrics.edge_matching import matching_sizes, pairs_within
 from astmt_jax.metrics.edge_nms import suppress_non_maxima
 from astmt_jax.metrics.edge_summary import (
-    Curve,
+    PrecisionRecall,
     average_precision,
     best_counts,
     dataset_curve,
@@ -235,7 +235,7 @@ class EdgeMetric:
         self._total += other._total
         self._best += other._best
 
-    def curve(self) -> Curve:
+    def curve(self) -> PrecisionRecall:
         """Precision, recall and F of the data set at each of `protocol.thresholds`."""
         return dataset_curve(self._total)
 

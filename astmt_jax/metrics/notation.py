@@ -14,7 +14,7 @@ class MetricNotation:
       better: '↑' if higher is better, '↓' if lower is.
       unit: what follows the number.
       scale: the number is the result times this (100 turns a fraction into percent).
-      decimals: digits behind the point.
+      decimals: digits after the point.
     """
 
     label: str

@@ -1,6 +1,6 @@
 """Errors of regressed maps: depth and albedo."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from astmt_jax.metrics.notation import MetricNotation, Notation
 FLOOR = 1e-9
 """Metres that stand for a depth of 0 or less, whose logarithm does not exist."""
 
+Convention = Literal["masked", "reference"]
+CONVENTIONS: tuple[str, ...] = get_args(Convention)
+"""Of scoring depth, see `DepthMetric`."""
 
 DEPTH_NOTATION: Notation = {
     "rmse": MetricNotation("RMSE", "↓", " m"),
@@ -38,8 +41,8 @@ class DepthMetric:
         nothing is known (255 everywhere) does not count.
     """
 
-    def __init__(self, convention: Literal["masked", "reference"] = "masked"):
-        if convention not in ("masked", "reference"):
+    def __init__(self, convention: Convention = "masked"):
+        if convention not in CONVENTIONS:
             raise ValueError(
                 f"convention={convention!r} is unknown; it must be 'masked' or 'reference'"
             )

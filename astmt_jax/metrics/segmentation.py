@@ -1,12 +1,16 @@
 """Mean intersection over union of class maps."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from astmt_jax.metrics import images
 from astmt_jax.metrics.notation import Notation, percent
+
+MeanOver = Literal["all", "present"]
+MEAN_OVER: tuple[str, ...] = get_args(MeanOver)
+"""Which classes mIoU is the mean over: all, or those in the ground truth of the split."""
 
 NOTATION: Notation = {"mIoU": percent("mIoU")}
 
@@ -28,11 +32,11 @@ class SegmentationMetric:
     def __init__(
         self,
         num_classes: int,
-        classes: Literal["all", "present"] = "all",
+        classes: MeanOver = "all",
         skip_empty: bool = False,
         class_names: Sequence[str] | None = None,
     ):
-        if classes not in ("all", "present"):
+        if classes not in MEAN_OVER:
             raise ValueError(f"classes={classes!r} is unknown; it must be 'all' or 'present'")
         self._num_classes = num_classes
         self._classes = classes

@@ -1,17 +1,30 @@
 """One number for all tasks: how much a multi-task network loses against single-task ones."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from astmt_jax.tasks.task import Task
+from typing import Protocol
 
 Results = Mapping[str, Mapping[str, float]]
 """Task name -> the `result()` of its metric."""
 
 
+class Headlined(Protocol):
+    """What a task says of its headline metric."""
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+
+    @property
+    def headline(self) -> str:
+        """Key of the metric's `result()` that stands for the task."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of that number."""
+
+
 def average_drop(
-    results: Results, single_task_results: Results, tasks: Iterable["Task"]
+    results: Results, single_task_results: Results, tasks: Iterable[Headlined]
 ) -> dict[str, float]:
     """Relative loss of each task's headline metric against its single-task network, in percent.
 
@@ -47,7 +60,7 @@ def average_drop(
     return {**drops, "average": sum(drops.values()) / len(drops)}
 
 
-def _require_headlines(sources: Mapping[str, Results], tasks: list["Task"]) -> None:
+def _require_headlines(sources: Mapping[str, Results], tasks: list[Headlined]) -> None:
     missing = [
         f"{source}: {task.name} {task.headline}"
         for source, results in sources.items()

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from astmt_jax.labels import IGNORE
-from astmt_jax.tasks.colormaps import COLOR_BAR_UNITS, DEPTH_COLORS, depth_range, depth_scale
+from astmt_jax.tasks.colormaps import DEPTH_COLORS, depth_range, depth_scale
 
 if TYPE_CHECKING:
     from astmt_jax.tasks.task import Task
@@ -104,7 +104,8 @@ def draw(
     Args:
       rows: one mapping an image: `image` uint8 (H, W, 3), `name`, and `predictions` and `truths`,
         mappings from task name to a map that the task's `colorize` takes.
-      tasks: records of the columns, in order; `name`, `class_names` and `colorize` are used.
+      tasks: records of the columns, in order; `name`, `class_names`, `colorize` and
+        `color_bar_unit` are used.
       path: where to write the picture as PNG; None writes nothing.
       lines: what stands beside the upper and the lower line of maps; a single word leaves out the
         truths, which rows then need not have.
@@ -183,7 +184,7 @@ def _columns(tasks: Sequence["Task"], cell: int, lines: int) -> tuple[list[int],
     columns = []
     for task in tasks:
         columns.append(x)
-        x += cell + GAP + COLOR_BAR * (task.colorize in COLOR_BAR_UNITS)
+        x += cell + GAP + COLOR_BAR * (task.color_bar_unit is not None)
     return columns, x - GAP + MARGIN
 
 
@@ -211,7 +212,7 @@ def _draw_row(
         canvas.text(*middle, label, label_size, rotation=90, ha="center")
     for task, x in zip(tasks, columns, strict=True):
         maps = [row[kind][task.name] for kind in KINDS[: len(lines)]]
-        unit = COLOR_BAR_UNITS.get(task.colorize)
+        unit = task.color_bar_unit
         ranges = [depth_range(values) for values in reversed(maps)] if unit is not None else []
         value_range = next((known for known in ranges if known), None)
         for top, values in zip(tops, maps, strict=True):
@@ -244,8 +245,8 @@ def _draw_legend(
     """Draws a task's legend in lines of `columns` entries from y on; returns the y below it."""
     middle = SWATCH / 2
     canvas.text(MARGIN, y + middle, title.replace("_", " "), MEDIUM)
-    for place, (color, name) in enumerate(legend):
-        line, column = divmod(place, columns)
+    for position, (color, name) in enumerate(legend):
+        line, column = divmod(position, columns)
         left = MARGIN + LEGEND_TITLE + column * LEGEND_ENTRY
         top = y + line * LEGEND_LINE
         canvas.swatch(left, top, color)

@@ -54,10 +54,10 @@ def photo_size(path: pathlib.Path) -> tuple[int, int]:
     """(height, width) of the picture in a file as its header gives them.
 
     They are those of what `read_photo` returns, unless a PNG file has a recorded orientation, which
-    may stand behind the pixels.
+    may stand after the pixels.
 
     Raises:
-      PhotoError, OSError: as `read_photo`; damage behind the header goes unnoticed.
+      PhotoError, OSError: as `read_photo`; damage after the header goes unnoticed.
     """
     with _opened(path) as image:
         width, height = image.size

@@ -17,19 +17,19 @@ from absl import logging
 
 from astmt_jax.report import inside, page
 from astmt_jax.report import sections as outside
-from astmt_jax.report.analysis import Findings, analyse
+from astmt_jax.report.analysis import Analysis, analyse
 from astmt_jax.runtime.console import CONSOLE
 
 REPORT_FILE = "report.html"
 
 
-def build(findings: Findings, workdir: pathlib.Path) -> str:
+def build(analysis: Analysis, workdir: pathlib.Path) -> str:
     """The page about a run."""
-    tasks = ", ".join(task.name for task in findings.tasks)
+    tasks = ", ".join(task.name for task in analysis.tasks)
     return page.render(
-        title=f"{workdir.resolve().name}: {findings.config.dataset.name}",
-        about=f"{findings.config.model.backbone} for {tasks}, after {findings.step:,} steps.",
-        sections=[*outside.sections(findings), *inside.sections(findings)],
+        title=f"{workdir.resolve().name}: {analysis.config.dataset.name}",
+        about=f"{analysis.config.model.backbone} for {tasks}, after {analysis.step:,} steps.",
+        sections=[*outside.sections(analysis), *inside.sections(analysis)],
     )
 
 
@@ -65,8 +65,8 @@ def main(argv: list[str] | None = None) -> None:
             raise FileNotFoundError(
                 f"--output is {output}, but there is no folder {output.parent}."
             )
-        findings = analyse(args.workdir, args.beside, args.images, args.data_dir)
-        page.write(output, build(findings, args.workdir))
+        analysis = analyse(args.workdir, args.beside, args.images, args.data_dir)
+        page.write(output, build(analysis, args.workdir))
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     CONSOLE.print(f"Report: {output}", markup=False)

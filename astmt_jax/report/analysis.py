@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from rich.progress import track
 
 from astmt_jax.config import Config
 from astmt_jax.evaluation import inference
-from astmt_jax.evaluation.results import RESULTS_FILE
+from astmt_jax.evaluation.results import RESULTS_FILE, read_results
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source
@@ -39,15 +38,15 @@ EMBEDDED_LAYERS = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Findings:
-    """What was found out about a run.
+class Analysis:
+    """What a report shows of a run.
 
     Attributes:
       config: its settings.
       step: batches that its newest checkpoint has seen.
       tasks: records, in the order of all matrices.
       curves: scalars over training, by TensorBoard's tag.
-      results: content of results.json; None where there is none yet.
+      results: content of results.json (see `read_results`); None where there is none yet.
       examples: images to show.
       num_scored: how many images the worst were chosen from.
       split: what these images are called.
@@ -72,7 +71,7 @@ class Findings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """A trained network and the experiment that it comes from.
 
     Attributes:
@@ -91,7 +90,7 @@ class Run:
         return self.model.params, self.model.stats
 
     @classmethod
-    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "Run":
+    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "TrainedRun":
         """Loads a run; errors as `load` and `Experiment` have them."""
         model = load(workdir)
         config = model.config
@@ -110,8 +109,8 @@ class Run:
 
 def analyse(
     workdir: pathlib.Path, beside: pathlib.Path | None, num_images: int, data_dir: str | None
-) -> Findings:
-    """Finds out everything, with progress on the terminal.
+) -> Analysis:
+    """Computes everything, with progress on the terminal.
 
     Args:
       workdir: of the run.
@@ -124,8 +123,8 @@ def analyse(
       FileNotFoundError: there is no run, no checkpoint or no data.
     """
     stage = Stages(6)
-    run = Run.open(workdir, data_dir)
-    other = None if beside is None else Run.open(beside, data_dir)
+    run = TrainedRun.open(workdir, data_dir)
+    other = None if beside is None else TrainedRun.open(beside, data_dir)
     if other is not None:
         _check_alike(run, other)
     splits = run.experiment.open_splits()
@@ -146,16 +145,17 @@ def analyse(
     gradients = _gradients(run, other, batches)
     stage("decisions of the discriminator")
     confusion = (
-        confusion_matrix(network, run.experiment.tasks, *run.variables, batches)
+        confusion_matrix(run.experiment.objective, *run.variables, batches)
         if network.has_discriminator
         else None
     )
-    return Findings(
+    results = workdir / RESULTS_FILE
+    return Analysis(
         config=run.experiment.config,
         step=run.model.step,
         tasks=run.experiment.tasks,
         curves=curves,
-        results=_read_results(workdir),
+        results=read_results(results) if results.exists() else None,
         examples=examples,
         num_scored=source.length,
         split=splits.evaluation.name,
@@ -191,7 +191,7 @@ def evenly_spaced(source: Source, count: int) -> Source:
     return source.select([i * source.length // count for i in range(count)])
 
 
-def _check_alike(run: Run, other: Run) -> None:
+def _check_alike(run: TrainedRun, other: TrainedRun) -> None:
     first, second = run.model.config, other.model.config
     for what, a, b in (
         ("tasks", first.tasks, second.tasks),
@@ -203,7 +203,7 @@ def _check_alike(run: Run, other: Run) -> None:
             )
 
 
-def _examples(run: Run, source: Source) -> Examples:
+def _examples(run: TrainedRun, source: Source) -> Examples:
     train = run.experiment.config.train
     evaluation = run.experiment.config.evaluation
     tasks = applied_to(evaluation, run.experiment.tasks)
@@ -226,7 +226,7 @@ def _examples(run: Run, source: Source) -> Examples:
     return select_examples(scored, tasks, source.length, NUM_SHOWN, NUM_WORST)
 
 
-def _network_images(run: Run, source: Source) -> np.ndarray:
+def _network_images(run: TrainedRun, source: Source) -> np.ndarray:
     """All images of a source as the network sees them, float32 (N, S, S, 3)."""
     train = run.experiment.config.train
     batch = next(
@@ -243,7 +243,9 @@ def _network_images(run: Run, source: Source) -> np.ndarray:
     return batch.images
 
 
-def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, GradientCosines]:
+def _gradients(
+    run: TrainedRun, other: TrainedRun | None, batches: list[dict]
+) -> dict[str, GradientCosines]:
     """Cosines by what was differentiated; none for a single task."""
     if len(run.experiment.tasks) < 2:
         return {}
@@ -252,23 +254,17 @@ def _gradients(run: Run, other: Run | None, batches: list[dict]) -> dict[str, Gr
         compared["task losses and discriminator"] = (run, run.experiment)
     if other is not None:
         compared[f"task losses, {other.name}"] = (other, other.without_discriminator())
-    found = {}
+    cosines = {}
     for label, (owner, experiment) in compared.items():
         image_size = owner.experiment.config.train.image_size
         layers = layer_order(owner.experiment.network, *owner.variables, image_size)
-        step = experiment.train_step(steps_per_epoch=1)
         tracked = track(batches, label, console=CONSOLE)
-        found[label] = gradient_cosines(step, *owner.variables, tracked, layers)
-    return found
+        cosines[label] = gradient_cosines(experiment.objective, *owner.variables, tracked, layers)
+    return cosines
 
 
 def _chosen(gates: Mapping[str, np.ndarray]) -> list[str]:
     """Layers from the first to the last, evenly spaced."""
     count = min(EMBEDDED_LAYERS, len(gates))
-    places = np.linspace(0, len(gates) - 1, count).round().astype(int) if count else []
-    return [list(gates)[place] for place in places]
-
-
-def _read_results(workdir: pathlib.Path) -> Mapping[str, Any] | None:
-    path = workdir / RESULTS_FILE
-    return json.loads(path.read_text()) if path.exists() else None
+    indices = np.linspace(0, len(gates) - 1, count).round().astype(int) if count else []
+    return [list(gates)[index] for index in indices]

@@ -23,7 +23,7 @@ class Curve(NamedTuple):
 def read_curves(workdir: pathlib.Path) -> dict[str, Curve]:
     """All scalars in the event files of a folder, by tag, such as 'loss/depth'.
 
-    A run that was interrupted repeats the steps behind its last checkpoint: what was written last
+    A run that was interrupted repeats the steps after its last checkpoint: what was written last
     counts.
     """
     events = EventAccumulator(str(workdir), size_guidance={"tensors": 0}).Reload()

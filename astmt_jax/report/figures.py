@@ -149,20 +149,20 @@ def over_layers(
       lines: by label, a number for each layer, by its path in the order of the layers; labels that
         have the same layers.
       ylabel: what the numbers are.
-      bands: by label, the least and the greatest value behind each number.
+      bands: by label, the least and the greatest of the values that each number is the mean of.
     """
     layers = list(next(iter(lines.values())))
-    places = np.arange(len(layers))
+    positions = np.arange(len(layers))
     figure, (plot,) = grid(1, 7.6, 3.4, columns=1)
     for index, (label, values) in enumerate(lines.items()):
         numbers = [values.get(layer, math.nan) for layer in layers]
         style = {"color": color(index), "marker": MARKERS[index], "markersize": 4}
-        plot.plot(places, numbers, label=label, **style)
+        plot.plot(positions, numbers, label=label, **style)
         if bands and label in bands:
             low, high = zip(*(bands[label][layer] for layer in layers), strict=True)
-            plot.fill_between(places, low, high, color=color(index), alpha=0.15, linewidth=0)
+            plot.fill_between(positions, low, high, color=color(index), alpha=0.15, linewidth=0)
     every = math.ceil(len(layers) / LABELLED_LAYERS)
-    plot.set_xticks(places[::every], layers[::every], rotation=40, ha="right", fontsize=7)
+    plot.set_xticks(positions[::every], layers[::every], rotation=40, ha="right", fontsize=7)
     plot.set_ylabel(ylabel)
     plot.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=3)
     return figure

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from astmt_jax.models.network import Params, Stats, one_task
-from astmt_jax.training.train_step import TrainStep
+from astmt_jax.training.objective import Objective
 
 Grams = dict[str, np.ndarray]
 """By path of the layer, the inner products of all tasks' gradients, float64 (T, T)."""
@@ -37,7 +37,7 @@ class GradientCosines(NamedTuple):
 
 
 def gradient_cosines(
-    step: TrainStep,
+    objective: Objective,
     params: Params,
     stats: Stats,
     batches: Iterable[dict],
@@ -46,19 +46,19 @@ def gradient_cosines(
     """Cosines between the gradients of the tasks' objectives, as one training step has them.
 
     Args:
-      step: what is differentiated: with a discriminator its term is part of every objective, at the
-        strength that it has at the end of training.
+      objective: what is differentiated: with a discriminator its term is part of every task's, at
+        the strength that it has at the end of training.
       params: of all tasks.
       stats: of all tasks.
-      batches: as `TrainStep` takes them.
+      batches: as `Objective` takes them.
       layers: paths of the trunk's layers in the order of the result; others are left out of
         `by_layer`.
     """
-    gradients_of = _shared_gradients(step)
+    gradients_of = _shared_gradients(objective)
     wholes, by_layer = [], []
     for batch in batches:
         grams = gram_matrices(
-            gradients_of(params, stats, batch, index) for index in range(len(step.network.names))
+            gradients_of(params, stats, batch, index) for index in range(len(objective.tasks))
         )
         wholes.append(cosines(sum(grams.values())))
         by_layer.append(
@@ -70,11 +70,11 @@ def gradient_cosines(
     )
 
 
-def _shared_gradients(step: TrainStep) -> Callable[[Params, Stats, dict, int], dict]:
+def _shared_gradients(objective: Objective) -> Callable[[Params, Stats, dict, int], dict]:
     @jax.jit
     def gradients(params, stats, batch, index):
         views = one_task(params, index), one_task(stats, index)
-        return step.objective.task_gradients(*views, batch, index, np.float32(1.0))[0].shared
+        return objective.task_gradients(*views, batch, index, np.float32(1.0))[0].shared
 
     return lambda params, stats, batch, index: gradients(params, stats, batch, np.int32(index))
 

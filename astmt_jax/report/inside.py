@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from astmt_jax.report import figures
-from astmt_jax.report.analysis import Findings
+from astmt_jax.report.analysis import Analysis
 from astmt_jax.report.blocks import Block, Picture, Section, Table, Text
 from astmt_jax.report.confusion import shares
 from astmt_jax.report.curves import by_task
@@ -13,21 +13,21 @@ from astmt_jax.report.gradients import mean_of_pairs
 from astmt_jax.report.modulation import LayerDistances, gate_distances, scale_distances
 
 
-def sections(findings: Findings) -> list[Section]:
+def sections(analysis: Analysis) -> list[Section]:
     """The sections, in order."""
     return [
-        Section("modulation", "Where the tasks part", list(_modulation(findings))),
-        Section("discriminator", "The discriminator", list(_discriminator(findings))),
-        Section("gradients", "Gradients on the shared weights", list(_gradients(findings))),
+        Section("modulation", "Where the tasks part", list(_modulation(analysis))),
+        Section("discriminator", "The discriminator", list(_discriminator(analysis))),
+        Section("gradients", "Gradients on the shared weights", list(_gradients(analysis))),
     ]
 
 
-def _modulation(findings: Findings) -> Iterator[Block]:
-    modulation = findings.modulation
+def _modulation(analysis: Analysis) -> Iterator[Block]:
+    modulation = analysis.modulation
     if not modulation.gates and not modulation.scales:
         yield Text("All tasks share all layers in front of their prediction layers.")
         return
-    if len(findings.tasks) < 2:
+    if len(analysis.tasks) < 2:
         yield Text("There is one task only.")
         return
     yield Text(
@@ -38,16 +38,16 @@ def _modulation(findings: Findings) -> Iterator[Block]:
     if modulation.gates:
         distances = {p: gate_distances(gates) for p, gates in modulation.gates.items()}
         yield from _distances(
-            distances, findings, "gates of squeeze-and-excitation", "squeeze-and-excitation"
+            distances, analysis, "gates of squeeze-and-excitation", "squeeze-and-excitation"
         )
-        yield _embeddings(findings)
+        yield _embeddings(analysis)
     if modulation.scales:
         distances = {p: scale_distances(scales) for p, scales in modulation.scales.items()}
-        yield from _distances(distances, findings, "factors of batch norm", "batch norm")
+        yield from _distances(distances, analysis, "factors of batch norm", "batch norm")
 
 
 def _distances(
-    distances: Mapping[str, LayerDistances], findings: Findings, what: str, layer: str
+    distances: Mapping[str, LayerDistances], analysis: Analysis, what: str, layer: str
 ) -> Iterator[Block]:
     pairs = {path: item.of_pairs() for path, item in distances.items()}
     lines = {"between tasks": {path: float(values.mean()) for path, values in pairs.items()}}
@@ -72,7 +72,7 @@ def _distances(
     )
     shown = {path: distances[path].between_tasks for path in dict.fromkeys((first, last))}
     limit = max(float(matrix.max()) for matrix in shown.values())
-    names = [task.name for task in findings.tasks]
+    names = [task.name for task in analysis.tasks]
     yield Picture(
         figures.svg_url(figures.matrices(shown, names, limits=(0, max(limit, 1e-6)), cmap="Blues")),
         f"Cosine distances of all pairs of tasks in the first and the last {layer}.",
@@ -80,28 +80,28 @@ def _distances(
     )
 
 
-def _embeddings(findings: Findings) -> Picture:
-    names = [task.name for task in findings.tasks]
-    images = next(iter(findings.modulation.gates.values())).shape[1]
+def _embeddings(analysis: Analysis) -> Picture:
+    names = [task.name for task in analysis.tasks]
+    images = next(iter(analysis.modulation.gates.values())).shape[1]
     return Picture(
-        figures.svg_url(figures.scatter(findings.embeddings, names)),
-        f"t-SNE of the gates in {len(findings.embeddings)} layers, one colour a task.",
+        figures.svg_url(figures.scatter(analysis.embeddings, names)),
+        f"t-SNE of the gates in {len(analysis.embeddings)} layers, one colour a task.",
         f"t-SNE of the gates by cosine distance, {images} images a task, in layers from first "
         "to last: a cluster of one colour is a task that uses the layer in its own way.",
     )
 
 
-def _discriminator(findings: Findings) -> Iterator[Block]:
-    if findings.confusion is None:
+def _discriminator(analysis: Analysis) -> Iterator[Block]:
+    if analysis.confusion is None:
         yield Text("The run was trained without a discriminator.")
         return
-    chance = 1 / len(findings.tasks)
+    chance = 1 / len(analysis.tasks)
     yield Text(
         "The discriminator sees the gradient of one task's loss at every position of the shared "
         "features and tells which task it came from; the network is trained to make that hard. "
         f"Guessing is right in {100 * chance:.0f}% of the positions."
     )
-    accuracies = by_task(findings.curves, "discriminator_accuracy")
+    accuracies = by_task(analysis.curves, "discriminator_accuracy")
     if accuracies:
         yield Picture(
             figures.svg_url(figures.accuracy_curves(accuracies, chance)),
@@ -109,13 +109,13 @@ def _discriminator(findings: Findings) -> Iterator[Block]:
             + "; ".join(f"{name} {100 * c.values[-1]:.0f}%" for name, c in accuracies.items()),
             "How many of each task's positions the discriminator recognised, over training.",
         )
-    confusion = shares(findings.confusion)
-    right = np.trace(findings.confusion) / findings.confusion.sum()
+    confusion = shares(analysis.confusion)
+    right = np.trace(analysis.confusion) / analysis.confusion.sum()
     yield Picture(
         figures.svg_url(
             figures.matrices(
-                {f"step {findings.step:,}": confusion},
-                [task.name for task in findings.tasks],
+                {f"step {analysis.step:,}": confusion},
+                [task.name for task in analysis.tasks],
                 limits=(0, 1),
                 cmap="Blues",
                 ylabel="gradient of",
@@ -125,7 +125,7 @@ def _discriminator(findings: Findings) -> Iterator[Block]:
         "The discriminator's decisions; right for "
         + "; ".join(
             f"{task.name} {100 * share:.0f}%"
-            for task, share in zip(findings.tasks, np.diag(confusion), strict=True)
+            for task, share in zip(analysis.tasks, np.diag(confusion), strict=True)
         ),
         f"What the gradients of each task are taken for at the newest checkpoint, as shares of the "
         f"row; {100 * right:.0f}% of all positions are recognised. Positions without a gradient, "
@@ -133,8 +133,8 @@ def _discriminator(findings: Findings) -> Iterator[Block]:
     )
 
 
-def _gradients(findings: Findings) -> Iterator[Block]:
-    if not findings.gradients:
+def _gradients(analysis: Analysis) -> Iterator[Block]:
+    if not analysis.gradients:
         yield Text("There is one task only.")
         return
     yield Text(
@@ -144,23 +144,25 @@ def _gradients(findings: Findings) -> Iterator[Block]:
         "gradients of tasks alike."
     )
     rows = [
-        (label, f"{found.mean():+.3f}", f"{mean_of_pairs(found.whole < 0):.0%}")
-        for label, found in findings.gradients.items()
+        (label, f"{cosines.mean():+.3f}", f"{mean_of_pairs(cosines.whole < 0):.0%}")
+        for label, cosines in analysis.gradients.items()
     ]
     yield Table(
         "Over all pairs of tasks",
         ("gradients of", "mean cosine", "pairs that work against each other"),
         rows,
     )
-    names = [task.name for task in findings.tasks]
-    wholes = {label: found.whole for label, found in findings.gradients.items()}
+    names = [task.name for task in analysis.tasks]
+    wholes = {label: cosines.whole for label, cosines in analysis.gradients.items()}
     yield Picture(
         figures.svg_url(figures.matrices(wholes, names, limits=(-1, 1), cmap="RdBu")),
         "Cosines between all pairs of tasks' gradients: "
-        + "; ".join(f"mean {found.mean():+.3f} for {k}" for k, found in findings.gradients.items()),
+        + "; ".join(
+            f"mean {cosines.mean():+.3f} for {k}" for k, cosines in analysis.gradients.items()
+        ),
         "All shared weights as one vector; mean over the batches.",
     )
-    by_layer = {label: found.by_layer for label, found in findings.gradients.items()}
+    by_layer = {label: cosines.by_layer for label, cosines in analysis.gradients.items()}
     yield Picture(
         figures.svg_url(figures.over_layers(by_layer, "mean cosine over pairs of tasks")),
         "The same layer by layer, from the image to the prediction.",

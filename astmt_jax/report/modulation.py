@@ -58,7 +58,7 @@ def read_modulation(
     paths = {"gates": [], "scales": []}
 
     def run(task_params, task_stats, images):
-        found = {"gates": [], "scales": []}
+        values_of = {"gates": [], "scales": []}
 
         def record(path, layer, x):
             if isinstance(layer, SqueezeExcite) and isinstance(layer.expand_kernel, TaskParam):
@@ -67,20 +67,20 @@ def read_modulation(
                 kind, value = "scales", layer.scale[...]
             else:
                 return
-            found[kind].append(value)
+            values_of[kind].append(value)
             paths[kind].append(path)
 
         view = dataclasses.replace(params, task=task_params)
         observe(network.trunk(view, dataclasses.replace(stats, task=task_stats)), images, record)
-        return found
+        return values_of
 
     if not params.task:
         return Modulation({}, {})
-    found = jax.device_get(
+    modulation = jax.device_get(
         jax.jit(jax.vmap(run, in_axes=(0, 0, None)))(params.task, stats.task, images)
     )
     return Modulation(
-        **{kind: dict(zip(paths[kind], values, strict=True)) for kind, values in found.items()}
+        **{kind: dict(zip(paths[kind], values, strict=True)) for kind, values in modulation.items()}
     )
 
 

@@ -22,7 +22,7 @@ def slider(task: Task, scored: Scored) -> Slider:
     """A task's prediction over its truth, in the same colours."""
     example = scored.example
     prediction, truth = example.predictions[task.name], example.truths[task.name]
-    unit = colormaps.COLOR_BAR_UNITS.get(task.colorize)
+    unit = task.color_bar_unit
     value_range, notes = None, []
     if unit is not None:
         value_range = colormaps.depth_range(truth) or colormaps.depth_range(prediction)

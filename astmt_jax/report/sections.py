@@ -1,13 +1,16 @@
-"""The sections of a report, from what was found out about a run."""
+"""The sections of a report that do not look inside the network, from the analysis of a run."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from astmt_jax.evaluation.published import published_for
+from flax.traverse_util import flatten_dict
+
+from astmt_jax.evaluation.published import Published, published_for
+from astmt_jax.evaluation.tables import HEADINGS, result_row
+from astmt_jax.metrics.summary import Results
 from astmt_jax.report import figures, pictures
-from astmt_jax.report.analysis import Findings
+from astmt_jax.report.analysis import Analysis
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
 from astmt_jax.report.curves import by_task
 from astmt_jax.tasks.task import Task
@@ -15,39 +18,46 @@ from astmt_jax.tasks.task import Task
 ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
 
 
-def sections(findings: Findings) -> list[Section]:
+def sections(analysis: Analysis) -> list[Section]:
     """All sections that do not look inside the network, in order."""
     return [
-        Section("configuration", "Configuration", list(_configuration(findings))),
-        Section("results", "Results", list(_results(findings))),
-        Section("curves", "Training curves", list(_curves(findings))),
-        Section("edges", "Precision and recall of edges", list(_precision_recall(findings))),
-        Section("classes", "Classes", list(_classes(findings))),
-        Section("examples", "Predictions and truth", list(_examples(findings))),
-        Section("failures", "Failure cases", list(_failures(findings))),
+        Section("configuration", "Configuration", list(_configuration(analysis))),
+        Section("results", "Results", list(_results(analysis))),
+        Section("curves", "Training curves", list(_curves(analysis))),
+        Section("edges", "Precision and recall of edges", list(_precision_recall(analysis))),
+        Section("classes", "Classes", list(_classes(analysis))),
+        Section("examples", "Predictions and truth", list(_examples(analysis))),
+        Section("failures", "Failure cases", list(_failures(analysis))),
     ]
 
 
-def _configuration(findings: Findings) -> Iterator[Block]:
-    config = findings.config
+def _configuration(analysis: Analysis) -> Iterator[Block]:
+    config = analysis.config
     headline = {
         "dataset": config.dataset.name,
         "tasks": ", ".join(config.tasks),
         "backbone": f"{config.model.backbone}, width {config.model.width_multiplier:g}",
-        "owned by each task": ", ".join(_owned(findings)) or "prediction layers only",
+        "owned by each task": ", ".join(_owned(analysis)) or "prediction layers only",
         "discriminator": (
             f"weight {config.discriminator.weight:g}" if config.discriminator.weight else "none"
         ),
         "update": config.train.update_rule,
-        "checkpoint": f"step {findings.step:,}",
+        "checkpoint": f"step {analysis.step:,}",
     }
     yield Table("The run in short", ("setting", "value"), list(headline.items()))
-    rows = list(_flat(config.to_dict()))
+    fields = flatten_dict({"config": config.to_dict()}, sep=".", is_leaf=_is_empty)
+    rows = [(name, json.dumps(value)) for name, value in fields.items()]
     yield Details("Every setting", [Table("All settings", ("field", "value"), rows)])
 
 
-def _owned(findings: Findings) -> Iterator[str]:
-    model = findings.config.model
+def _is_empty(path: tuple[str, ...], values: Any) -> bool:
+    """Whether a section has no field, which is to be seen, too."""
+    del path
+    return not values
+
+
+def _owned(analysis: Analysis) -> Iterator[str]:
+    model = analysis.config.model
     for owned, part in (
         (model.encoder_norm == "per_task", "batch norm (encoder)"),
         (model.encoder_se == "per_task", "squeeze-and-excitation (encoder)"),
@@ -59,60 +69,41 @@ def _owned(findings: Findings) -> Iterator[str]:
             yield part
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "config.") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, json.dumps(value)
-
-
-def _results(findings: Findings) -> Iterator[Block]:
-    if findings.results is None:
+def _results(analysis: Analysis) -> Iterator[Block]:
+    if analysis.results is None:
         yield Text("There is no results.json yet: it is written at the end of training.")
         return
-    results, step = findings.results["results"], findings.results.get("step")
-    if step != findings.step:
+    results, step = analysis.results["results"], analysis.results.get("step")
+    if step != analysis.step:
         yield Text(
-            f"These are results of step {step}, but the checkpoint is of step {findings.step}: "
+            f"These are results of step {step}, but the checkpoint is of step {analysis.step}: "
             "score it with astmt_jax.main --mode=eval."
         )
-    yield _result_table(findings.tasks, results)
-    published = published_for(findings.config)
+    yield _result_table(analysis.tasks, results)
+    published = published_for(analysis.config)
     if published is None:
         yield Text(
             f"There is no published figure to set beside these: the paper has no experiment on "
-            f"{findings.config.dataset.name}, or its table is not at hand."
+            f"{analysis.config.dataset.name}, or its table is not at hand."
         )
         return
-    yield _published_table(findings, published, results)
-    if published.backbone != findings.config.model.backbone:
+    yield _published_table(analysis, published, results)
+    if published.backbone != analysis.config.model.backbone:
         yield Text(
-            f"This run's network is a {findings.config.model.backbone}, the paper's a "
+            f"This run's network is a {analysis.config.model.backbone}, the paper's a "
             f"{published.backbone}: the rows are not comparable as they stand."
         )
 
 
-def _result_table(tasks: Sequence[Task], results: Mapping[str, Any]) -> Table:
-    rows = []
-    for task in tasks:
-        known = task.notation
-        values = results[task.name]
-        headline = known[task.headline]
-        others = [
-            f"{known[name].label} {write(known[name], value)} {known[name].better}"
-            for name, value in values.items()
-            if name in known and name != task.headline
-        ]
-        title = f"{headline.label} {headline.better}"
-        rows.append((task.name, title, write(headline, values[task.headline]), ", ".join(others)))
+def _result_table(tasks: Sequence[Task], results: Results) -> Table:
+    rows = [result_row(task, results) for task in tasks]
     caption = "Results of the evaluation split (↑ higher is better, ↓ lower is better)"
-    return Table(caption, ("task", "metric", "value", "other metrics"), rows)
+    return Table(caption, HEADINGS, [(*row, ", ".join(others)) for *row, others in rows])
 
 
-def _published_table(findings: Findings, published: Any, results: Mapping[str, Any]) -> Table:
-    tasks = [task for task in findings.tasks if task.name in published.headlines["ASTMT"]]
-    ours = [t.notation[t.headline].scale * (_value(results, t)) for t in tasks]
+def _published_table(analysis: Analysis, published: Published, results: Results) -> Table:
+    tasks = [task for task in analysis.tasks if task.name in published.headlines["ASTMT"]]
+    ours = [t.notation[t.headline].scale * results[t.name][t.headline] for t in tasks]
     rows = [("this run", *(f"{value:.2f}" for value in ours), "")]
     for method, values in published.headlines.items():
         drop = published.drops.get(method)
@@ -130,18 +121,8 @@ def _published_table(findings: Findings, published: Any, results: Mapping[str, A
     return Table(caption, ("", *headings, "average drop, %"), rows)
 
 
-def _value(results: Mapping[str, Any], task: Task) -> float:
-    value = results[task.name][task.headline]
-    return math.nan if value is None else value
-
-
-def write(metric: Any, value: float | None) -> str:
-    """A number of results.json, where null stands for the mean over nothing."""
-    return metric.write(math.nan if value is None else value)
-
-
-def _curves(findings: Findings) -> Iterator[Block]:
-    losses = by_task(findings.curves, "loss")
+def _curves(analysis: Analysis) -> Iterator[Block]:
+    losses = by_task(analysis.curves, "loss")
     if not losses:
         yield Text("The folder has no event files: these weights were not trained here.")
         return
@@ -151,7 +132,7 @@ def _curves(findings: Findings) -> Iterator[Block]:
         + "; ".join(f"{n}: {c.values[0]:.3g} to {c.values[-1]:.3g}" for n, c in losses.items()),
         "Loss of every task with its weight, mean over the steps since the point before.",
     )
-    others = {tag: curve for tag, curve in findings.curves.items() if "/" not in tag}
+    others = {tag: curve for tag, curve in analysis.curves.items() if "/" not in tag}
     yield Picture(
         figures.svg_url(figures.small_multiples(others)),
         f"Over the steps of training: {', '.join(others)}.",
@@ -159,14 +140,10 @@ def _curves(findings: Findings) -> Iterator[Block]:
     )
 
 
-def _precision_recall(findings: Findings) -> Iterator[Block]:
-    found = False
-    for task, details in _details(findings):
-        curve = details.get("curve")
-        if curve is None:
-            continue
-        found = True
-        protocol = details["protocol"]
+def _precision_recall(analysis: Analysis) -> Iterator[Block]:
+    of_edges = [(task, details) for task, details in _details(analysis) if "curve" in details]
+    for task, details in of_edges:
+        curve, protocol = details["curve"], details["protocol"]
         yield Picture(
             figures.svg_url(figures.precision_recall(curve)),
             f"Precision over recall of {task.name}; the best F is {max(curve['f']):.3f}.",
@@ -175,16 +152,13 @@ def _precision_recall(findings: Findings) -> Iterator[Block]:
             f"{'with' if protocol['non_maximum_suppression'] else 'without'} non-maximum "
             f"suppression; {details['images']:,} images. Green lines have equal F.",
         )
-    if not found:
+    if not of_edges:
         yield Text("results.json holds no precision-recall curve.")
 
 
-def _classes(findings: Findings) -> Iterator[Block]:
-    found = False
-    for task, details in _details(findings):
-        if "classes" not in details:
-            continue
-        found = True
+def _classes(analysis: Analysis) -> Iterator[Block]:
+    of_classes = [(task, details) for task, details in _details(analysis) if "classes" in details]
+    for task, details in of_classes:
         ious = "; ".join(
             f"{name} {100 * row['iou']:.0f}%"
             for name, row in details["classes"].items()
@@ -196,40 +170,40 @@ def _classes(findings: Findings) -> Iterator[Block]:
             f"{task.name}: IoU by class, with the class's share of the labelled pixels; "
             f"{details['images']:,} images.",
         )
-    if not found:
+    if not of_classes:
         yield Text("No task has classes, or results.json holds no table of them.")
 
 
-def _details(findings: Findings) -> Iterator[tuple[Task, Mapping[str, Any]]]:
-    details = (findings.results or {}).get("details", {})
-    for task in findings.tasks:
+def _details(analysis: Analysis) -> Iterator[tuple[Task, Mapping[str, Any]]]:
+    details = (analysis.results or {}).get("details", {})
+    for task in analysis.tasks:
         if task.name in details:
             yield task, details[task.name]
 
 
-def _examples(findings: Findings) -> Iterator[Block]:
+def _examples(analysis: Analysis) -> Iterator[Block]:
     yield Text(
         "Prediction on the left of the line, truth on the right. The slider moves the line, with "
         f"the mouse or the arrow keys. {ROUNDED}"
     )
-    for scored in findings.examples.shown:
-        sliders = [pictures.slider(task, scored) for task in findings.tasks]
+    for scored in analysis.examples.shown:
+        sliders = [pictures.slider(task, scored) for task in analysis.tasks]
         yield Row(scored.example.name, [pictures.photo(scored), *sliders])
 
 
-def _failures(findings: Findings) -> Iterator[Block]:
+def _failures(analysis: Analysis) -> Iterator[Block]:
     yield Text(
-        f"The worst of {findings.num_scored:,} images of {findings.split}, by each task's headline "
+        f"The worst of {analysis.num_scored:,} images of {analysis.split}, by each task's headline "
         f"metric; images without a label for the task do not count. {ROUNDED}"
     )
-    for task in findings.tasks:
-        scores = sorted(findings.examples.scores[task.name])
+    for task in analysis.tasks:
+        scores = sorted(analysis.examples.scores[task.name])
         if not scores:
             yield Text(f"{task.name}: none of the images is labelled.")
             continue
         metric = task.notation[task.headline]
         pairs = []
-        for scored in findings.examples.worst[task.name]:
+        for scored in analysis.examples.worst[task.name]:
             pairs += [pictures.photo(scored), pictures.slider(task, scored)]
         median = metric.write(scores[len(scores) // 2])
         yield Row(f"{task.name} (median {metric.label} of an image: {median})", pairs)

@@ -1,1 +1,1 @@
-"""The tasks: all that tells one from another."""
+"""The tasks: all that tells one from another, one module a task."""

@@ -4,14 +4,14 @@ Every loss leaves out the label elements that are `IGNORE` (255): from its numer
 denominator and from its class weights, so that partly labelled data trains correctly. With no valid
 element at all a loss is 0 and its derivatives of every order are 0, never NaN.
 
-Every loss can be had in parts: with `of`, the labels of a whole batch, it is what a part of that
-batch adds to the loss. Denominators and class weights are then those of all labels, so that the
-losses and the gradients of the parts add up to those of the whole.
+Every loss can be had in parts: with `whole_labels`, those of a whole batch, it is what a part of
+that batch adds to the loss. Denominators and class weights are then those of all labels, so that
+the losses and the gradients of the parts add up to those of the whole.
 
 Shapes: `logits` (B, H, W, C) of any float dtype; `labels` (B, H, W, c) of any dtype, c = C except
-for the class maps of `softmax_cross_entropy`, where c = 1; `of` the same, with any number of
-images. The result is a scalar of the logits' dtype, at least float32. All of them can be used under
-`jit`, `vmap` and repeated `grad`.
+for the class maps of `softmax_cross_entropy`, where c = 1; `whole_labels` the same, with any number
+of images. The result is a scalar of the logits' dtype, at least float32. All of them can be used
+under `jit`, `vmap` and repeated `grad`.
 
 The Sobel gradients are shifted differences, not convolutions: XLA runs convolutions inside control
 flow slowly on a CPU, and losses are called from `lax.switch`.
@@ -29,14 +29,14 @@ def valid_pixels(labels: jax.Array) -> jax.Array:
 
 
 def softmax_cross_entropy(
-    logits: jax.Array, labels: jax.Array, of: jax.Array | None = None
+    logits: jax.Array, labels: jax.Array, whole_labels: jax.Array | None = None
 ) -> jax.Array:
     """Mean over valid pixels of the cross-entropy between softmax(logits) and the class ids.
 
     Args:
       logits: (B, H, W, C) float.
       labels: (B, H, W, 1), class ids 0..C-1 or 255, of any integer or float dtype.
-      of: labels of the whole batch that these are a part of; None where they are the whole.
+      whole_labels: of the batch that these are a part of; None where they are the whole.
 
     Raises:
       ValueError: the shapes do not fit each other.
@@ -48,13 +48,15 @@ def softmax_cross_entropy(
     logits = _promote(logits)
     targets = jax.nn.one_hot(class_ids, logits.shape[-1], dtype=logits.dtype)
     losses = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(targets * logits, axis=-1)
-    return _masked_mean(losses, valid, valid if of is None else valid_pixels(of))
+    return _masked_mean(
+        losses, valid, valid if whole_labels is None else valid_pixels(whole_labels)
+    )
 
 
 def balanced_binary_cross_entropy(
     logits: jax.Array,
     labels: jax.Array,
-    of: jax.Array | None = None,
+    whole_labels: jax.Array | None = None,
     positive_weight: float | None = None,
 ) -> jax.Array:
     """Class-balanced sigmoid cross-entropy, for rare positives such as boundaries.
@@ -65,7 +67,7 @@ def balanced_binary_cross_entropy(
     Args:
       logits: (B, H, W, C) float.
       labels: (B, H, W, C) in 0..1, or 255.
-      of: labels of the whole batch that these are a part of; None where they are the whole.
+      whole_labels: of the batch that these are a part of; None where they are the whole.
       positive_weight: w in [0, 1]; None takes the fraction of negatives among the valid elements
         of the whole batch.
 
@@ -76,16 +78,18 @@ def balanced_binary_cross_entropy(
     logits = _promote(logits)
     valid = labels != IGNORE
     positive = valid & (labels >= 0.5)
-    all_valid = _all_valid(valid, of)
+    all_valid = _all_valid(valid, whole_labels)
     if positive_weight is None:
-        negative = (labels if of is None else of) < 0.5
+        negative = (labels if whole_labels is None else whole_labels) < 0.5
         positive_weight = _masked_mean(negative.astype(logits.dtype), all_valid, all_valid)
     weights = jnp.where(positive, positive_weight, 1 - positive_weight)
     losses = jax.nn.softplus(logits) - positive * logits
     return _masked_mean(weights * losses, valid, all_valid)
 
 
-def normals_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None) -> jax.Array:
+def normals_l1(
+    logits: jax.Array, labels: jax.Array, whole_labels: jax.Array | None = None
+) -> jax.Array:
     """Mean absolute difference, per component, between normalised outputs and unit normals.
 
     Outputs are divided by (L2 norm + 1e-12). An output shorter than 1e-12 has no direction: it
@@ -94,7 +98,7 @@ def normals_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None
     Args:
       logits: (B, H, W, 3) float, of any length.
       labels: (B, H, W, 3) unit vectors, or 255 in every channel.
-      of: labels of the whole batch that these are a part of; None where they are the whole.
+      whole_labels: of the batch that these are a part of; None where they are the whole.
 
     Raises:
       ValueError: the shapes differ.
@@ -103,13 +107,13 @@ def normals_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None
     logits = _promote(logits)
     valid = labels != IGNORE
     outputs = _normalize(jnp.where(valid, logits, 0))
-    return _masked_l1(outputs, labels, valid, _all_valid(valid, of))
+    return _masked_l1(outputs, labels, valid, _all_valid(valid, whole_labels))
 
 
 def depth_l1(
     logits: jax.Array,
     labels: jax.Array,
-    of: jax.Array | None = None,
+    whole_labels: jax.Array | None = None,
     mask_gradient: bool = True,
 ) -> jax.Array:
     """L1 on depth plus L1 between the 3x3 Sobel gradients of output and label.
@@ -120,7 +124,7 @@ def depth_l1(
     Args:
       logits: (B, H, W, 1) float, metres.
       labels: (B, H, W, 1), metres, or 255.
-      of: labels of the whole batch that these are a part of; None where they are the whole.
+      whole_labels: of the batch that these are a part of; None where they are the whole.
       mask_gradient: leave out the gradient term wherever an ignored pixel lies in the 3x3 window.
         False gives the reference implementation's form, which takes ignored labels as 0 metres
         and so pulls the outputs around and inside unlabelled regions towards 0. Without ignored
@@ -132,7 +136,7 @@ def depth_l1(
     _require_shape(labels, logits.shape)
     logits = _promote(logits)
     valid = labels != IGNORE
-    all_valid = _all_valid(valid, of)
+    all_valid = _all_valid(valid, whole_labels)
     targets = jnp.where(valid, labels, 0).astype(logits.dtype)
     if mask_gradient:
         counted = _all_valid_3x3(valid)
@@ -147,20 +151,22 @@ def depth_l1(
     return absolute + gradient_sum / _count(all_valid, logits.dtype)
 
 
-def albedo_l1(logits: jax.Array, labels: jax.Array, of: jax.Array | None = None) -> jax.Array:
+def albedo_l1(
+    logits: jax.Array, labels: jax.Array, whole_labels: jax.Array | None = None
+) -> jax.Array:
     """Mean absolute difference over the valid elements.
 
     Args:
       logits: (B, H, W, C) float.
       labels: (B, H, W, C) in 0..1, or 255.
-      of: labels of the whole batch that these are a part of; None where they are the whole.
+      whole_labels: of the batch that these are a part of; None where they are the whole.
 
     Raises:
       ValueError: the shapes differ.
     """
     _require_shape(labels, logits.shape)
     valid = labels != IGNORE
-    return _masked_l1(_promote(logits), labels, valid, _all_valid(valid, of))
+    return _masked_l1(_promote(logits), labels, valid, _all_valid(valid, whole_labels))
 
 
 def _require_shape(labels: jax.Array, expected: tuple[int, ...]) -> None:
@@ -178,9 +184,9 @@ def _count(valid: jax.Array, dtype: jnp.dtype) -> jax.Array:
     return jnp.maximum(valid.sum(), 1).astype(dtype)
 
 
-def _all_valid(valid: jax.Array, of: jax.Array | None) -> jax.Array:
+def _all_valid(valid: jax.Array, whole_labels: jax.Array | None) -> jax.Array:
     """Which elements of the whole batch are valid."""
-    return valid if of is None else of != IGNORE
+    return valid if whole_labels is None else whole_labels != IGNORE
 
 
 def _masked_mean(values: jax.Array, valid: jax.Array, all_valid: jax.Array) -> jax.Array:

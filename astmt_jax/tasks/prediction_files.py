@@ -1,17 +1,19 @@
 """How predictions are stored: one file an image and task, as the reference implementation has them.
 
+Here is what several tasks share; a form that one task alone has is in that task's module.
+
 Values become 8-bit levels by truncation, not by rounding: published numbers were computed so.
 """
 
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import io as matlab
 
-from astmt_jax.files.encoding import encode_png
-from astmt_jax.files.folder import Folder
+if TYPE_CHECKING:
+    from astmt_jax.files.folder import Folder
 
 Convert = Callable[[np.ndarray], np.ndarray]
 
@@ -57,12 +59,16 @@ class FileFormat:
         stored = self._stored(prediction)
         partial = path.with_name(f"{path.name}.partial")
         if self.suffix == ".mat":
+            from scipy import io as matlab  # loaded where a file is written
+
             matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
         else:
+            from astmt_jax.files.encoding import encode_png
+
             partial.write_bytes(encode_png(stored))
         partial.replace(path)  # all or nothing
 
-    def read(self, folder: Folder, path: str, task: str) -> np.ndarray:
+    def read(self, folder: "Folder", path: str, task: str) -> np.ndarray:
         """Reads a prediction: PNG, the variable called as the task of a .mat file, or .npy.
 
         Raises:
@@ -94,18 +100,16 @@ class FileFormat:
         return self.encode(prediction)
 
 
-def _to_levels(unit: np.ndarray) -> np.ndarray:
+def to_levels(unit: np.ndarray) -> np.ndarray:
+    """Numbers in 0..1 (others are clipped) as levels of 8 bits."""
     return (255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
 
-def _normals_to_levels(normals: np.ndarray) -> np.ndarray:
-    return np.clip((normals + 1) * 255 / 2, 0, 255).astype(np.uint8)
-
-
-def _unit_interval(values: np.ndarray) -> np.ndarray:
+def from_levels(values: np.ndarray) -> np.ndarray:
+    """Numbers in 0..1 from levels of 8 bits, or as they are; ValueError for others."""
     if values.dtype == np.uint8:
         return values.astype(np.float32) / np.float32(255)
-    values = _finite(values)
+    values = finite(values)
     if values.size and not 0 <= values.min() <= values.max() <= 1:
         raise ValueError(
             f"holds numbers in {values.min():g}..{values.max():g}, but must hold levels 0..255 of"
@@ -114,27 +118,23 @@ def _unit_interval(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _vectors(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint8:
-        return 2 * (values.astype(np.float32) / np.float32(255)) - 1
-    return _finite(values)
+def finite(values: np.ndarray) -> np.ndarray:
+    """Numbers as float32; ValueError for those that are not finite."""
+    if not np.isfinite(values).all():
+        raise ValueError("holds numbers that are not finite")
+    return values.astype(np.float32)
 
 
-def _class_ids(values: np.ndarray) -> np.ndarray:
+def _as_ids(classes: np.ndarray) -> np.ndarray:
+    return classes.astype(np.uint8)
+
+
+def _whole_numbers(values: np.ndarray) -> np.ndarray:
     ids = values.astype(np.int64) if values.dtype.kind == "f" else values
     if not np.array_equal(ids, values):
         raise ValueError("holds numbers that are not whole, but must hold classes")
     return ids.astype(np.uint8) if ids.dtype == bool else ids
 
 
-def _finite(values: np.ndarray) -> np.ndarray:
-    if not np.isfinite(values).all():
-        raise ValueError("holds numbers that are not finite")
-    return values.astype(np.float32)
-
-
-PROBABILITY = FileFormat(1, ".png", _to_levels, _unit_interval)
-CLASS_MAP = FileFormat(1, ".png", lambda ids: ids.astype(np.uint8), _class_ids)
-NORMALS = FileFormat(3, ".png", _normals_to_levels, _vectors)
-DEPTH = FileFormat(1, ".mat", lambda metres: metres.astype(np.float32), _finite)
-ALBEDO = FileFormat(3, ".png", _to_levels, _unit_interval)
+PROBABILITY = FileFormat(1, ".png", to_levels, from_levels)
+CLASS_MAP = FileFormat(1, ".png", _as_ids, _whole_numbers)

@@ -1,11 +1,12 @@
-"""A run's folder: its settings and its checkpoints."""
+"""A run's checkpoints: states on disk, complete and checked."""
 
-import json
+import dataclasses
+import functools
 import logging
 import pathlib
 import shutil
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,95 +14,26 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
-from astmt_jax.config import Config, differences, from_config_dict
-from astmt_jax.files import storage
+from astmt_jax.config import Config
+from astmt_jax.models.network import Network
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training.train_step import TrainState
+from astmt_jax.training.state import TrainedVariables, TrainState
 
-CONFIG_FILE = "config.json"
-IMPORT_FILE = "imported.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = ".damaged"
-CHECKSUM = "checksum"
+CHECKSUMS = "checksums"
+"""Key of the checksums of a state's fields, among a checkpoint's metadata."""
+WHOLE_CHECKSUM = "checksum"
+"""What checkpoints of earlier versions have instead: one of the whole state."""
 
-
-def check_workdir(workdir: pathlib.Path, config: Config) -> None:
-    """Checks that the folder is new or holds a run with the same settings; writes nothing.
-
-    Settings that change nothing in the result (`config.FREE_TO_CHANGE`) may differ.
-
-    Raises:
-      ValueError: the folder holds a run with other settings, naming the fields, or its settings
-        cannot be read.
-    """
-    if not (workdir / CONFIG_FILE).exists():
-        return
-    changed = differences(recorded_config(workdir).to_dict(), config.to_dict())
-    if changed:
-        raise ValueError(
-            f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
-            "--workdir, or delete that one to start over."
-        )
-
-
-def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
-    """Makes the folder and records the settings; raises what `check_workdir` does."""
-    check_workdir(workdir, config)
-    workdir.mkdir(parents=True, exist_ok=True)
-    _write_json(workdir / CONFIG_FILE, config.to_dict())
-
-
-def recorded_config(workdir: pathlib.Path) -> Config:
-    """The settings of the run in a folder.
-
-    Raises:
-      FileNotFoundError: there is none.
-      ValueError: its settings cannot be read.
-    """
-    if not (workdir / CONFIG_FILE).exists():
-        raise FileNotFoundError(f"There is no run in {workdir}.")
-    return from_config_dict(_read_json(workdir / CONFIG_FILE))
-
-
-def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:
-    """Records where a folder's weights came from and the fields of `Config` that they depend on.
-
-    Args:
-      workdir: the folder, which exists.
-      file: the weights that were imported.
-      settings: such as {"train.normalize": "none"}.
-    """
-    _write_json(workdir / IMPORT_FILE, {"file": str(file), "settings": dict(settings)})
-
-
-def imported_settings(workdir: pathlib.Path) -> dict[str, Any]:
-    """The fields that `record_import` recorded; empty where nothing was imported."""
-    path = workdir / IMPORT_FILE
-    return _read_json(path)["settings"] if path.exists() else {}
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is not complete ({error}): delete the folder to start over."
-        ) from error
-
-
-def _write_json(path: pathlib.Path, document: Any) -> None:
-    storage.write_text(path, json.dumps(document, indent=2) + "\n")
+Restored = TypeVar("Restored", TrainState, TrainedVariables)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     """False for what Orbax's threads run into: the thread that saves gets it raised, too."""
     error = record.exc_info[1] if record.exc_info else None
     return "/orbax/" not in record.pathname and str(error) != "Event loop is closed"
-
-
-for _name in ("absl", "concurrent.futures"):
-    logging.getLogger(_name).addFilter(_is_news)
 
 
 class CheckpointError(OSError):
@@ -129,6 +61,8 @@ class Checkpoints:
         keep_every: int | None = None,
         read_only: bool = False,
     ):
+        for logger in ("absl", "concurrent.futures"):
+            logging.getLogger(logger).addFilter(_is_news)  # once: a filter is not added twice
         policies = [LatestN(keep)] + ([EveryNSteps(keep_every)] if keep_every else [])
         self._options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy(policies),
@@ -152,7 +86,7 @@ class Checkpoints:
           FloatingPointError: the state is not finite; nothing is saved.
           Exception: what the saving before ran into, such as a full disk.
         """
-        checksum, finite = jax.device_get(_summary(state))
+        checksums, finite = jax.device_get(_summary(state))
         if not finite.all():
             path = jax.tree_util.tree_leaves_with_path(state)[int(np.argmin(finite))][0]
             raise FloatingPointError(
@@ -162,7 +96,7 @@ class Checkpoints:
             )
         if self._damaged:
             self._set_aside()
-        metadata = {CHECKSUM: int(checksum)}
+        metadata = {CHECKSUMS: {field: int(value) for field, value in checksums.items()}}
         self._manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=metadata)
 
     def check(self) -> None:
@@ -178,13 +112,32 @@ class Checkpoints:
           FileNotFoundError: there is none.
           CheckpointError: none of them can be read.
         """
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        arguments = ocp.args.StandardRestore(abstract)
+        return self._newest(functools.partial(_read, self._manager, arguments))
+
+    def restore_variables(self, like: TrainedVariables) -> TrainedVariables:
+        """What predicts, of the newest checkpoint that can be read; otherwise as `restore`.
+
+        The optimizer's state, which takes up to twice the memory, is not read.
+        """
+        arguments = ocp.args.PyTreeRestore(
+            like, ocp.checkpoint_utils.construct_restore_args(like), partial_restore=True
+        )
+        handler = ocp.PyTreeCheckpointHandler()
+        with ocp.CheckpointManager(
+            self._folder, options=self._options, item_handlers=handler
+        ) as manager:
+            return self._newest(functools.partial(_read, manager, arguments))
+
+    def _newest(self, read: Callable[[int], Restored]) -> Restored:
+        """What `read` gives for the newest step for which it can."""
         steps = sorted(self._manager.all_steps(), reverse=True)
         if not steps:
             raise FileNotFoundError(f"There is no checkpoint in {self._folder}.")
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         for step in steps:
             try:
-                state = self._read(step, abstract)
+                return read(step)
             except Exception as error:  # each damaged file leads to another kind of error
                 if distributed.is_lost_connection(error):
                     raise
@@ -193,21 +146,11 @@ class Checkpoints:
                     f"({_first_words(error)}) and passed over."
                 )
                 self._damaged.append(step)
-            else:
-                return state
         raise CheckpointError(
             f"No checkpoint in {self._folder} can be read (steps "
             f"{', '.join(map(str, reversed(steps)))}): bring one back from a backup, or delete the "
             "folder of the run to start over."
         )
-
-    def _read(self, step: int, abstract: TrainState) -> TrainState:
-        state = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        # Older checkpoints have no checksum.
-        expected = (self._manager.metadata(step).custom_metadata or {}).get(CHECKSUM)
-        if expected is not None and int(_summary(state)[0]) != expected:
-            raise ValueError("its values do not have the checksum that was saved with them")
-        return state
 
     def _set_aside(self) -> None:
         """Renames the damaged checkpoints, so that their steps can be saved again."""
@@ -234,15 +177,57 @@ class Checkpoints:
             self.close()
 
 
-@jax.jit
-def _summary(state: TrainState) -> tuple[jax.Array, jax.Array]:
-    """A checksum, () uint32, that every single bit changes, and which leaves are finite, (n,) bool.
+def restore_variables(workdir: pathlib.Path, config: Config, network: Network) -> TrainedVariables:
+    """What predicts, of a run's newest checkpoint, on this process's first device.
 
-    Neither depends on how the state is laid out over devices.
+    The run may still be going on. Errors as `Checkpoints.restore`.
+
+    Args:
+      workdir: the run's folder.
+      config: its settings.
+      network: which they describe.
     """
-    leaves = jax.tree.leaves(state)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    variables = jax.eval_shape(network.init, jax.random.key(config.seed))
+    described = TrainedVariables.described(variables, config.optimizer.ema_decay)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), described
+    )
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        return checkpoints.restore_variables(like)
+
+
+def _read(manager: ocp.CheckpointManager, arguments: Any, step: int) -> Any:
+    """A checkpoint whose values have the checksums that were saved with them, or ValueError."""
+    restored = manager.restore(step, args=arguments)
+    metadata: Mapping[str, Any] = manager.metadata(step).custom_metadata or {}
+    if CHECKSUMS in metadata:
+        found, _ = jax.device_get(_summary(restored))
+        sound = all(int(value) == metadata[CHECKSUMS][field] for field, value in found.items())
+    elif WHOLE_CHECKSUM in metadata and isinstance(restored, TrainState):
+        found = jax.device_get(jax.jit(_checksum)(restored))
+        sound = int(found) == metadata[WHOLE_CHECKSUM]
+    else:
+        sound = True  # of a version that saved none for this
+    if not sound:
+        raise ValueError("its values do not have the checksum that was saved with them")
+    return restored
+
+
+@jax.jit
+def _summary(
+    state: TrainState | TrainedVariables,
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """The checksum of each field, and which leaves are finite, (n,) bool."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]
+    return {name: _checksum(value) for name, value in fields.items()}, jnp.stack(finite)
+
+
+def _checksum(tree: Any) -> jax.Array:
+    """() uint32 that every single bit changes, however the arrays are laid out over devices."""
     checksum = jnp.uint32(0)
-    for number, leaf in enumerate(leaves):
+    for number, leaf in enumerate(jax.tree.leaves(tree)):
         bits = 8 * min(leaf.dtype.itemsize, 4)
         words = jax.lax.bitcast_convert_type(leaf, f"uint{bits}").astype(jnp.uint32)
         position = jnp.zeros(words.shape, jnp.uint32)
@@ -252,7 +237,7 @@ def _summary(state: TrainState) -> tuple[jax.Array, jax.Array]:
         # An odd factor loses no change of a word modulo 2 ** 32.
         weights = 2 * position + np.uint32(2 * number + 1)
         checksum += jnp.sum(words * weights, dtype=jnp.uint32)
-    return checksum, jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])
+    return checksum
 
 
 def _first_words(error: Exception, length: int = 100) -> str:

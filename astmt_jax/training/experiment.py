@@ -13,12 +13,17 @@ from astmt_jax.evaluation.network import Evaluation, evaluate_network
 from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source, check_classes, labelled
+from astmt_jax.records import check_choice
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.checkpoint import Checkpoints
-from astmt_jax.training.optimizer import Optimizer, poly_schedule, reversal_schedule
-from astmt_jax.training.train_step import TrainState, TrainStep, initial_state
+from astmt_jax.training.objective import Objective
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.schedules import SCHEDULES, learning_rate_schedule, reversal_schedule
+from astmt_jax.training.state import TrainState, initial_state
+from astmt_jax.training.train_step import UPDATES, TrainStep
+from astmt_jax.training.update import Ingredients
 from astmt_jax.weights.files import WeightsError, read_tensors
 from astmt_jax.weights.imagenet import load_encoder
 
@@ -59,6 +64,10 @@ class Experiment:
                 f"config.train.batch_size is {config.train.batch_size}, but must be a multiple of "
                 f"{parts}: of the number of devices, {devices}, times config.train.accumulate."
             )
+        check_choice("train.update_rule", config.train.update_rule, UPDATES)
+        check_choice("optimizer.schedule", config.optimizer.schedule, SCHEDULES)
+        self.objective = Objective(self.network, self.tasks, config.discriminator.weight)
+        self.optimizer = Optimizer(config.optimizer, len(self.tasks))
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
         self.predict = inference.predictor(self.network, self.tasks)
 
@@ -89,17 +98,16 @@ class Experiment:
 
     def train_step(self, steps_per_epoch: int, placement: Placement | None = None) -> TrainStep:
         """The update of this experiment, with its schedules, for its own devices or others."""
-        config = self.config
-        return TrainStep(
-            self.network,
-            self.tasks,
-            Optimizer(config.optimizer, len(self.tasks)),
-            poly_schedule(config.optimizer, steps_per_epoch, config.train.epochs),
-            reversal_schedule(steps_per_epoch, config.train.epochs),
-            config.discriminator.weight,
+        config, epochs = self.config, self.config.train.epochs
+        ingredients = Ingredients(
+            self.objective,
+            self.optimizer,
+            learning_rate_schedule(config.optimizer, steps_per_epoch, epochs),
+            reversal_schedule(steps_per_epoch, epochs),
             config.train.accumulate,
             placement or self.placement,
         )
+        return TrainStep(ingredients, config.train.update_rule)
 
     def init(self, step: TrainStep) -> TrainState:
         """State before training, placed; every process computes all of it first.
@@ -117,7 +125,7 @@ class Experiment:
             except WeightsError as error:
                 backbone = self.config.model.backbone
                 raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
-            state = initial_state(params, stats, step.optimizer)
+            state = initial_state(params, stats, self.optimizer)
         return self.placement.put(state)
 
     def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:

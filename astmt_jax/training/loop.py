@@ -2,30 +2,22 @@
 
 import functools
 import pathlib
-from typing import Any
 
 import jax
-import numpy as np
-from clu import metric_writers
 
-from astmt_jax.evaluation import tables
-from astmt_jax.evaluation.results import RESULTS_FILE, write_results
 from astmt_jax.models.network import parameter_count
-from astmt_jax.pictures import panels
-from astmt_jax.pipeline import batches as pipeline
-from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline import batches
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import Interrupted, StopRequest
-from astmt_jax.runtime.monitoring import InputClock, device_memory
 from astmt_jax.runtime.profiling import Hook
-from astmt_jax.training.checkpoint import CONFIG_FILE, Checkpoints, claim_workdir, recorded_config
+from astmt_jax.training.checkpoint import Checkpoints
+from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.experiment import Experiment, Splits
-from astmt_jax.training.progress import LossAverage, Progress
-from astmt_jax.training.train_step import TrainState, TrainStep
-
-PANELS_FILE = "panels.png"
-PANEL_ROWS = 4
+from astmt_jax.training.finish import Results, finish
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.train_step import TrainStep
+from astmt_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 
 def train(
@@ -33,7 +25,7 @@ def train(
     splits: Splits,
     workdir: pathlib.Path,
     profile: Hook | None = None,
-) -> dict[str, dict[str, float]]:
+) -> Results:
     """Trains until the last epoch, going on from the newest checkpoint, and evaluates.
 
     Args:
@@ -43,52 +35,19 @@ def train(
         end, results.json and panels.png.
       profile: from `profiling.trace_hook`; None traces nothing.
 
-    Returns:
-      The results: task name -> metric -> value.
-
     Raises:
       FloatingPointError: a loss or the state stopped being finite.
       WeightsError: weights to start from cannot be used; nothing is written then.
       CheckpointError: no checkpoint can be read.
       Interrupted: SIGTERM or SIGINT came; the state is saved.
     """
-    config = experiment.config
-    num_steps = splits.steps_per_epoch * config.train.epochs
     step = experiment.train_step(splits.steps_per_epoch)
     state, checkpoints = _begin(experiment, step, workdir)
-    first_step = int(state.step)
-    writer = _writer(workdir)
-    try:
-        writer.write_hparams(_flat(config.to_dict()))
-        CONSOLE.print(
-            f"Training {', '.join(experiment.network.names)} on {splits.training.name}: "
-            f"{splits.training.length} images, "
-            f"{num_steps - first_step} steps, {parameter_count(state.params):,} parameters, "
-            f"{jax.device_count()} {jax.devices()[0].platform} device(s) of "
-            f"{jax.process_count()} process(es)."
-        )
-        source = splits.training
-        with StopRequest() as stop, checkpoints:
-            state = _loop(
-                experiment,
-                step,
-                state,
-                source,
-                first_step,
-                num_steps,
-                checkpoints,
-                writer,
-                stop,
-                profile or (lambda number: None),
-            )
-        if stop.noted:
-            raise Interrupted(
-                f"Stopped by a signal after step {int(state.step)} of {num_steps}, which is "
-                "saved: the same command goes on from there."
-            )
-        return finish(experiment, splits.evaluation, state, workdir, writer)
-    finally:
-        writer.close()
+    with Dashboard(workdir, experiment.config) as dashboard:
+        dashboard.settings()
+        loop = Loop(experiment, splits, step, checkpoints, dashboard)
+        state = loop.run(state, profile)
+        return finish(experiment, splits.evaluation, state, workdir, dashboard)
 
 
 def _begin(
@@ -115,146 +74,85 @@ def _begin(
     return state, checkpoints or new()
 
 
-def _loop(
-    experiment: Experiment,
-    step: TrainStep,
-    state: TrainState,
-    source: Source,
-    first_step: int,
-    num_steps: int,
-    checkpoints: Checkpoints,
-    writer: metric_writers.MetricWriter,
-    stop: StopRequest,
-    profile: Hook,
-) -> TrainState:
-    """Steps `first_step` + 1 to `num_steps`, or until a stop is requested.
-
-    Returns:
-      The state after the last step that was made, which is saved.
-    """
-    config = experiment.config
-    batches = experiment.train_batches(source, num_steps, first_step)
-    update = {"per_task": step.per_task_update, "joint": step.joint_update}[
-        config.train.update_rule
-    ]
-    if first_step < num_steps:
-        CONSOLE.print("Compiling the training step, or reading it from the compilation cache ...")
-    progress = Progress(first_step, num_steps, config.train.batch_size)
-    losses = LossAverage(experiment.network.names)
-    profile(first_step)
-    clock = InputClock()
-    placed = pipeline.prefetch(batches, experiment.placement.batch)
-    for number, batch in enumerate(clock.timed(placed), first_step + 1):
-        with jax.transfer_guard("disallow"):
-            state, metrics = update(state, batch)
-        losses.add(number, metrics)
-        profile(number)
-        checkpoints.check()
-        last = number == num_steps or stop.reached()
-        if last or number % config.train.log_every_steps == 0:
-            means = losses.take()
-            speed = progress.report(number, means["loss"])
-            scalars = {f"{key}/{name}": v for key, m in means.items() for name, v in m.items()}
-            scalars["learning_rate"] = float(step.learning_rate(np.float32(number - 1)))
-            scalars |= {
-                "images_per_second": speed,
-                "step_seconds": config.train.batch_size / speed,
-                "input_wait_fraction": clock.take(),
-                **device_memory(),
-            }
-            writer.write_scalars(number, scalars)
-        elif number == first_step + 1:
-            progress.restart(number)
-        if last or number % config.train.checkpoint_every_steps == 0:
-            losses.flush()  # nothing is saved that is not finite
-            checkpoints.save(number, state)
-        if last:
-            break
-    return state
-
-
-def finish(
-    experiment: Experiment,
-    source: Source,
-    state: TrainState,
-    workdir: pathlib.Path,
-    writer: metric_writers.MetricWriter,
-    save_to: pathlib.Path | None = None,
-) -> dict[str, dict[str, float]]:
-    """Evaluates, prints the table, and writes results.json, panels.png and predictions."""
-    notes = workdir / RESULTS_FILE.replace(".json", ".unfinished")
-    if not distributed.is_main():
-        notes = notes.with_name(f"{notes.name}-{jax.process_index()}")
-    evaluation = experiment.evaluate(state, source, PANEL_ROWS, notes, save_to)
-    results = evaluation.scores.results
-    if not distributed.is_main():
-        return results
-    number = int(state.step)
-    about = {
-        "dataset": experiment.config.dataset.name,
-        "split": experiment.dataset.eval_split,
-        "images": source.length,
-        "step": number,
-        "quantized": experiment.config.evaluation.quantize,
-    }
-    write_results(workdir / RESULTS_FILE, evaluation.scores, about)
-    picture = panels.draw(evaluation.rows, experiment.tasks, workdir / PANELS_FILE)
-    CONSOLE.print(tables.result_table(results, experiment.tasks))
-    CONSOLE.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
-    writer.write_scalars(
-        number,
-        {
-            f"eval_{task}/{metric}": value
-            for task, metrics in results.items()
-            for metric, value in metrics.items()
-        },
-    )
-    writer.write_images(number, {"panels": picture[None]})
-    return results
-
-
-def evaluate_checkpoint(
-    experiment: Experiment,
-    splits: Splits,
-    workdir: pathlib.Path,
-    save_to: pathlib.Path | None = None,
-) -> dict[str, dict[str, float]]:
-    """Scores the newest checkpoint in `workdir` and writes what `train` writes at its end.
+class Loop:
+    """The steps of training that are left to do.
 
     Args:
-      experiment: what was trained.
-      splits: its data.
-      workdir: its folder.
-      save_to: new or empty folder for the predictions, in the layout of `astmt_jax.evaluate`.
-
-    Raises:
-      FileNotFoundError: there is no run, or no checkpoint.
-      CheckpointError: no checkpoint can be read.
-      FileExistsError: the folder for the predictions holds something.
+      experiment: what to train.
+      splits: on what.
+      step: its update.
+      checkpoints: where states are saved.
+      dashboard: what shows how it goes.
     """
-    recorded_config(workdir)
-    if save_to is not None and save_to.exists() and any(save_to.iterdir()):
-        raise FileExistsError(f"{save_to} is not empty: choose a new folder for the predictions.")
-    with Checkpoints(workdir, read_only=True) as checkpoints:
-        state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
-    writer = _writer(workdir)
-    results = finish(experiment, splits.evaluation, state, workdir, writer, save_to)
-    writer.close()
-    return results
 
+    def __init__(
+        self,
+        experiment: Experiment,
+        splits: Splits,
+        step: TrainStep,
+        checkpoints: Checkpoints,
+        dashboard: Dashboard,
+    ):
+        self._experiment = experiment
+        self._source = splits.training
+        self._num_steps = splits.steps_per_epoch * experiment.config.train.epochs
+        self._step = step
+        self._checkpoints = checkpoints
+        self._dashboard = dashboard
 
-def _writer(workdir: pathlib.Path) -> metric_writers.MetricWriter:
-    """Writes TensorBoard's files, on the main process only."""
-    writers = [metric_writers.SummaryWriter(str(workdir))] if distributed.is_main() else []
-    return metric_writers.AsyncMultiWriter(writers)
+    def run(self, state: TrainState, profile: Hook | None) -> TrainState:
+        """Trains to the last step, and returns the state after it, which is saved.
 
+        Raises:
+          Interrupted: a stop was requested; the state after the last step that was made is saved.
+        """
+        self._announce(state)
+        with StopRequest() as stop, self._checkpoints:
+            state = self._steps(state, stop, profile or (lambda number: None))
+        if stop.noted:
+            raise Interrupted(
+                f"Stopped by a signal after step {int(state.step)} of {self._num_steps}, which is "
+                "saved: the same command goes on from there."
+            )
+        return state
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as 'train.epochs' -> value, in types that TensorBoard takes."""
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, bool | int | float) else str(value)
-    return flat
+    def _announce(self, state: TrainState) -> None:
+        left = self._num_steps - int(state.step)
+        CONSOLE.print(
+            f"Training {', '.join(self._experiment.network.names)} on {self._source.name}: "
+            f"{self._source.length} images, "
+            f"{left} steps, {parameter_count(state.params):,} parameters, "
+            f"{jax.device_count()} {jax.devices()[0].platform} device(s) of "
+            f"{jax.process_count()} process(es)."
+        )
+        if left > 0:
+            CONSOLE.print(
+                "Compiling the training step, or reading it from the compilation cache ..."
+            )
+
+    def _steps(self, state: TrainState, stop: StopRequest, profile: Hook) -> TrainState:
+        """Steps to the last one, or until a stop is requested; returns the state after them."""
+        settings, first = self._experiment.config.train, int(state.step)
+        report = self._dashboard.training(
+            first, self._num_steps, self._step.ingredients.learning_rate
+        )
+        profile(first)
+        examples = self._experiment.train_batches(self._source, self._num_steps, first)
+        placed = batches.prefetch(examples, self._experiment.placement.batch)
+        for number, batch in enumerate(report.timed(placed), first + 1):
+            with jax.transfer_guard("disallow"):
+                state, metrics = self._step.update(state, batch)
+            report.add(number, metrics)
+            profile(number)
+            self._checkpoints.check()
+            last = number == self._num_steps or stop.reached()
+            if last or number % settings.log_every_steps == 0:
+                report.write(number)
+            elif number == first + 1:
+                report.restart(number)
+            if last or number % settings.checkpoint_every_steps == 0:
+                report.check()  # nothing is saved that is not finite
+                self._checkpoints.save(number, state)
+            if last:
+                break
+        return state

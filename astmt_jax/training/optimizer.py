@@ -8,44 +8,26 @@ import optax
 
 from astmt_jax.config import OptimizerConfig
 from astmt_jax.models.network import Params
+from astmt_jax.records import check_choice
 
-
-def poly_schedule(
-    config: OptimizerConfig, steps_per_epoch: int, epochs: int
-) -> Callable[[jax.Array], jax.Array]:
-    """Learning rate of shared parameters as a function of the step (batches seen, from 0)."""
-
-    def learning_rate(step):
-        if config.decay_every == "epoch":
-            progress = (step // steps_per_epoch) / epochs
-        else:
-            progress = step / (steps_per_epoch * epochs)
-        rate = config.learning_rate * jnp.maximum(1.0 - progress, 0.0) ** config.poly_power
-        return rate * jnp.minimum(1.0, (step + 1) / max(config.warmup_steps, 1))
-
-    return learning_rate
-
-
-def reversal_schedule(steps_per_epoch: int, epochs: int) -> Callable[[jax.Array], jax.Array]:
-    """Strength alpha of the gradient reversal: 0 to 1 over training, constant in an epoch.
-
-    alpha = 2 / (1 + exp(-10 p)) - 1 with p = (epoch + 1) / epochs, as in the reference
-    implementation.
-    """
-
-    def alpha(step):
-        progress = (step // steps_per_epoch + 1) / epochs
-        return 2.0 / (1.0 + jnp.exp(-10.0 * progress)) - 1.0
-
-    return alpha
+DIRECTIONS: dict[str, Callable[[OptimizerConfig], optax.GradientTransformation]] = {
+    "sgd": lambda config: optax.chain(
+        optax.add_decayed_weights(config.weight_decay), optax.trace(config.momentum)
+    ),
+    "adamw": lambda config: optax.chain(
+        optax.scale_by_adam(b1=config.momentum, b2=config.adam_b2),
+        optax.add_decayed_weights(config.weight_decay),
+    ),
+}
+"""`config.optimizer.name` -> what makes a direction of a gradient; the learning rate scales it."""
 
 
 def moving_average(average, current, decay: float, step: jax.Array):
     """Exponential moving average of a tree of arrays after one more step.
 
-    average + (1 - d) (current - average) with d = min(decay, (1 + step) / (10 + step)): with so few
-    steps behind it, the average is not yet held back by where it began
-    (tf.train.ExponentialMovingAverage with num_updates does the same).
+    average + (1 - d) (current - average) with d = min(decay, (1 + step) / (10 + step)), so that the
+    average is not held back at first by where it began (tf.train.ExponentialMovingAverage with
+    num_updates does the same).
 
     Args:
       average: so far; the variables themselves before the first step.
@@ -54,6 +36,7 @@ def moving_average(average, current, decay: float, step: jax.Array):
       step: () int32, batches seen before the step.
     """
     rate = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
+    # Not `optax.incremental_update`, in which what never changes would change by rounding.
     return jax.tree.map(lambda a, c: a + rate.astype(a.dtype) * (c - a), average, current)
 
 
@@ -65,15 +48,8 @@ class Optimizer:
     """
 
     def __init__(self, config: OptimizerConfig, num_tasks: int):
-        if config.name == "sgd":
-            self._direction = optax.chain(
-                optax.add_decayed_weights(config.weight_decay), optax.trace(config.momentum)
-            )
-        else:
-            self._direction = optax.chain(
-                optax.scale_by_adam(b1=config.momentum, b2=config.adam_b2),
-                optax.add_decayed_weights(config.weight_decay),
-            )
+        check_choice("optimizer.name", config.name, DIRECTIONS)
+        self._direction = DIRECTIONS[config.name](config)
         self.ema_decay = config.ema_decay
         multiplier = config.task_multiplier
         self._task_multiplier = num_tasks if multiplier is None else multiplier

@@ -10,7 +10,7 @@ from astmt_jax.compare import execution
 from astmt_jax.compare.methods import methods, runs
 from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.config import from_config_dict
-from astmt_jax.training.checkpoint import claim_workdir
+from astmt_jax.training.workdir import claim_workdir
 from astmt_jax.weights.files import WeightsError
 
 CONFIG = from_config_dict(settings(tasks=("edge", "depth")))
@@ -53,7 +53,7 @@ class FakeTraining:
 @pytest.fixture
 def training(monkeypatch):
     fake = FakeTraining()
-    monkeypatch.setattr(execution, "train", fake)
+    monkeypatch.setattr(execution, "loop", fake)
     monkeypatch.setattr(execution, "Experiment", fake.open)
     monkeypatch.setattr(execution, "_free_memory", lambda: None)  # other tests need the caches
     return fake

@@ -12,7 +12,7 @@ from astmt_jax.datasets.prepare import prepare
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks.depth import disparity as disparity_task
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_disparity_grows_with_the_zoom():
         "image": np.zeros((20, 20, 3), np.uint8),
         "depth": np.full((20, 20, 1), 8, np.float32),
     }
-    geometry = {"depth": tasks.disparity().geometry}
+    geometry = {"depth": disparity_task().geometry}
     for scaled, expected in ((True, 10.0), (False, 8.0)):
         motion = augment.Motion(zoom=1.25, depth_scaling=scaled)
         moved = augment.move(example, geometry, 20, motion)["depth"]

@@ -16,7 +16,7 @@ from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import check_classes, labelled
-from astmt_jax.tasks.task import semseg
+from astmt_jax.tasks.semseg import semseg
 
 OPTIONS = {"config": "rooms", "semseg_classes": ("a", "b", "c", "d", "e")}
 TASKS = ("semseg", "normals", "depth")

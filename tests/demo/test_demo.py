@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_run import SIZE, TASKS, tiny_model
 
 from astmt_jax.demo import __main__ as command
-from astmt_jax.demo import photos
+from astmt_jax.demo import uploads
 from astmt_jax.demo.performance import Performer
 from astmt_jax.pictures.photos import PhotoError
 
@@ -59,18 +59,18 @@ def fetch(request):
 
 
 def test_large_photos_are_shrunk_by_averages(tmp_path):
-    pixels = np.zeros((10, 4 * photos.LONGEST_SIDE, 3), np.uint8)
+    pixels = np.zeros((10, 4 * uploads.LONGEST_SIDE, 3), np.uint8)
     pixels[:, ::2] = 200
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    found = photos.read_upload(tmp_path / "wide.png", "wide.png")
-    assert found.shape == (2, photos.LONGEST_SIDE, 3)
+    found = uploads.read_upload(tmp_path / "wide.png", "wide.png")
+    assert found.shape == (2, uploads.LONGEST_SIDE, 3)
     assert (found == 100).all()
 
 
 def test_small_photos_stay_as_they_are(tmp_path):
     pixels = photo((7, 5))
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(photos.read_upload(tmp_path / "a.png", "a.png"), pixels)
+    np.testing.assert_array_equal(uploads.read_upload(tmp_path / "a.png", "a.png"), pixels)
 
 
 @pytest.mark.parametrize(
@@ -85,23 +85,23 @@ def test_bad_photos_are_told_by_their_name_alone(content, words, tmp_path):
     path = tmp_path / "0123abcd.jpg"
     path.write_bytes(content)
     with pytest.raises(PhotoError) as caught:
-        photos.read_upload(path, "holiday.jpg")
+        uploads.read_upload(path, "holiday.jpg")
     assert words in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
 
 def test_number_of_pixels_is_limited(tmp_path, monkeypatch):
-    monkeypatch.setattr(photos, "MAX_MEGAPIXELS", 1)
+    monkeypatch.setattr(uploads, "MAX_MEGAPIXELS", 1)
     Image.new("L", (1200, 1000)).save(tmp_path / "a.png")
     with pytest.raises(PhotoError, match=r"^big\.png has 1 megapixels; at most 1 are taken\.$"):
-        photos.read_upload(tmp_path / "a.png", "big.png")
+        uploads.read_upload(tmp_path / "a.png", "big.png")
 
 
 def test_overlay_goes_from_the_photo_to_the_prediction():
     white = np.full_like(RED, 255)
-    np.testing.assert_array_equal(photos.overlay(RED, white, 0), RED)
-    np.testing.assert_array_equal(photos.overlay(RED, white, 1), white)
-    assert photos.overlay(RED, white, 0.25)[0, 0].tolist() == [255, 64, 64]
+    np.testing.assert_array_equal(uploads.overlay(RED, white, 0), RED)
+    np.testing.assert_array_equal(uploads.overlay(RED, white, 1), white)
+    assert uploads.overlay(RED, white, 0.25)[0, 0].tolist() == [255, 64, 64]
 
 
 @pytest.mark.parametrize("modulation", [None, "normals"])

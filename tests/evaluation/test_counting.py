@@ -8,8 +8,9 @@ import signal
 import numpy as np
 import pytest
 
-from astmt_jax.evaluation.counting import CountedMetric, Counter, ScoringError
+from astmt_jax.evaluation.counting import Counter, ScoringError
 from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
+from astmt_jax.metrics.metric import CountedMetric
 
 
 def images(count, seed=0):

@@ -8,7 +8,8 @@ from astmt_jax.evaluation.counting import Counter, ScoringError
 from astmt_jax.evaluation.scoring import Scorer, applied_to
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.edges import PROTOCOLS, edge_map, region_boundaries
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.depth import disparity
 
 RECORDS = (tasks.edge(), tasks.semseg(), tasks.human_parts(), tasks.depth())
 
@@ -75,6 +76,34 @@ def test_conventions_are_chosen_and_recorded():
     assert chosen.details["depth"]["convention"] == "reference"
     assert chosen.details["semseg"]["mean_over"] == "present classes"
     assert chosen.results["depth"]["log_rmse"] > 1 + default.results["depth"]["log_rmse"]
+
+
+def test_a_choice_concerns_the_tasks_that_declare_it():
+    """Disparity is called depth, too, but has no convention to choose; parts are no classes."""
+    chosen = EvaluationConfig(
+        edge_protocol="bsds",
+        edge_truth="edges",
+        semseg_classes="present",
+        depth_convention="reference",
+    )
+    unaffected = (disparity(), tasks.human_parts(), tasks.normals(), tasks.sal(), tasks.albedo())
+    assert applied_to(chosen, unaffected) == unaffected
+
+
+def test_every_choice_of_scoring_concerns_a_task():
+    declared = {field for make in tasks.TASKS.values() for field in make().choices}
+    assert declared == set(CHOICES)
+
+
+@pytest.mark.parametrize(
+    ("field", "choice"),
+    [(f, choice) for f, known in CHOICES.items() for choice in known if choice != DEFAULT],
+)
+def test_every_choice_can_be_made(field, choice):
+    (owner,) = (task for task in RECORDS if field in task.choices)
+    (changed,) = applied_to(EvaluationConfig(**{field: choice}), [owner])
+    assert changed != owner
+    assert changed.metric().result().keys() == owner.metric().result().keys()
 
 
 def test_images_count_for_the_tasks_they_are_labelled_for():

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import tables
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.depth import disparity
 
 TASKS = (tasks.semseg(), tasks.normals(), tasks.depth())
 RESULTS = {
@@ -17,42 +18,41 @@ RESULTS = {
 }
 
 
-def test_markdown_writes_percent_degrees_and_metres_in_the_order_of_tasks():
-    assert tables.result_markdown(RESULTS, TASKS) == (
-        "| task | metric | value | other metrics |\n"
-        "| --- | --- | ---: | --- |\n"
-        "| semseg | mIoU ↑ | 68.3% |  |\n"
-        "| normals | mean angle ↓ | 14.7° | median angle 9.1° ↓, <11.25° 57.2% ↑ |\n"
-        "| depth | RMSE ↓ | 0.512 m | log RMSE 0.200 ↓, MSE 0.260 m² ↓ |\n"
-    )
+def test_rows_have_percent_degrees_and_metres_in_the_usual_digits():
+    assert [tables.result_row(task, RESULTS) for task in TASKS] == [
+        ("semseg", "mIoU ↑", "68.3%", []),
+        ("normals", "mean angle ↓", "14.7°", ["median angle 9.1° ↓", "<11.25° 57.2% ↑"]),
+        ("depth", "RMSE ↓", "0.512 m", ["log RMSE 0.200 ↓", "MSE 0.260 m² ↓"]),
+    ]
 
 
-def test_terminal_table_holds_the_same_cells_as_markdown():
+def test_terminal_table_holds_the_rows_in_the_order_of_tasks():
     console = Console(width=80)
     with console.capture() as capture:
         console.print(tables.result_table(RESULTS, TASKS))
     printed = " ".join(capture.get().split())
-    markdown = tables.result_markdown(RESULTS, TASKS)
-    cells = [cell.strip() for line in markdown.splitlines()[2:] for cell in line.split("|")]
-    for part in (part for cell in cells for part in cell.split(", ")):
-        assert part in printed
+    parts = []
+    for task in TASKS:
+        name, *cells, others = tables.result_row(task, RESULTS)
+        assert all(part in printed for part in (*cells, *others))
+        parts.append(printed.index(name))
+    assert parts == sorted(parts)
 
 
 def test_only_the_tasks_asked_for_are_listed():
-    markdown = tables.result_markdown(RESULTS, TASKS[2:])
-    assert "depth" in markdown
-    assert "semseg" not in markdown
+    (name,) = tables.result_table(RESULTS, TASKS[2:]).columns[0].cells
+    assert name == "depth"
 
 
 def test_undefined_value_is_not_a_number_in_the_table():
-    markdown = tables.result_markdown({"semseg": {"mIoU": math.nan}}, TASKS[:1])
-    assert "| mIoU ↑ | n/a |" in markdown
+    row = tables.result_row(TASKS[0], {"semseg": {"mIoU": math.nan}})
+    assert row == ("semseg", "mIoU ↑", "n/a", [])
 
 
 def test_unknown_metric_is_named_with_the_known_ones():
     results = {"semseg": {"mIoU": 0.5, "accuracy": 0.9}}
     with pytest.raises(ValueError, match=r"unknown metric 'accuracy' of task 'semseg'.*mIoU"):
-        tables.result_markdown(results, TASKS[:1])
+        tables.result_table(results, TASKS[:1])
 
 
 @pytest.mark.parametrize("results", [{}, {"depth": {"mse": 0.1}}])
@@ -63,10 +63,9 @@ def test_missing_headline_is_refused(results):
 
 def test_disparity_is_not_written_in_metres():
     """Only what follows from the unit differs from depth."""
-    markdown = tables.result_markdown(RESULTS, [tasks.disparity()])
-    assert markdown.splitlines()[2:] == [
-        "| depth | disparity RMSE ↓ | 0.512 | log RMSE 0.200 ↓, disparity MSE 0.260 ↓ |"
-    ]
+    others = ["log RMSE 0.200 ↓", "disparity MSE 0.260 ↓"]
+    row = tables.result_row(disparity(), RESULTS)
+    assert row == ("depth", "disparity RMSE ↓", "0.512", others)
 
 
 def test_every_number_of_a_metric_can_be_written():
@@ -75,13 +74,6 @@ def test_every_number_of_a_metric_can_be_written():
             numbers = task.metric().result()
             assert task.headline in numbers
             assert set(numbers) <= set(task.notation), task.name
-
-
-def test_arrows_agree_with_the_task_records():
-    for dataset in registry.DATASETS.values():
-        for task in dataset.tasks({}).values():
-            better = task.notation[task.headline].better
-            assert (better == "↑") == task.higher_is_better, task.name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Files that are whole or not there."""
 
 import errno
+import json
+import math
 import pathlib
 
 import pytest
@@ -31,6 +33,16 @@ def test_failed_writing_leaves_what_was_there(tmp_path, monkeypatch):
         storage.write_text(path, "new text")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_null_where_a_number_is_undefined(tmp_path):
+    path = tmp_path / "file.json"
+    storage.write_json(path, {"a": [1.5, math.nan], "b": {"c": math.nan, "d": (1, None, "x")}})
+    expected = {"a": [1.5, None], "b": {"c": None, "d": [1, None, "x"]}}
+    assert path.read_text() == json.dumps(expected, indent=2) + "\n"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        storage.write_json(path, [math.inf])
+    assert json.loads(path.read_text()) == expected
 
 
 def chained():

@@ -127,8 +127,9 @@ def test_what_does_not_depend_on_the_task_is_computed_once():
 def group_counts(tasks):
     """Groups of all convolutions in the gradient program of a small MobileNet."""
     network = network_of(tasks, DiscriminatorConfig(), **SMALL_MOBILENET)
-    records = tuple(golden_cases.task_record(name, count, 0.95) for name, count in tasks.items())
-    step = tiny_network.step_of(network, records)
+    step = tiny_network.step_of(
+        network, tuple(golden_cases.task_record(name, n, 0.95) for name, n in tasks.items())
+    )
     state = jax.eval_shape(step.init, jax.random.key(0))
     batch = jax.eval_shape(lambda: random_batch(step))
     lowered = jax.jit(step.objective.joint_gradients).lower(

@@ -1,6 +1,7 @@
 """Pictures against what must be in them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 
 from astmt_jax.pictures import panels
 from astmt_jax.tasks import colormaps
+from astmt_jax.tasks.normals import colorize_normals
+from astmt_jax.tasks.semseg import colorize_classes
 
 BLACK, RED, GREEN, CREAM = (0, 0, 0), (128, 0, 0), (0, 128, 0), (224, 224, 192)
 
@@ -21,11 +24,12 @@ class Record:
     name: str
     colorize: Callable[..., np.ndarray]
     class_names: tuple[str, ...] = ()
+    color_bar_unit: str | None = None
 
 
-NORMALS = Record("normals", colormaps.colorize_normals)
-DEPTH = Record("depth", colormaps.colorize_depth)
-SEMSEG = Record("semseg", colormaps.colorize_classes, ("background", "aeroplane", "bicycle"))
+NORMALS = Record("normals", colorize_normals)
+DEPTH = Record("depth", colormaps.colorize_depth, color_bar_unit="m")
+SEMSEG = Record("semseg", colorize_classes, ("background", "aeroplane", "bicycle"))
 
 
 def test_enlarging_by_a_whole_number_repeats_pixels():
@@ -153,6 +157,13 @@ def test_depth_prediction_is_on_the_scale_of_the_truth_with_a_color_bar():
     assert bar >= 2 * panels.CELL
     without = panels.draw([row], [NORMALS])
     assert without.shape[1] < picture.shape[1]
+
+
+def test_colors_made_from_others_keep_their_color_bar():
+    """The colour bar belongs to the task, not to the function that makes the colours."""
+    colorize = functools.partial(colormaps.colorize_depth)
+    partial = panels.draw([example_row()], [dataclasses.replace(DEPTH, colorize=colorize)])
+    assert (partial == panels.draw([example_row()], [DEPTH])).all()
 
 
 def test_depth_without_valid_truth_takes_the_scale_of_the_prediction():

@@ -15,7 +15,7 @@ from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source, labelled
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
 
 TASKS = (
     tasks.edge(),

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from report_findings import make_findings
+from report_analysis import make_analysis
 
 from astmt_jax.report import __main__ as command
 from astmt_jax.report import blocks, page, sections
@@ -53,7 +53,7 @@ class Reader(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def source():
-    return command.build(make_findings(), pathlib.Path("runs/my run"))
+    return command.build(make_analysis(), pathlib.Path("runs/my run"))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_names_cannot_break_the_page(source):
 
 
 def test_page_is_the_same_every_time():
-    found = make_findings("tasks=edge+depth")
+    found = make_analysis("tasks=edge+depth")
     assert len({command.build(found, pathlib.Path("runs/my run")) for _ in range(2)}) == 1
 
 
@@ -106,7 +106,7 @@ def test_scenes_have_no_published_figure(read):
 
 
 def test_published_figures_stand_beside_those_of_pascal_context():
-    found = make_findings("tasks=edge+semseg", dataset="pascal_context")
+    found = make_analysis("tasks=edge+semseg", dataset="pascal_context")
     results = sections.sections(found)[1]
     beside = results.blocks[1]
     ours = 100 * found.results["results"]["semseg"]["mIoU"]
@@ -122,7 +122,7 @@ def test_published_figures_stand_beside_those_of_pascal_context():
 
 
 def test_what_is_missing_is_said():
-    found = make_findings("tasks=edge+depth")
+    found = make_analysis("tasks=edge+depth")
     found = dataclasses.replace(found, results=None, curves={}, confusion=None)
     read = Reader(command.build(found, pathlib.Path("run")))
     for words in (
@@ -135,14 +135,14 @@ def test_what_is_missing_is_said():
 
 
 def test_results_of_another_checkpoint_are_called_so():
-    found = dataclasses.replace(make_findings("tasks=depth"), step=100)
+    found = dataclasses.replace(make_analysis("tasks=depth"), step=100)
     note = sections.sections(found)[1].blocks[0].text
     assert "results of step 75, but the checkpoint is of step 100" in note
 
 
 def test_network_for_one_task_has_nothing_to_compare():
     words = Reader(
-        command.build(make_findings("method=single,tasks=depth"), pathlib.Path("r"))
+        command.build(make_analysis("method=single,tasks=depth"), pathlib.Path("r"))
     ).words()
     assert words.count("There is one task only.") == 2
 

@@ -13,7 +13,7 @@ from tiny_network import PAIR, QUICK, random_batch, random_state, tiny_step
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.models.network import one_task
 from astmt_jax.report import confusion, curves, examples, gradients, modulation, probes
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
 
 EYE = np.eye(3)
 
@@ -152,7 +152,9 @@ def test_cosines_of_gradients_are_those_of_the_losses(plain):
         direct.append(np.concatenate([np.ravel(leaf) for leaf in leaves]))
     expected = direct[0] @ direct[1] / np.prod([np.linalg.norm(g) for g in direct])
     layers = ["stem", "norm", "refine.conv", "refine.norm"]
-    found = gradients.gradient_cosines(step, state.params, state.stats, [batch, batch], layers)
+    found = gradients.gradient_cosines(
+        step.objective, state.params, state.stats, [batch, batch], layers
+    )
     assert found.whole[0, 1] == pytest.approx(expected, rel=1e-3)
     assert found.mean() == pytest.approx(expected, rel=1e-3)
     assert list(found.by_layer) == ["stem", "norm", "refine.conv"]  # those that are shared
@@ -161,7 +163,7 @@ def test_cosines_of_gradients_are_those_of_the_losses(plain):
 def test_confusion_has_the_accuracy_of_training(adversarial):
     """Row by row, where every position is labelled."""
     step, state, batch = adversarial
-    found = confusion.confusion_matrix(step.network, state.params, state.stats, [batch, batch])
+    found = confusion.confusion_matrix(step.objective, state.params, state.stats, [batch, batch])
     assert found.sum(axis=1).tolist() == [2 * 2 * 8 * 8] * 2  # batches x images x positions
 
     def arguments(index):

@@ -5,6 +5,12 @@ import pytest
 from skimage.color import rgb2lab
 
 from astmt_jax.tasks import colormaps
+from astmt_jax.tasks.albedo import colorize_albedo
+from astmt_jax.tasks.edge import colorize_edges
+from astmt_jax.tasks.human_parts import colorize_parts
+from astmt_jax.tasks.normals import INVALID_NORMAL_COLOR, colorize_normals
+from astmt_jax.tasks.sal import colorize_saliency
+from astmt_jax.tasks.semseg import colorize_classes
 
 CREAM = (224, 224, 192)
 
@@ -29,7 +35,7 @@ VOC_COLORS = {
 
 @pytest.mark.parametrize(("index", "color"), VOC_COLORS.items())
 def test_classes_have_the_published_voc_colors(index, color):
-    colors = colormaps.colorize_classes(np.full((2, 3, 1), index, np.uint8))
+    colors = colorize_classes(np.full((2, 3, 1), index, np.uint8))
     assert colors.dtype == np.uint8
     assert colors.shape == (2, 3, 3)
     assert (colors == color).all()
@@ -40,16 +46,16 @@ def test_voc_palette_has_a_color_of_its_own_for_every_id():
 
 
 def test_parts_are_told_apart():
-    parts = colormaps.colorize_parts(np.arange(7, dtype=np.uint8)[None])
+    parts = colorize_parts(np.arange(7, dtype=np.uint8)[None])
     lab = rgb2lab(parts)[0]
     distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(7, 1)]
     assert distances.min() > 20  # nearly ten times what the eye just notices
-    assert (colormaps.colorize_parts(np.full((1, 1), 255)) == CREAM).all()
+    assert (colorize_parts(np.full((1, 1), 255)) == CREAM).all()
 
 
 def test_unknown_part_is_refused():
     with pytest.raises(ValueError, match="human part 7 is unknown"):
-        colormaps.colorize_parts(np.full((1, 1), 7))
+        colorize_parts(np.full((1, 1), 7))
 
 
 @pytest.mark.parametrize(
@@ -60,28 +66,28 @@ def test_unknown_part_is_refused():
         ((0, 1, 0), (128, 255, 128)),
         ((0, 0, 1), (128, 128, 255)),
         ((0.28, -0.96, 0), (163, 5, 128)),
-        ((0, 0, 0), colormaps.INVALID_NORMAL_COLOR),
-        ((255, 255, 255), colormaps.INVALID_NORMAL_COLOR),
+        ((0, 0, 0), INVALID_NORMAL_COLOR),
+        ((255, 255, 255), INVALID_NORMAL_COLOR),
     ],
 )
 def test_normals_are_mapped_from_the_cube_to_rgb(vector, color):
     values = np.tile(np.float32(vector), (2, 2, 1))
-    assert (colormaps.colorize_normals(values) == color).all()
+    assert (colorize_normals(values) == color).all()
 
 
 def test_edges_are_dark_on_white_and_saliency_white_on_black():
     values = np.float32([[0, 1, 0.2, 255]])
-    edges = colormaps.colorize_edges(values)
+    edges = colorize_edges(values)
     assert edges[0].tolist() == [[255] * 3, [0] * 3, [204] * 3, list(CREAM)]
-    saliency = colormaps.colorize_saliency(values[..., None])
+    saliency = colorize_saliency(values[..., None])
     assert saliency[0].tolist() == [[0] * 3, [255] * 3, [51] * 3, list(CREAM)]
     labels = np.uint8([[0, 1, 255]])
-    assert (colormaps.colorize_edges(labels) == edges[:, [0, 1, 3]]).all()
+    assert (colorize_edges(labels) == edges[:, [0, 1, 3]]).all()
 
 
 def test_albedo_is_shown_as_it_is():
     values = np.float32([[(0, 0.5, 1), (-1, 2, 0.2), (255, 255, 255)]])
-    colors = colormaps.colorize_albedo(values)
+    colors = colorize_albedo(values)
     assert colors[0].tolist() == [[0, 128, 255], [0, 255, 51], list(CREAM)]
 
 
@@ -112,10 +118,10 @@ def test_invalid_depth_is_black_and_outside_the_range():
 @pytest.mark.parametrize(
     ("colorize", "shape"),
     [
-        (colormaps.colorize_classes, (2, 2, 3)),
+        (colorize_classes, (2, 2, 3)),
         (colormaps.colorize_depth, (2,)),
-        (colormaps.colorize_normals, (2, 2, 1)),
-        (colormaps.colorize_albedo, (2, 2)),
+        (colorize_normals, (2, 2, 1)),
+        (colorize_albedo, (2, 2)),
     ],
 )
 def test_map_of_another_shape_is_refused(colorize, shape):

@@ -7,7 +7,7 @@ import scipy.io
 from PIL import Image
 
 from astmt_jax.files.folder import Folder
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
 
 EDGE, SEMSEG, NORMALS, DEPTH, ALBEDO = (
     make().file for make in (tasks.edge, tasks.semseg, tasks.normals, tasks.depth, tasks.albedo)

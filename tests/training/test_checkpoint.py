@@ -15,8 +15,10 @@ from tiny_network import PAIR, random_state, tiny_step
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import Params, Stats
-from astmt_jax.training.checkpoint import CONFIG_FILE, CheckpointError, Checkpoints, claim_workdir
-from astmt_jax.training.train_step import TrainState
+from astmt_jax.training import checkpoint
+from astmt_jax.training.checkpoint import CheckpointError, Checkpoints
+from astmt_jax.training.state import TrainedVariables, TrainState
+from astmt_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +226,47 @@ def test_reading_leaves_a_checkpoint_that_is_being_saved(two_checkpoints, tmp_pa
     while unfinished.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not unfinished.exists()
+
+
+def described(state):
+    """What predicts of a state, as descriptions on one device."""
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    variables = TrainedVariables(state.step, state.params, state.stats, state.average)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), variables
+    )
+
+
+def test_what_predicts_is_read_alone(tmp_path):
+    """With the moving average, bit for bit; damage to it is noticed without the rest."""
+    states = {number: small_state(number) for number in (1, 2)}
+    states = {
+        number: dataclasses.replace(state, average=(state.params, state.stats))
+        for number, state in states.items()
+    }
+    checkpoints = Checkpoints(tmp_path)
+    for number, state in states.items():
+        checkpoints.save(number, state)
+    checkpoints.close()
+    with Checkpoints(tmp_path, read_only=True) as reader:
+        found = reader.restore_variables(described(states[2]))
+    assert jax.tree.structure(found) == jax.tree.structure(described(states[2]))
+    expected = (states[2].step, states[2].params, states[2].stats, states[2].average)
+    for new, old in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        np.testing.assert_array_equal(new, old)
+    (tmp_path / "checkpoints" / "2" / "default" / "manifest.ocdbt").unlink()
+    with Checkpoints(tmp_path, read_only=True) as reader:
+        assert int(reader.restore_variables(described(states[2])).step) == 1
+
+
+@pytest.mark.parametrize(("wrong", "read"), [(0, 2), (1, 1)], ids=["sound", "damaged"])
+def test_checkpoints_of_earlier_versions(two_checkpoints, tmp_path, wrong, read):
+    """They have one checksum of the whole state, by which they are read or passed over."""
+    folder = shutil.copytree(two_checkpoints, tmp_path / "run")
+    whole = int(jax.jit(checkpoint._checksum)(small_state(2)))
+    file = folder / "checkpoints" / "2" / "_CHECKPOINT_METADATA"
+    metadata = json.loads(file.read_text())
+    metadata["custom_metadata"] = {"checksum": whole + wrong}
+    file.write_text(json.dumps(metadata))
+    with Checkpoints(folder, read_only=True) as reader:
+        assert int(reader.restore(small_state()).step) == read

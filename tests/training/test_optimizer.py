@@ -6,14 +6,10 @@ import numpy as np
 import optax
 import pytest
 
+from astmt_jax.config import OptimizerConfig
 from astmt_jax.models.network import Params, one_task
-from astmt_jax.training.optimizer import (
-    Optimizer,
-    OptimizerConfig,
-    moving_average,
-    poly_schedule,
-    reversal_schedule,
-)
+from astmt_jax.training.optimizer import Optimizer, moving_average
+from astmt_jax.training.schedules import poly_schedule, reversal_schedule
 
 NUM_TASKS = 2
 NAMES = ("sal", "depth")

@@ -1,6 +1,7 @@
 """The training loop: when it saves, and what ends it. The training step is a stand-in."""
 
 import contextlib
+import re
 import signal
 import types
 
@@ -13,15 +14,23 @@ from test_config import settings
 from astmt_jax.config import from_config_dict
 from astmt_jax.files import storage
 from astmt_jax.models.network import Params, Stats
-from astmt_jax.runtime.interruption import StopRequest
+from astmt_jax.runtime.interruption import Interrupted
 from astmt_jax.runtime.sharding import Placement, data_mesh
-from astmt_jax.training import loop as train
 from astmt_jax.training.checkpoint import Checkpoints
-from astmt_jax.training.train_step import TrainState
+from astmt_jax.training.dashboard import Dashboard
+from astmt_jax.training.experiment import Splits
+from astmt_jax.training.loop import Loop
+from astmt_jax.training.state import TrainState
 
 NUM_STEPS = 10
 CONFIG = from_config_dict(
-    settings(train__checkpoint_every_steps=4, train__log_every_steps=5, train__update_rule="joint")
+    settings(
+        tasks=("depth",),
+        train__epochs=5,
+        train__checkpoint_every_steps=4,
+        train__log_every_steps=5,
+        discriminator__weight=0.0,
+    )
 )
 
 
@@ -33,58 +42,45 @@ def state_after(step, size=3):
     return TrainState(jnp.int32(step), params, Stats({}, {}, {}, {}), params)
 
 
-class CountingStep:
-    """Counts; `events` are functions that are called within a step, by its number."""
+def counting_step(events, size=3):
+    """A step that counts; `events` are functions that are called within one, by its number."""
 
-    def __init__(self, events, size=3):
-        self.events = events
-        self.size = size
-
-    def joint_update(self, state, batch):
+    def update(state, batch):
         del batch
         number = int(jax.device_get(state.step)) + 1
-        loss = self.events.get(number, lambda: 1.0)()
-        return state_after(number, self.size), {"loss": [np.float32(loss)]}
+        loss = events.get(number, lambda: 1.0)()
+        return state_after(number, size), {"loss": [np.float32(loss)]}
 
-    per_task_update = joint_update
-
-    def learning_rate(self, step):
-        return 0.1
+    return types.SimpleNamespace(
+        update=update, ingredients=types.SimpleNamespace(learning_rate=lambda step: 0.1)
+    )
 
 
 @pytest.fixture
 def loop(monkeypatch, tmp_path):
-    """Runs the loop with something happening within some steps."""
+    """Runs the loop with something happening within some steps.
+
+    Returns the number of the last step, and whether the loop was interrupted.
+    """
     # The stand-in computes on the host.
     monkeypatch.setattr(jax, "transfer_guard", lambda level: contextlib.nullcontext())
-    network = types.SimpleNamespace(names=("depth",), tasks=())
     experiment = types.SimpleNamespace(
         config=CONFIG,
-        network=network,
+        network=types.SimpleNamespace(names=("depth",)),
         placement=Placement(data_mesh()),
         train_batches=lambda source, num_steps, start: [{"image": np.zeros(1)}] * num_steps,
     )
-    writer = types.SimpleNamespace(write_scalars=lambda *_: None)
+    source = types.SimpleNamespace(name="nothing", length=1)
+    splits = Splits(source, source, NUM_STEPS // CONFIG.train.epochs)
 
     def run(events, folder=tmp_path, size=3):
-        checkpoints = Checkpoints(folder)
-        with StopRequest() as stop:
+        checkpoints, step = Checkpoints(folder), counting_step(events, size)
+        with Dashboard(tmp_path, CONFIG) as dashboard:
+            started = Loop(experiment, splits, step, checkpoints, dashboard)
             try:
-                state = train._loop(
-                    experiment,
-                    CountingStep(events, size),
-                    state_after(0, size),
-                    None,
-                    0,
-                    NUM_STEPS,
-                    checkpoints,
-                    writer,
-                    stop,
-                    lambda number: None,
-                )
-            finally:
-                checkpoints.close()  # as the end of a process waits for what is being saved
-        return int(state.step), stop.noted
+                return int(started.run(state_after(0, size), None).step), False
+            except Interrupted as message:
+                return int(re.search(r"after step (\d+)", str(message))[1]), True
 
     return run
 

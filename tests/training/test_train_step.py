@@ -15,6 +15,7 @@ from tiny_network import (
     PAIR,
     QUICK,
     SHARED,
+    Steps,
     copied,
     in_parts,
     random_batch,
@@ -23,15 +24,17 @@ from tiny_network import (
     tiny_step,
 )
 
-from astmt_jax.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.config import DiscriminatorConfig, ModelConfig, OptimizerConfig
 from astmt_jax.models import layers
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, one_task
 from astmt_jax.models.normalization import BatchNorm
-from astmt_jax.tasks import task as tasks
+from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import channels_by_name
-from astmt_jax.training.optimizer import Optimizer, OptimizerConfig
-from astmt_jax.training.train_step import TrainStep, initial_state
+from astmt_jax.training.objective import Objective
+from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.state import initial_state
+from astmt_jax.training.update import Ingredients
 
 NAMES = tuple(CHANNELS)
 
@@ -169,7 +172,7 @@ def test_per_task_compiles_once_for_all_tasks(step):
     for seed in range(2):
         state, metrics = step.per_task_update(state, random_batch(step, seed=seed))
         assert len(metrics["loss"]) == len(NAMES)
-    assert step.task_step._cache_size() == 1
+    assert step.per_task_update.program._cache_size() == 1
 
 
 @UPDATES
@@ -239,16 +242,9 @@ def test_discriminator_is_for_several_tasks(count, weight, expected):
 
 def targets_of(step, name, labels, size):
     """The discriminator's targets for features of `size`."""
-    heads = jax.eval_shape(step.init, jax.random.key(0)).params.heads
-    heads = jax.tree.map(lambda x: jnp.ones(x.shape), heads)
     features = jnp.zeros((len(labels), *size, 32))
-    index = NAMES.index(name)
-    task_loss = jax.jit(
-        lambda labels: step.objective._task_loss(
-            index, heads, {name: {}}, features, labels, labels
-        )[2]
-    )
-    return task_loss({name: jnp.asarray(labels)})
+    found = step.objective.targets(features, dict.fromkeys(NAMES, jnp.asarray(labels)))
+    return found.here[NAMES.index(name)]
 
 
 def test_discriminator_targets_are_the_nearest_labels(step):
@@ -329,14 +325,14 @@ def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
     )
     with jax.enable_x64(True):
         step = tiny_step("float64", {"semseg": 5, "sal": 1})
-        method = TrainStep.per_task_update if update is per_task else TrainStep.joint_update
         results = []
         for num_parts in (1, 2):
             stepper, state, metrics = in_parts(step, num_parts), random_state(step), []
             for seed in range(2):
                 batch = random_batch(step, batch=4, seed=seed)
                 labels = {name: x.at[0, :20].set(255) for name, x in batch["labels"].items()}
-                state, values = method(stepper, state, batch | {"labels": labels})
+                method = getattr(stepper, f"{update.__name__}_update")
+                state, values = method(state, batch | {"labels": labels})
                 metrics.append(copied(values))
             results.append((copied(state), metrics))
         before = random_state(step)
@@ -361,14 +357,8 @@ def test_accumulated_statistics_move_once_a_part(step):
 def test_moving_average_follows_every_batch(step, update):
     """Of parameters and statistics, once a batch; it is what predictions are made with."""
     config = OptimizerConfig(learning_rate=0.01, ema_decay=0.3)
-    averaging = TrainStep(
-        step.network,
-        step.objective.tasks,
-        Optimizer(config, len(NAMES)),
-        step.learning_rate,
-        step.alpha,
-        0.3,
-    )
+    optimizer = Optimizer(config, len(NAMES))
+    averaging = Steps(dataclasses.replace(step.ingredients, optimizer=optimizer))
     start = random_state(step)
     state = initial_state(start.params, start.stats, averaging.optimizer)
     expected = copied((state.params, state.stats))
@@ -444,13 +434,13 @@ def program_size(names):
     network = Network(
         ModelConfig(backbone="resnet14"), channels_by_name(records), DiscriminatorConfig()
     )
-    step = TrainStep(
-        network,
-        records,
-        Optimizer(OptimizerConfig(), len(records)),
-        lambda _: jnp.float32(1e-3),
-        lambda _: jnp.float32(1.0),
-        0.01,
+    step = Steps(
+        Ingredients(
+            Objective(network, records, 0.01),
+            Optimizer(OptimizerConfig(), len(records)),
+            lambda _: jnp.float32(1e-3),
+            lambda _: jnp.float32(1.0),
+        )
     )
     state = jax.eval_shape(step.init, jax.random.key(0))
     channels = {task.name: task.channels if task.name == "normals" else 1 for task in records}
@@ -461,7 +451,7 @@ def program_size(names):
             for name, count in channels.items()
         },
     }
-    return step.joint_step.lower(state, batch).as_text().count(" = stablehlo.")
+    return step.joint_update.lower(state, batch).as_text().count(" = stablehlo.")
 
 
 def test_joint_program_hardly_grows_with_tasks():

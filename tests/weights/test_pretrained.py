@@ -19,7 +19,7 @@ from tiny_network import QUICK
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import one_task
-from astmt_jax.training import loop as train
+from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.weights.files import WeightsError, write_tensors
 from astmt_jax.weights.imagenet import load_encoder
@@ -314,5 +314,5 @@ def test_files_that_cannot_be_used_are_named(start, tmp_path):
         experiment.init(step)
     write_tensors(path, {"bn1.weight": np.ones(4)})
     with pytest.raises(WeightsError, match=f"^{path} does not fit backbone resnet14: "):
-        train._begin(experiment, step, tmp_path / "run")
+        loop._begin(experiment, step, tmp_path / "run")
     assert not (tmp_path / "run").exists()

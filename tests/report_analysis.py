@@ -1,4 +1,4 @@
-"""Findings about a run that never was: everything that a report shows, at random."""
+"""Analysis of a run that never was: everything that a report shows, at random."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from astmt_jax.config import EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.evaluation.scoring import applied_to
-from astmt_jax.report.analysis import Findings
+from astmt_jax.report.analysis import Analysis
 from astmt_jax.report.curves import Curve
 from astmt_jax.report.examples import Examples, Scored
 from astmt_jax.report.gradients import GradientCosines
@@ -18,8 +18,8 @@ NAMES = ("first <image>", "second")
 LAYERS = ("encoder.stages.0.0.se", "decoder.fuse.se")
 
 
-def make_findings(variant: str = "", dataset: str = "scenes") -> Findings:
-    """Findings of the configuration configs/scenes.py:`variant`, said to be of `dataset`."""
+def make_analysis(variant: str = "", dataset: str = "scenes") -> Analysis:
+    """Analysis of the configuration configs/scenes.py:`variant`, said to be of `dataset`."""
     random = np.random.default_rng(0)
     config = scenes.get_config(variant)
     config.dataset.name = dataset
@@ -36,7 +36,7 @@ def make_findings(variant: str = "", dataset: str = "scenes") -> Findings:
     gates = {layer: random.random((count, 4, 8)) for layer in LAYERS}
     adversarial = config.discriminator.weight > 0
     cosines = GradientCosines(np.eye(count), {"encoder.stem_conv": 0.1, "decoder.fuse.conv": -0.1})
-    return Findings(
+    return Analysis(
         config=config,
         step=75,
         tasks=tasks,

@@ -1,7 +1,6 @@
 """What the finished runs of a comparison say: each method's metrics, average drop and cost."""
 
 import dataclasses
-import json
 import math
 import pathlib
 import statistics
@@ -10,7 +9,7 @@ from typing import Any
 
 from astmt_jax.compare.costs import method_cost
 from astmt_jax.compare.methods import SINGLE_TASK, Method, Run
-from astmt_jax.evaluation.results import RESULTS_FILE
+from astmt_jax.evaluation.results import RESULTS_FILE, read_results
 from astmt_jax.metrics.summary import Results, average_drop
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
@@ -61,27 +60,6 @@ class MethodScores:
     cost: TotalCost
 
 
-def read_results(folder: pathlib.Path) -> dict[str, dict[str, float]]:
-    """The results in a run's folder, with NaN where results.json has null.
-
-    Raises:
-      ValueError: the file cannot be read.
-    """
-    path = folder / RESULTS_FILE
-    try:
-        results = json.loads(path.read_text())["results"]
-        return {
-            task: {
-                name: math.nan if value is None else float(value) for name, value in metrics.items()
-            }
-            for task, metrics in results.items()
-        }
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): delete it, and its network is scored again."
-        ) from error
-
-
 def summarize(
     compared: Sequence[Method],
     tasks: Sequence[Task],
@@ -104,7 +82,7 @@ def summarize(
     scores: dict[str, dict[int, dict]] = {method.name: {} for method in compared}
     for run in finished:
         by_seed = scores[run.method].setdefault(run.config.seed, {})
-        by_seed.update(read_results(workdir / run.folder))
+        by_seed.update(read_results(workdir / run.folder / RESULTS_FILE)["results"])
     return [
         MethodScores(
             method,
@@ -119,14 +97,14 @@ def summarize(
 
 def _collect(by_seed: Mapping[int, Results]) -> dict[str, dict[str, Statistic]]:
     """Seed -> task -> metric -> value, turned inside out."""
-    found: dict[str, dict[str, dict[int, float]]] = {}
+    collected: dict[str, dict[str, dict[int, float]]] = {}
     for seed, results in by_seed.items():
         for task, metrics in results.items():
             for name, value in metrics.items():
-                found.setdefault(task, {}).setdefault(name, {})[seed] = value
+                collected.setdefault(task, {}).setdefault(name, {})[seed] = value
     return {
         task: {name: Statistic(values) for name, values in metrics.items()}
-        for task, metrics in found.items()
+        for task, metrics in collected.items()
     }
 
 
@@ -137,15 +115,15 @@ def _drops(
     if by_seed is singles:
         return {}
     names = {task.name for task in tasks}
-    found: dict[str, dict[int, float]] = {}
+    drops: dict[str, dict[int, float]] = {}
     for seed, results in by_seed.items():
         reference = singles.get(seed, {})
         if not (names <= reference.keys() and names <= results.keys()):
             continue
         if all(reference[task.name][task.headline] for task in tasks):  # none is relative to 0
             for name, value in average_drop(results, reference, tasks).items():
-                found.setdefault(name, {})[seed] = value
-    return {name: Statistic(values) for name, values in found.items()}
+                drops.setdefault(name, {})[seed] = value
+    return {name: Statistic(values) for name, values in drops.items()}
 
 
 def as_document(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> dict[str, Any]:

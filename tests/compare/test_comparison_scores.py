@@ -10,7 +10,7 @@ from test_config import settings
 from astmt_jax.compare import figure, tables
 from astmt_jax.compare.methods import methods, runs
 from astmt_jax.compare.report import write_report
-from astmt_jax.compare.results import as_document, summarize
+from astmt_jax.compare.scores import as_document, summarize
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.cost import TotalCost

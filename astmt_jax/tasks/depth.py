@@ -1,0 +1,59 @@
+"""Depth: how far away every pixel is; and disparity, its inverse."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from astmt_jax.metrics.regression import DEPTH_NOTATION, DISPARITY_NOTATION, DepthMetric
+from astmt_jax.tasks import losses
+from astmt_jax.tasks.colormaps import colorize_depth
+from astmt_jax.tasks.prediction_files import FileFormat, finite
+from astmt_jax.tasks.task import Task
+
+
+def _distance(logits: jax.Array) -> jax.Array:
+    return logits[..., 0].astype(jnp.float32)
+
+
+def _as_it_is(metres: np.ndarray) -> np.ndarray:
+    return metres.astype(np.float32)
+
+
+DEPTH = FileFormat(1, ".mat", _as_it_is, finite)
+
+
+def _under_convention(task: Task, convention: str) -> Task:
+    """The task scored by another convention, see `DepthMetric`."""
+    return task.with_metric(convention=convention)
+
+
+def depth(loss_weight: float = 1.0) -> Task:
+    """Depth in metres along the optical axis: near is dark in pictures, far bright."""
+    return Task(
+        name="depth",
+        channels=1,
+        loss=losses.depth_l1,
+        loss_weight=loss_weight,
+        predict=_distance,
+        geometry="depth",
+        metric=DepthMetric,
+        notation=DEPTH_NOTATION,
+        headline="rmse",
+        file=DEPTH,
+        colorize=colorize_depth,
+        truth="depth",
+        choices={"depth_convention": _under_convention},
+        color_bar_unit="m",
+    )
+
+
+def disparity() -> Task:
+    """Disparity, which is inverse to depth and has no unit, for data that measure distance so.
+
+    In pictures far is dark and near bright. There is no other convention to score it by.
+    """
+    return dataclasses.replace(
+        depth(), geometry="disparity", notation=DISPARITY_NOTATION, choices={}, color_bar_unit=""
+    )

@@ -1,0 +1,61 @@
+"""Semantic segmentation: what kind of thing every pixel shows."""
+
+import functools
+
+import numpy as np
+
+from astmt_jax.metrics import segmentation
+from astmt_jax.tasks import colormaps, losses, predictions
+from astmt_jax.tasks.prediction_files import CLASS_MAP
+from astmt_jax.tasks.task import Task
+
+VOC_CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
+    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+NYUD_CLASSES = (
+    "background", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",
+    "bookshelf", "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow",
+    "mirror", "floor mat", "clothes", "ceiling", "books", "refrigerator", "television", "paper",
+    "towel", "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink",
+    "lamp", "bathtub", "bag", "other structure", "other furniture", "other prop",
+)  # fmt: skip
+FSV_CLASSES = ("background", "vehicle", "object")
+
+
+def colorize_classes(
+    values: np.ndarray, value_range: colormaps.ValueRange | None = None
+) -> np.ndarray:
+    """Class ids 0..255 in PASCAL VOC's palette."""
+    return colormaps.VOC_PALETTE[colormaps.plane(values)]
+
+
+def _averaged_over(task: Task, classes: str) -> Task:
+    """The task with a mean IoU over these classes, 'all' or 'present'."""
+    return task.with_metric(classes=classes)
+
+
+def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> Task:
+    """Semantic segmentation. `classes='present'` averages over classes in the ground truth only."""
+    return Task(
+        name="semseg",
+        channels=len(class_names),
+        loss=losses.softmax_cross_entropy,
+        loss_weight=1.0,
+        predict=predictions.class_ids,
+        geometry="label",
+        metric=functools.partial(
+            segmentation.SegmentationMetric,
+            len(class_names),
+            classes=classes,
+            class_names=class_names,
+        ),
+        notation=segmentation.NOTATION,
+        headline="mIoU",
+        file=CLASS_MAP,
+        colorize=colorize_classes,
+        truth="semseg",
+        choices={"semseg_classes": _averaged_over},
+        class_names=class_names,
+    )

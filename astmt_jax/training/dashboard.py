@@ -1,0 +1,120 @@
+"""What a run shows while it trains and at its end: lines on the terminal, TensorBoard's curves."""
+
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from clu import metric_writers
+from flax import traverse_util
+
+from astmt_jax.config import Config
+from astmt_jax.runtime import distributed
+from astmt_jax.runtime.monitoring import InputClock, device_memory
+from astmt_jax.training.averages import Averages
+from astmt_jax.training.objective import Batch, Metrics
+from astmt_jax.training.progress import Progress
+from astmt_jax.training.schedules import Schedule
+
+
+class Dashboard:
+    """Everything that is reported of a run; a context that closes TensorBoard's files.
+
+    Only the main process writes them.
+
+    Args:
+      workdir: the run's folder.
+      config: its settings.
+    """
+
+    def __init__(self, workdir: pathlib.Path, config: Config):
+        writers = [metric_writers.SummaryWriter(str(workdir))] if distributed.is_main() else []
+        self._writer = metric_writers.AsyncMultiWriter(writers)
+        self._config = config
+
+    def __enter__(self) -> "Dashboard":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+    def settings(self) -> None:
+        """Shows the settings, as 'train.epochs' -> value in types that TensorBoard takes."""
+        flat = traverse_util.flatten_dict(self._config.to_dict(), sep=".")
+        self._writer.write_hparams(
+            {
+                name: value if isinstance(value, bool | int | float) else str(value)
+                for name, value in flat.items()
+            }
+        )
+
+    def training(
+        self, first_step: int, num_steps: int, learning_rate: Schedule
+    ) -> "TrainingReport":
+        """What to tell of the steps `first_step` + 1 to `num_steps`."""
+        return TrainingReport(self._writer, self._config, first_step, num_steps, learning_rate)
+
+    def results(
+        self, step: int, results: Mapping[str, Mapping[str, float]], panels: np.ndarray
+    ) -> None:
+        """Shows the results (task -> metric -> value) and the picture, uint8 (H, W, 3)."""
+        flat = traverse_util.flatten_dict(results, sep="/")
+        self._writer.write_scalars(step, {f"eval_{name}": value for name, value in flat.items()})
+        self._writer.write_images(step, {"panels": panels[None]})
+
+
+class TrainingReport:
+    """Losses, speed and time of training, as lines on the terminal and as curves.
+
+    Args:
+      writer: of the curves.
+      config: the run's settings.
+      first_step: batches seen before.
+      num_steps: batches of the whole training.
+      learning_rate: of the step.
+    """
+
+    def __init__(
+        self,
+        writer: metric_writers.MetricWriter,
+        config: Config,
+        first_step: int,
+        num_steps: int,
+        learning_rate: Schedule,
+    ):
+        self._writer = writer
+        self._batch_size = config.train.batch_size
+        self._learning_rate = learning_rate
+        self._averages = Averages(config.tasks)
+        self._progress = Progress(first_step, num_steps, self._batch_size)
+        self._clock = InputClock()
+
+    def restart(self, step: int) -> None:
+        """Leaves out of the speed what came before `step`: the program's compilation."""
+        self._progress.restart(step)
+
+    def timed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches; how long each takes to come is counted."""
+        return self._clock.timed(batches)
+
+    def add(self, step: int, metrics: Metrics) -> None:
+        """Takes the metrics of the batch that led to `step`; errors as `Averages.add`."""
+        self._averages.add(step, metrics)
+
+    def check(self) -> None:
+        """Raises FloatingPointError if a metric of the steps so far is not finite."""
+        self._averages.flush()
+
+    def write(self, step: int) -> None:
+        """Reports the steps since the last call: every number of the dashboard is made here."""
+        means = self._averages.take()
+        speed = self._progress.report(step, means["loss"])
+        scalars: dict[str, Any] = {
+            **traverse_util.flatten_dict(means, sep="/"),
+            "learning_rate": float(self._learning_rate(np.float32(step - 1))),
+            "images_per_second": speed,
+            "step_seconds": self._batch_size / speed,
+            "input_wait_fraction": self._clock.take(),
+            **device_memory(),
+        }
+        self._writer.write_scalars(step, scalars)

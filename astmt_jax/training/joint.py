@@ -1,0 +1,84 @@
+"""The joint update: one optimizer step on the sum of all tasks' objectives."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from astmt_jax.models.network import Params, Stats
+from astmt_jax.training.accumulation import in_parts
+from astmt_jax.training.objective import Batch, Labels, Metrics
+from astmt_jax.training.optimizer import select
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.update import Ingredients, compiled
+
+
+class JointUpdate:
+    """One optimizer step on the sum of all tasks' objectives, in one batched pass.
+
+    Weight decay and momentum apply once a batch, and the stem's statistics move once.
+    """
+
+    runs = 1
+
+    def __init__(self, ingredients: Ingredients):
+        self._given = ingredients
+        self._whole_stats = jax.jit(lambda state: ingredients.gather(state.stats))
+        self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
+        self._apply = jax.jit(self._applied, donate_argnames="state")
+        self.program = compiled(self._update, ingredients.accumulate)
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        return self.program(state, batch)
+
+    def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
+        return self.program.lower(state, batch)
+
+    def _update(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        stats = self._whole_stats(state)
+        gradients, stats, metrics = self._gradients(state, stats, batch)
+        return self._apply(state, gradients, stats, batch["labels"]), metrics
+
+    def _part_gradients(
+        self, state: TrainState, stats: Stats, batch: Batch, whole_labels: Labels | None
+    ) -> tuple[Params, Stats, Metrics]:
+        """What some images add to the gradients, the statistics after them, and the metrics."""
+        given = self._given
+        gradients, new_stats, metrics = given.objective.joint_gradients(
+            given.gather(state.params), stats, batch, given.alpha(state.step), whole_labels
+        )
+        active = given.labelled(batch["labels"] if whole_labels is None else whole_labels)
+        merged = _merged(stats, new_stats, active, given.network.names)
+        return gradients, merged, given.gather(metrics)
+
+    def _applied(
+        self, state: TrainState, gradients: Params, stats: Stats, labels: Labels
+    ) -> TrainState:
+        """The state after a step along the gradients."""
+        given = self._given
+        active = given.labelled(labels)
+        params, optimizer = given.optimizer.update(
+            state.params,
+            gradients,
+            state.optimizer,
+            given.learning_rate(state.step),
+            active=active,
+            head_active={name: active[i] for i, name in enumerate(given.network.names)},
+        )
+        average = given.averaged(state, (params, stats))
+        return given.constrain(TrainState(state.step + 1, params, stats, optimizer, average))
+
+
+def _merged(old: Stats, new: Stats, active: jax.Array, names: tuple[str, ...]) -> Stats:
+    """Statistics after a joint step: labelled tasks' own, and their mean for shared ones."""
+    share = active / jnp.maximum(jnp.sum(active), 1)
+    mean = jax.tree.map(lambda x: jnp.tensordot(share.astype(x.dtype), x, 1), new.shared)
+    return dataclasses.replace(
+        old,
+        shared=select(jnp.any(active), mean, old.shared),
+        task=jax.vmap(select)(active, new.task, old.task) if old.task else {},
+        heads={
+            name: select(active[i], new.heads[name], old.heads[name])
+            for i, name in enumerate(names)
+        },
+    )

@@ -1,0 +1,122 @@
+"""The paper's update: one optimizer step for each task."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from astmt_jax.models.network import Params, Stats, one_task
+from astmt_jax.training.accumulation import in_parts
+from astmt_jax.training.objective import Batch, Labels, Metrics
+from astmt_jax.training.optimizer import select
+from astmt_jax.training.state import TrainState
+from astmt_jax.training.update import Ingredients, compiled
+
+
+class PerTaskUpdate:
+    """One optimizer step a task, in order, on the same batch, through one program for all tasks.
+
+    A step touches only what its task uses: other tasks' parameters see no gradient, no weight
+    decay and no momentum.
+    """
+
+    def __init__(self, ingredients: Ingredients):
+        self._given = ingredients
+        self.runs = len(ingredients.network.names)
+        self._whole_stats = jax.jit(
+            lambda state, index: one_task(ingredients.gather(state.stats), index)
+        )
+        self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
+        self._apply = jax.jit(self._applied, donate_argnames="state")
+        self.program = compiled(self._task_update, ingredients.accumulate)
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        metrics = []
+        for number in range(self.runs):
+            index = _beside(state.step, np.int32(number))
+            state, of_task = self.program(state, batch, index)
+            metrics.append(of_task)
+        return state, {key: [one[key] for one in metrics] for key in metrics[0]}
+
+    def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
+        index = jax.ShapeDtypeStruct((), jnp.int32, sharding=state.step.sharding)
+        return self.program.lower(state, batch, index)
+
+    def _task_update(
+        self, state: TrainState, batch: Batch, index: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        """The step of task `index`, () int32, which may be traced."""
+        stats = self._whole_stats(state, index)
+        gradients, stats, metrics = self._gradients(state, stats, batch, index)
+        return self._apply(state, gradients, stats, batch["labels"], index), metrics
+
+    def _part_gradients(
+        self,
+        state: TrainState,
+        stats: Stats,
+        batch: Batch,
+        whole_labels: Labels | None,
+        index: jax.Array,
+    ) -> tuple[Params, Stats, Metrics]:
+        """What some images add to the gradients, the statistics after them, and the metrics."""
+        given = self._given
+        params = one_task(given.gather(state.params), index)
+        alpha = given.alpha(state.step)
+        gradients, stats, metrics = given.objective.task_gradients(
+            params, stats, batch, index, alpha, whole_labels
+        )
+        return gradients, stats, given.gather(metrics)
+
+    def _applied(
+        self,
+        state: TrainState,
+        gradients: Params,
+        stats: Stats,
+        labels: Labels,
+        index: jax.Array,
+    ) -> TrainState:
+        """The state after a step along the gradients of one task's view."""
+        given = self._given
+        names = given.network.names
+        active = given.labelled(labels)[index]
+        old_stats = one_task(given.gather(state.stats), index)
+        params, optimizer = given.optimizer.update(
+            one_task(state.params, index),
+            gradients,
+            one_task(state.optimizer, index),
+            given.learning_rate(state.step),
+            active=active,
+            head_active={name: active & (index == i) for i, name in enumerate(names)},
+        )
+        variables = (
+            _with_slice(state.params, params, index),
+            _with_slice(state.stats, select(active, stats, old_stats), index),
+        )
+        last = index == len(names) - 1
+        average = given.averaged(state, variables)
+        new_state = TrainState(
+            state.step + last.astype(jnp.int32),
+            *variables,
+            optimizer=_with_slice(state.optimizer, optimizer, index),
+            average=select(last, average, state.average),
+        )
+        return given.constrain(new_state)
+
+
+def _with_slice(stacked: Any, view: Any, index: jax.Array) -> Any:
+    """`view` of one task put back into the stacked variables it was taken from."""
+    task = jax.tree.map(
+        lambda all_tasks, one: all_tasks.at[index].set(one), stacked.task, view.task
+    )
+    return dataclasses.replace(view, task=task)
+
+
+def _beside(array: jax.Array, value: np.ndarray) -> jax.Array:
+    """The scalar, explicitly on the array's devices: training refuses hidden transfers."""
+    if not array.committed:
+        return jax.device_put(value)
+    # Device by device: to all at once, `device_put` would have the processes compare their values.
+    copies = [jax.device_put(value, device) for device in array.sharding.addressable_devices]
+    return jax.make_array_from_single_device_arrays((), array.sharding, copies)

@@ -1,0 +1,93 @@
+"""What the updates have in common: what they are made of, and how they are called."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from astmt_jax.labels import IGNORE
+from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.runtime.sharding import Placement
+from astmt_jax.training.objective import Batch, Labels, Metrics, Objective
+from astmt_jax.training.optimizer import Optimizer, moving_average
+from astmt_jax.training.schedules import Schedule
+from astmt_jax.training.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Ingredients:
+    """What an update is made of.
+
+    Attributes:
+      objective: what is minimized.
+      optimizer: what moves the parameters along its gradients.
+      learning_rate: of shared parameters, as a function of the step (int32 scalar).
+      alpha: strength of the gradient reversal as a function of the step.
+      accumulate: in how many parts, one after the other, a batch is taken. An update is that of the
+        whole batch (losses, the discriminator's too, are normalised by all its valid pixels and
+        class counts) but for batch norm, which normalises each part by the part's own statistics
+        and moves the running statistics once a part.
+      placement: where variables live, from step to step; None leaves them where they are.
+    """
+
+    objective: Objective
+    optimizer: Optimizer
+    learning_rate: Schedule
+    alpha: Schedule
+    accumulate: int = 1
+    placement: Placement | None = None
+
+    @property
+    def network(self) -> Network:
+        """What is trained."""
+        return self.objective.network
+
+    def gather(self, variables: Any) -> Any:
+        """The tree of variables, whole on every device, to compute with."""
+        return self.placement.gather(variables) if self.placement else variables
+
+    def constrain(self, state: TrainState) -> TrainState:
+        """The state with its arrays where they live."""
+        return self.placement.constrain(state) if self.placement else state
+
+    def averaged(
+        self, state: TrainState, variables: tuple[Params, Stats]
+    ) -> tuple[Params, Stats] | None:
+        """The moving average after a step from `state` to `variables`, if there is one."""
+        if state.average is None:
+            return None
+        return moving_average(state.average, variables, self.optimizer.ema_decay, state.step)
+
+    def labelled(self, labels: Labels) -> jax.Array:
+        """(T,) bool: whether the batch has any label of each task."""
+        return jnp.stack([jnp.any(labels[name] != IGNORE) for name in self.network.names])
+
+
+class Update(Protocol):
+    """One way to make a step of a batch; the table of all is `train_step.UPDATES`.
+
+    Attributes:
+      program: the compiled update of (state, batch, ...).
+      runs: how often a step runs it.
+    """
+
+    program: Callable
+    runs: int
+
+    def __init__(self, ingredients: Ingredients): ...
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        """The state after a batch, and metrics with one entry a task; the state is donated."""
+        ...
+
+    def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
+        """The program for arrays that are only described (`jax.ShapeDtypeStruct`)."""
+        ...
+
+
+def compiled(update: Callable, accumulate: int) -> Callable:
+    """An update of (state, batch, ...) as one program, or, of several parts, as it is: its own
+    steps are programs then."""
+    return update if accumulate > 1 else jax.jit(update, donate_argnames="state")

@@ -1,0 +1,80 @@
+"""A run's folder: its settings, and where imported weights came from."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from astmt_jax.config import Config, differences, from_config_dict
+from astmt_jax.files import storage
+
+CONFIG_FILE = "config.json"
+IMPORT_FILE = "imported.json"
+
+
+def check_workdir(workdir: pathlib.Path, config: Config) -> None:
+    """Checks that the folder is new or holds a run with the same settings; writes nothing.
+
+    Settings that change nothing in the result (`config.FREE_TO_CHANGE`) may differ.
+
+    Raises:
+      ValueError: the folder holds a run with other settings, naming the fields, or its settings
+        cannot be read.
+    """
+    if not (workdir / CONFIG_FILE).exists():
+        return
+    changed = differences(recorded_config(workdir).to_dict(), config.to_dict())
+    if changed:
+        raise ValueError(
+            f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
+            "--workdir, or delete that one to start over."
+        )
+
+
+def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
+    """Makes the folder and records the settings; raises what `check_workdir` does."""
+    check_workdir(workdir, config)
+    workdir.mkdir(parents=True, exist_ok=True)
+    _write_json(workdir / CONFIG_FILE, config.to_dict())
+
+
+def recorded_config(workdir: pathlib.Path) -> Config:
+    """The settings of the run in a folder.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: its settings cannot be read.
+    """
+    if not (workdir / CONFIG_FILE).exists():
+        raise FileNotFoundError(f"There is no run in {workdir}.")
+    return from_config_dict(_read_json(workdir / CONFIG_FILE))
+
+
+def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:
+    """Records where a folder's weights came from and the fields of `Config` that they depend on.
+
+    Args:
+      workdir: the folder, which exists.
+      file: the weights that were imported.
+      settings: such as {"train.normalize": "none"}.
+    """
+    _write_json(workdir / IMPORT_FILE, {"file": str(file), "settings": dict(settings)})
+
+
+def imported_settings(workdir: pathlib.Path) -> dict[str, Any]:
+    """The fields that `record_import` recorded; empty where nothing was imported."""
+    path = workdir / IMPORT_FILE
+    return _read_json(path)["settings"] if path.exists() else {}
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is not complete ({error}): delete the folder to start over."
+        ) from error
+
+
+def _write_json(path: pathlib.Path, document: Any) -> None:
+    storage.write_text(path, json.dumps(document, indent=2) + "\n")

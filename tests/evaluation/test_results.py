@@ -1,0 +1,51 @@
+"""results.json, written, read again, and refused."""
+
+import json
+import math
+
+import pytest
+
+from astmt_jax.evaluation.results import notes_file, read_results, write_results
+from astmt_jax.evaluation.scoring import Scores
+
+SCORES = Scores(
+    {"depth": {"rmse": 0.5, "log_rmse": math.nan}, "semseg": {"mIoU": 0.25}},
+    {"depth": {"convention": "masked", "images": 3}, "semseg": {"curve": [0.0, math.nan]}},
+)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    path = tmp_path / "results.json"
+    write_results(path, SCORES, {"step": 7})
+    assert json.loads(path.read_text())["results"]["depth"] == {"rmse": 0.5, "log_rmse": None}
+    document = read_results(path)
+    assert list(document) == ["details", "step", "results"]
+    assert document["step"] == 7
+    assert math.isnan(document["results"]["depth"].pop("log_rmse"))
+    assert document["results"] == {"depth": {"rmse": 0.5}, "semseg": {"mIoU": 0.25}}
+    assert document["details"]["depth"] == SCORES.details["depth"]
+    assert document["details"]["semseg"] == {"curve": [0.0, None]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"results": []}',
+        '{"results": {"depth": 1}}',
+        '{"results": {"depth": {"rmse": "low"}}}',
+    ],
+)
+def test_what_is_not_of_this_form_is_refused(text, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"^{path} cannot be read \(.*\): delete it") as caught:
+        read_results(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_notes_stand_beside_the_results(tmp_path):
+    assert notes_file(tmp_path / "results.json") == tmp_path / "results.unfinished"

@@ -1,13 +1,13 @@
 """The settings that the paper's experiments have in common."""
 
+import types
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from astmt_jax.config import complete
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
-from astmt_jax.models.families import BACKBONES, MOBILENET_V2
+from astmt_jax.config import DiscriminatorConfig, ModelConfig, complete
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.records import check_choice
 
 METHODS = ("astmt", "mtl", "single")
@@ -21,13 +21,13 @@ def paper_config(
     options: Mapping[str, Any],
     backbone: str,
     epochs: int,
-    mobilenet_epochs: int | None = None,
+    backbone_epochs: Mapping[str, int] = types.MappingProxyType({}),
     discriminator_kernel: int,
 ) -> ConfigDict:
     """Settings of an experiment of the paper and of the reference implementation.
 
-    512 x 512 images in batches of 8 (MobileNet: 16), one SGD step a task and batch, poly decay
-    every epoch.
+    512 x 512 images, one SGD step a task and batch, poly decay every epoch; what the backbone's
+    family needs is in its `PaperSettings`.
 
     Args:
       variant: what follows the colon of --config: `method`, `tasks` and `backbone`.
@@ -36,7 +36,7 @@ def paper_config(
       options: of the dataset.
       backbone: the default one.
       epochs: passes over the training split.
-      mobilenet_epochs: the same for a MobileNet, if it needs others.
+      backbone_epochs: the same for backbones that need others, by name.
       discriminator_kernel: size of the discriminator's convolutions.
 
     Raises:
@@ -45,7 +45,7 @@ def paper_config(
     chosen = parse_variant(variant, method="astmt", tasks="all", backbone=backbone)
     names = tasks if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], names, chosen["backbone"])
-    mobilenet = BACKBONES[chosen["backbone"]].family == MOBILENET_V2
+    settings = BACKBONES[chosen["backbone"]].family.paper
     return complete(
         {
             "seed": 0,
@@ -55,7 +55,7 @@ def paper_config(
                 "backbone": chosen["backbone"],
                 "output_stride": 16,
                 "decoder_width": 64,
-                "conv_init": "kaiming_fan_out" if mobilenet else "gaussian",
+                "conv_init": settings.conv_init,
                 **modulation,
             },
             "discriminator": {
@@ -70,14 +70,14 @@ def paper_config(
                 "weight_decay": 1e-4,
                 "poly_power": 0.9,
                 "decay_every": "epoch",
-                "task_multiplier": 1.0 if mobilenet else None,  # None: the number of tasks
+                "task_multiplier": settings.task_multiplier,
                 "discriminator_multiplier": 10.0,
             },
             "augmentation": {"flip": True, "rotation": 20.0, "scale": (0.75, 1.25)},
             "train": {
                 "image_size": 512,
-                "batch_size": 16 if mobilenet else 8,
-                "epochs": (mobilenet and mobilenet_epochs) or epochs,
+                "batch_size": settings.batch_size,
+                "epochs": backbone_epochs.get(chosen["backbone"], epochs),
                 "update_rule": "per_task",
                 "normalize": "imagenet",
             },
@@ -133,7 +133,7 @@ def method_settings(
         )
     if method == "astmt":
         family = BACKBONES[backbone].family
-        weight = DiscriminatorConfig.weight if family.adversarial else 0.0
+        weight = DiscriminatorConfig.weight if family.paper.adversarial else 0.0
         return {"adapters": family.has_adapters}, weight
     return {
         "encoder_norm": "shared",

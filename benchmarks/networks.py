@@ -15,7 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from astmt_jax.models.config import BACKBONES, DiscriminatorConfig, ModelConfig
+from astmt_jax.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.models.network import Network
 from astmt_jax.paper import METHODS, method_settings
 from astmt_jax.tasks.registry import TASKS

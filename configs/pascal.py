@@ -50,6 +50,6 @@ def get_config(variant: str = "") -> ConfigDict:
         options=DATASET.default_options(),
         backbone="resnet101",
         epochs=60,
-        mobilenet_epochs=130,
+        backbone_epochs={"mobilenetv2": 130},
         discriminator_kernel=1,
     )

@@ -13,9 +13,10 @@ import zlib
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
-from astmt_jax.models.families import BACKBONES, RESNET
+from astmt_jax.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.models.network import Network
+from astmt_jax.models.resnet import RESNET
 from astmt_jax.tasks import losses
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import Task, channels_by_name

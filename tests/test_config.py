@@ -4,6 +4,8 @@ import importlib.util
 import itertools
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from ml_collections import ConfigDict
@@ -12,8 +14,10 @@ from astmt_jax.config import differences, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.paper import METHODS, parse_variant
+from astmt_jax.training.experiment import Experiment
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
 
 
 def load(name="scenes"):
@@ -61,19 +65,10 @@ REFUSED = {
     "negative decay": ({"optimizer__weight_decay": -1.0}, ["optimizer.weight_decay", "-1.0"]),
     "too much momentum": ({"optimizer__momentum": 1.5}, ["optimizer.momentum", "1.5"]),
     "no memory of squares": ({"optimizer__adam_b2": 1.0}, ["optimizer.adam_b2", "1.0"]),
-    "unknown backbone": ({"model__backbone": "resnet18"}, ["model.backbone", "resnet18"]),
     "output stride 12": ({"model__output_stride": 12}, ["model.output_stride", "12", "8, 16"]),
-    "width that does not divide": (
-        {"model__width_multiplier": 0.1},
-        ["model.width_multiplier", "0.1", "6.4", "multiple of 4"],
-    ),
     "decoder width that does not divide": (
         {"model__decoder_width": 40},
         ["model.decoder_width", "40", "multiple of 16"],
-    ),
-    "adapters of MobileNet": (
-        {"model__backbone": "mobilenetv2", "model__adapters": True},
-        ["model.adapters", "mobilenetv2", "False"],
     ),
     "discriminator of different widths": (
         {"model__decoder": "uber", "discriminator__weight": 0.01},
@@ -92,14 +87,58 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused(case):
-    changes, words = REFUSED[case]
+REFUSED_BY_NETWORK = {
+    "unknown backbone": ({"model__backbone": "resnet18"}, ["model.backbone", "resnet18"]),
+    "width that does not divide": (
+        {"model__width_multiplier": 0.1},
+        ["model.width_multiplier", "0.1", "6.4", "multiple of 4"],
+    ),
+    "adapters of MobileNet": (
+        {"model__backbone": "mobilenetv2", "model__adapters": True},
+        ["model.adapters", "mobilenetv2", "False"],
+    ),
+    "unknown initial values": (
+        {"model__conv_init": "xavier"},
+        ["model.conv_init", "xavier", "gaussian, kaiming, kaiming_fan_out"],
+    ),
+    "unknown rematerialisation": (
+        {"model__remat": "all"},
+        ["model.remat", "all", "none, elementwise, block"],
+    ),
+}
+
+
+def assert_refused(build, words):
+    """`build` raises one sentence that has all the words."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (the words are checked below)
-        from_config_dict(settings(**changes))
+        build()
     assert_one_sentence(str(caught.value))
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    changes, words = REFUSED[case]
+    assert_refused(lambda: from_config_dict(settings(**changes)), words)
+
+
+@pytest.mark.parametrize("case", REFUSED_BY_NETWORK)
+def test_refused_by_network(case):
+    """What depends on the backbone is refused before anything else is built."""
+    changes, words = REFUSED_BY_NETWORK[case]
+    config = from_config_dict(settings(**changes))
+    assert_refused(lambda: Experiment(config), words)
+
+
+def test_settings_are_light_to_import():
+    """They are read before any network is made, by programs that make none, too."""
+    heavy = {"flax", "tensorflow", "matplotlib", "cv2", "PIL", "rich", "scipy"}
+    code = f"import sys, astmt_jax.config; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_lacking_field_is_named():
@@ -182,7 +221,7 @@ def test_every_variant_builds(name):
         assert config.tasks == chosen
         assert config.model.backbone == backbone
         family = BACKBONES[backbone].family
-        assert (config.discriminator.weight > 0) == (method == "astmt" and family.adversarial)
+        assert (config.discriminator.weight > 0) == (method == "astmt" and family.paper.adversarial)
         owned = {config.model.encoder_norm, config.model.encoder_se, config.model.decoder_norm}
         assert owned == ({"per_task"} if method == "astmt" else {"shared"})
         assert config.model.adapters == (method == "astmt" and family.has_adapters)

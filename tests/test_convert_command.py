@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 from array_record.python import array_record_data_source  # noqa: F401 (see `run`)
-from test_network import random_variables
+from networks import random_variables
 
 from astmt_jax import command_line, main
 from astmt_jax import convert as convert_command

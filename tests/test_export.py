@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
-from test_network import MOBILENET, SMALL, SMALL_MOBILENET
+from networks import MOBILENET, SMALL, SMALL_MOBILENET
 from tiny_network import TinyNetwork
 from tiny_run import TASKS, tiny_config, tiny_model
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from test_network import PASCAL, network_of, shapes_of
+from networks import PASCAL, network_of, shapes_of
 
 from astmt_jax import multiply_adds as module
 from astmt_jax.multiply_adds import multiply_adds

@@ -75,7 +75,7 @@ def test_settings_of_mobilenet_are_the_references():
             options={},
             backbone="resnet101",
             epochs=60,
-            mobilenet_epochs=130,
+            backbone_epochs={"mobilenetv2": 130},
             discriminator_kernel=1,
         )
     )

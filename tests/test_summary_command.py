@@ -5,57 +5,8 @@ import sys
 import jax
 import pytest
 from absl.testing import flagsaver
-from test_network import SHARED, SMALL, network_of, shapes_of
 
 from astmt_jax import command_line, summary
-from astmt_jax.models.config import DiscriminatorConfig
-from astmt_jax.models.network import parameter_count
-
-CHANNELS = {"semseg": 5, "normals": 3, "edge": 1}
-SIZE = 64
-
-
-@pytest.fixture(scope="module")
-def network():
-    return network_of(CHANNELS, DiscriminatorConfig(depth=1, kernel=3), **SMALL)
-
-
-def test_parameters_of_a_network(network):
-    """Every one belongs to exactly one part; heads and discriminator in closed form."""
-    cost = summary.network_cost(network, SIZE)
-    assert cost.parameters == parameter_count(shapes_of(network)[0])
-    assert cost.heads == {name: 32 * count + count for name, count in CHANNELS.items()}
-    assert list(cost.heads) == list(cost.one_task) == list(CHANNELS)
-    assert cost.discriminator == 9 * 32 * 3 + 3
-    per_task = parameter_count(shapes_of(network)[0].task)
-    assert cost.owned * 3 == per_task > 0
-
-
-def test_frozen_weights_are_parameters():
-    """What is never trained is part of the network still."""
-    frozen = summary.network_cost(network_of(CHANNELS, **SMALL | {"encoder_norm": "frozen"}), SIZE)
-    shared = summary.network_cost(network_of(CHANNELS, **SMALL | {"encoder_norm": "shared"}), SIZE)
-    assert frozen.parameters == shared.parameters
-
-
-def test_single_task_networks(network):
-    """As large and as costly as each is when it is built by itself."""
-    singles = summary.single_task_costs(network.config, network.channels, SIZE)
-    assert list(singles) == list(CHANNELS)
-    for name, count in CHANNELS.items():
-        alone = summary.network_cost(network_of({name: count}, **SMALL, **SHARED), SIZE)
-        assert singles[name] == alone
-
-
-def test_all_tasks_share_what_does_not_depend_on_them(network):
-    """With everything shared, a further task costs its prediction layer only."""
-    cost = summary.network_cost(network_of(CHANNELS, **SMALL, **SHARED), SIZE)
-    heads = {name: (SIZE // 4) ** 2 * 32 * count for name, count in CHANNELS.items()}
-    trunk = cost.one_task["edge"] - heads["edge"]
-    assert cost.one_task == {name: trunk + head for name, head in heads.items()}
-    assert cost.all_tasks == trunk + sum(heads.values())
-    own = summary.network_cost(network, SIZE)
-    assert cost.all_tasks < own.all_tasks < sum(own.one_task.values())
 
 
 @pytest.fixture
@@ -74,6 +25,13 @@ def run(monkeypatch):
     return run
 
 
+def table_in(printed):
+    """Title and cells, row by row, of what the command prints."""
+    lines = printed.splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    return lines[0], cells
+
+
 def test_command(run, capsys):
     """Full-size networks, whose weights are not allocated."""
     before = len(jax.live_arrays())
@@ -85,15 +43,51 @@ def test_command(run, capsys):
         "--config.train.image_size=512",
     )
     assert len(jax.live_arrays()) <= before
-    lines = capsys.readouterr().out.splitlines()
-    assert "resnet26, 5 tasks, one image of 512 x 512" in lines[0]
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    title, cells = table_in(capsys.readouterr().out)
+    assert "resnet26, 5 tasks, one image of 512 x 512" in title
     assert [row[0] for row in cells] == [
         "shared", "edge", "semseg", "human_parts", "normals", "sal", "discriminator", "all",
     ]  # fmt: skip
     assert cells[-1][1] == "31,279,377"
     assert float(cells[1][3]) == pytest.approx(25.9, rel=0.005)
     assert cells[-2][1] == f"{64 * 64 + 64 * 5 + 5:,}"
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "classes"),
+    [
+        ("own_data", "semseg_classes=('floor', 'wall', 'chair')", 3),
+        ("nyud", "classes=40", 40),
+        ("nyud", "classes=41", 41),
+    ],
+)
+def test_classes_are_those_that_the_options_name(run, capsys, config, option, classes):
+    """The head of semantic segmentation in closed form: a 1x1 convolution with bias."""
+    variant = f"configs/{config}.py:tasks=semseg+normals,backbone=resnet14"
+    small = {"width_multiplier": 0.0625, "decoder_width": 32}
+    assert not run(
+        f"--config={variant}",
+        *(f"--config.model.{name}={value}" for name, value in small.items()),
+        "--config.train.image_size=64",
+        f"--config.dataset.options.{option}",
+    )
+    rows = {row[0]: row for row in table_in(capsys.readouterr().out)[1]}
+    assert rows["semseg"][2] == f"{32 * classes + classes:,}"
+    assert rows["normals"][2] == f"{32 * 3 + 3}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("backbone=resnet18", "model.backbone is 'resnet18', but must be one of: "),
+        ("width_multiplier=0.1", "model.width_multiplier is 0.1, which gives the narrowest "),
+        ("remat=all", "model.remat is 'all', but must be one of: "),
+    ],
+)
+def test_what_the_network_refuses_ends_with_one_sentence(run, setting, sentence):
+    code = run("--config=configs/scenes.py", f"--config.model.{setting}")
+    assert code.startswith(f"Error: {sentence}")
+    assert "\n" not in code
 
 
 def test_misuse_ends_with_one_sentence(run):

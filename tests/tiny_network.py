@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from astmt_jax.config import OptimizerConfig
+from astmt_jax.config import DiscriminatorConfig, ModelConfig, OptimizerConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.decoder import ModulatedConv
 from astmt_jax.models.network import Network
+from astmt_jax.models.normalization import BatchNorm
+from astmt_jax.models.resnet import RESNET
 from astmt_jax.runtime.sharding import Placement
 from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.objective import Objective
@@ -40,8 +41,10 @@ class TinyTrunk(nnx.Module):
 
     def __init__(self, config: ModelConfig):
         self.stem = layers.Conv(3, 8, 3, stride=4, dtype=config.compute_dtype)
-        self.norm = layers.BatchNorm(8, "shared")
-        self.refine = ModulatedConv(8, config.decoder_width, 3, se_reduction=16, config=config)
+        self.norm = BatchNorm(8, "shared")
+        self.refine = ModulatedConv(
+            8, config.decoder_width, 3, se_reduction=16, config=config, family=RESNET
+        )
 
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, 3) -> (B, H/4, W/4, decoder_width)."""

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator
 
 from astmt_jax.config import Config
+from astmt_jax.models import families
 from astmt_jax.paper import method_settings
 
 SINGLE_TASK = "single"
@@ -53,8 +54,11 @@ def methods(config: Config) -> tuple[Method, ...]:
     Args:
       config: what all have in common: data, optimizer and training are taken as they are; only
         `tasks`, the modulation in `model`, and the discriminator's weight differ.
+
+    Raises:
+      ValueError: there is no such backbone.
     """
-    backbone = config.model.backbone
+    family, backbone = families.find(config.model).family, config.model.backbone
     singles = {
         f"{SINGLE_TASK}-{task}": _variant(
             config, (task,), method_settings("single", (task,), backbone)[0]
@@ -74,7 +78,7 @@ def methods(config: Config) -> tuple[Method, ...]:
     add("bn", "+ BN")
     settings = settings | {"encoder_se": "per_task", "decoder_se": True}
     add("bn_se", "+ SE")
-    if config.model.family.has_adapters:
+    if family.has_adapters:
         settings = settings | {"adapters": True}
         add("bn_se_adapters", "+ adapters")
     if config.discriminator.weight > 0:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from astmt_jax.compare import figure, tables
-from astmt_jax.compare.costs import Cost
 from astmt_jax.compare.methods import Method, Run
 from astmt_jax.compare.scores import as_document, summarize
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.files import storage
+from astmt_jax.models.cost import TotalCost
 
 NAME = "comparison"
 
@@ -19,7 +19,7 @@ NAME = "comparison"
 def write_report(
     config: Config,
     compared: Sequence[Method],
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, TotalCost],
     finished: Sequence[Run],
     num_runs: int,
     workdir: pathlib.Path,

@@ -7,10 +7,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from astmt_jax.compare.costs import Cost, method_cost
+from astmt_jax.compare.costs import method_cost
 from astmt_jax.compare.methods import SINGLE_TASK, Method, Run
 from astmt_jax.evaluation.results import RESULTS_FILE, read_results
 from astmt_jax.metrics.summary import Results, average_drop
+from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 
 AVERAGE = "average"
@@ -56,13 +57,13 @@ class MethodScores:
     method: Method
     results: dict[str, dict[str, Statistic]]
     drop: dict[str, Statistic]
-    cost: Cost
+    cost: TotalCost
 
 
 def summarize(
     compared: Sequence[Method],
     tasks: Sequence[Task],
-    costs: Mapping[str, Cost],
+    costs: Mapping[str, TotalCost],
     finished: Iterable[Run],
     workdir: pathlib.Path,
 ) -> list[MethodScores]:

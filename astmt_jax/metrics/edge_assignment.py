@@ -5,8 +5,6 @@ matches it, so that the size of each matching does not suffice.
 """
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from astmt_jax.metrics.edge_matching import Pairs
 
@@ -36,6 +34,10 @@ def matched_pixels(member: np.ndarray, pairs: Pairs, true_count: int) -> np.ndar
 
 def _assign(pairs: Pairs, true_count: int) -> np.ndarray:
     """Indices of the matched predicted pixels, where `pairs` holds only pixels of one map."""
+    # Imported here: all settings name the protocols of edges, and few commands match any.
+    from scipy import sparse
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     if not len(pairs.predicted):
         return pairs.predicted
     pixels, row = np.unique(pairs.predicted, return_inverse=True)

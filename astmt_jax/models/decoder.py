@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from astmt_jax.config import ModelConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.family import Family
+from astmt_jax.models.normalization import BatchNorm
 
 ATROUS_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
@@ -25,6 +27,7 @@ class ModulatedConv(nnx.Module):
       adapter: whether it may have an adapter.
       se_reduction: of the squeeze-and-excitation (SE); None for no SE in any case.
       config: which modulation there is.
+      family: of the encoder.
     """
 
     def __init__(
@@ -38,9 +41,11 @@ class ModulatedConv(nnx.Module):
         adapter: bool = True,
         se_reduction: int | None,
         config: ModelConfig,
+        family: Family,
     ):
-        dtype, family = config.compute_dtype, config.family
-        groups = math.gcd(in_channels, out_channels) if grouped and family.grouped_decoder else 1
+        dtype = config.compute_dtype
+        grouped = grouped and family.decoder.grouped
+        groups = math.gcd(in_channels, out_channels) if grouped else 1
         self.conv = layers.Conv(
             in_channels, out_channels, kernel_size, dilation=dilation, groups=groups, dtype=dtype
         )
@@ -49,7 +54,7 @@ class ModulatedConv(nnx.Module):
             if config.adapters and adapter
             else None
         )
-        self.norm = layers.BatchNorm(out_channels, config.decoder_norm)
+        self.norm = BatchNorm(out_channels, config.decoder_norm)
         self.se = (
             layers.SqueezeExcite(
                 out_channels,
@@ -75,9 +80,9 @@ class ModulatedConv(nnx.Module):
 class AtrousPyramid(nnx.Module):
     """Atrous spatial pyramid pooling: one 1x1, three dilated 3x3 branches and the global mean."""
 
-    def __init__(self, in_channels: int, config: ModelConfig):
-        width, family = config.decoder_width, config.family
-        unit = partial(ModulatedConv, config=config)
+    def __init__(self, in_channels: int, config: ModelConfig, family: Family):
+        width = config.decoder_width
+        unit = partial(ModulatedConv, config=config, family=family)
         self.branches = nnx.List(
             [unit(in_channels, width, 1, grouped=False, se_reduction=family.se_reduction)]
             + [
@@ -90,7 +95,7 @@ class AtrousPyramid(nnx.Module):
             width,
             1,
             adapter=False,
-            se_reduction=family.se_reduction if family.pooled_se else None,
+            se_reduction=family.se_reduction if family.decoder.pooled_se else None,
         )
         self.project = unit(5 * width, width, 1, se_reduction=family.se_reduction)
 
@@ -107,17 +112,20 @@ class AtrousPyramid(nnx.Module):
 class DeepLabDecoder(nnx.Module):
     """Pyramid on the high-level features, refined with the low-level ones at stride 4."""
 
-    def __init__(self, config: ModelConfig):
-        width, family = config.decoder_width, config.family
+    def __init__(self, config: ModelConfig, family: Family):
+        width = config.decoder_width
         low_width = 48 * width // 256
-        unit = partial(ModulatedConv, config=config)
-        self.pyramid = AtrousPyramid(config.scaled(family.high_channels), config)
+        unit = partial(ModulatedConv, config=config, family=family)
+        self.pyramid = AtrousPyramid(config.scaled(family.high_channels), config, family)
         self.reduce_low = unit(
-            config.scaled(family.low_channels), low_width, 1, se_reduction=family.low_se_reduction
+            config.scaled(family.low_channels),
+            low_width,
+            1,
+            se_reduction=family.decoder.low_se_reduction,
         )
         self.fuse = unit(width + low_width, width, 3, se_reduction=family.se_reduction)
         self.refine = unit(width, width, 3, se_reduction=family.se_reduction)
-        self.low_first = family.low_first
+        self.low_first = family.decoder.low_first
 
     def __call__(self, low: jax.Array, high: jax.Array, *, train: bool) -> jax.Array:
         """Low (B, H, W, .) and high-level features -> the shared features (B, H, W, width)."""
@@ -131,7 +139,8 @@ class DeepLabDecoder(nnx.Module):
 class PredictionLayer(layers.Conv):
     """One task's head: a 1x1 convolution with bias on the trunk's features."""
 
-    def __init__(self, num_outputs: int, config: ModelConfig):
+    def __init__(self, num_outputs: int, config: ModelConfig, family: Family):
+        del family
         super().__init__(
             config.decoder_width, num_outputs, 1, use_bias=True, dtype=config.compute_dtype
         )

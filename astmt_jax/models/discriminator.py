@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from astmt_jax.config import DiscriminatorConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import DiscriminatorConfig
 
 
 class Discriminator(nnx.Module):

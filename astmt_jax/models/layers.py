@@ -1,11 +1,10 @@
-"""Building blocks of all networks, and the two variable types that tasks own.
+"""Building blocks of all networks: convolutions, adapters, squeeze-and-excitation, resizing.
 
 Every module is written for one task. A variable that each task owns is a `TaskParam` or a
 `TaskStat`; `network.py` stacks those over tasks and broadcasts everything else.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,89 +14,8 @@ from jax import lax
 
 from astmt_jax.models import convolution
 from astmt_jax.models.convolution import Window
-
-
-class TaskParam(nnx.Param):
-    """A trained variable that each task owns."""
-
-
-class TaskStat(nnx.BatchStat):
-    """A running statistic that each task owns."""
-
-
-class FrozenParam(nnx.Variable):
-    """A shared weight that is loaded but never trained."""
-
-
-BATCH_NORM_EPSILON = 1e-5
-BATCH_NORM_MOMENTUM = 0.1  # weight of the new batch, PyTorch's convention
-
-
-# Standard deviations of initial kernels as functions of (fan-in, fan-out): of convolutions, and of
-# linear layers. The reference implementation's are 'gaussian' for ResNets and 'kaiming_fan_out' for
-# MobileNets.
-INITIAL_DEVIATIONS = {
-    "gaussian": {"conv": lambda i, o: 0.01, "linear": lambda i, o: (2 / i) ** 0.5},
-    "kaiming": {"conv": lambda i, o: (2 / i) ** 0.5, "linear": lambda i, o: (2 / i) ** 0.5},
-    "kaiming_fan_out": {"conv": lambda i, o: (2 / o) ** 0.5, "linear": lambda i, o: 0.01},
-}
-
-
-def gaussian(
-    kind: type[nnx.Param], shape: tuple[int, ...], *, layer: str, fans: tuple[int, int]
-) -> nnx.Param:
-    """A variable that `draw_initial` fills with normal noise.
-
-    Modules only declare it: drawing every variable by itself would take XLA tens of seconds to
-    compile, drawing all at once takes it one.
-
-    Args:
-      kind: of variable.
-      shape: of the variable.
-      layer: 'conv' or 'linear'.
-      fans: number of inputs of each output, and of outputs of each input.
-    """
-    return kind(jnp.zeros(shape), layer=layer, fans=fans)
-
-
-def draw_initial(
-    variables: Sequence[nnx.Variable],
-    copies: Sequence[int | None],
-    key: jax.Array,
-    conv_init: str,
-) -> list[jax.Array]:
-    """Initial values of `variables`, independent for each of their copies.
-
-    Args:
-      variables: with the values that they have without noise.
-      copies: how many of each to stack on a new leading axis; None for no such axis.
-      key: typed PRNG key.
-      conv_init: a key of `INITIAL_DEVIATIONS`.
-
-    Returns:
-      A list of arrays.
-    """
-    shapes = [
-        variable.shape if count is None else (count, *variable.shape)
-        for variable, count in zip(variables, copies, strict=True)
-    ]
-    deviations = [_deviation(variable, conv_init) for variable in variables]
-    sizes = [
-        math.prod(shape) if stddev else 0 for shape, stddev in zip(shapes, deviations, strict=True)
-    ]
-    noise = jnp.split(jax.random.normal(key, sum(sizes)), np.cumsum(sizes)[:-1])
-    return [
-        stddev * part.reshape(shape) if stddev else jnp.broadcast_to(variable[...], shape)
-        for variable, shape, stddev, part in zip(variables, shapes, deviations, noise, strict=True)
-    ]
-
-
-def _deviation(variable: nnx.Variable, conv_init: str) -> float:
-    """Standard deviation of a variable's initial noise; 0 for none."""
-    metadata = variable.get_metadata()
-    if "fans" not in metadata:
-        return 0.0
-    return INITIAL_DEVIATIONS[conv_init][metadata["layer"]](*metadata["fans"])
+from astmt_jax.models.initialization import gaussian
+from astmt_jax.models.variables import TaskParam
 
 
 def widen(x: jax.Array) -> jax.Array:
@@ -221,92 +139,6 @@ class Adapter(nnx.Module):
         """(B, H, W, in) -> (B, ceil(H / stride), ceil(W / stride), out)."""
         x = x[:, :: self.stride, :: self.stride]
         return pointwise(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
-
-
-class BatchNorm(nnx.Module):
-    """Batch norm over all but the last axis, with PyTorch's momentum and unbiased running variance.
-
-    Args:
-      channels: size of the last axis.
-      ownership: 'per_task', 'shared', or 'frozen' (shared; scale and bias are not trained).
-
-    It computes in at least float32 whatever the input's dtype, which the output keeps.
-    """
-
-    def __init__(self, channels: int, ownership: str):
-        param, stat = {
-            "per_task": (TaskParam, TaskStat),
-            "shared": (nnx.Param, nnx.BatchStat),
-            "frozen": (FrozenParam, nnx.BatchStat),
-        }[ownership]
-        self.scale = param(jnp.ones(channels))
-        self.bias = param(jnp.zeros(channels))
-        self.mean = stat(jnp.zeros(channels))
-        self.var = stat(jnp.ones(channels))
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
-        if train:
-            y, mean, var = _standardize(x, self.scale[...], self.bias[...])
-            count = x.size // x.shape[-1]
-            self._record(self.mean, mean)
-            self._record(self.var, var * (count / max(count - 1, 1)))
-        else:
-            y = _affine(x, self.mean[...], self.var[...], self.scale[...], self.bias[...])
-        return y
-
-    def _record(self, running: nnx.Variable, batch: jax.Array) -> None:
-        batch = lax.stop_gradient(batch).astype(running[...].dtype)
-        running[...] = (1 - BATCH_NORM_MOMENTUM) * running[...] + BATCH_NORM_MOMENTUM * batch
-
-
-@jax.custom_vjp
-def _standardize(
-    x: jax.Array, scale: jax.Array, bias: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Batch norm of (..., C) by its own statistics: the result, their mean and (biased) variance.
-
-    Its derivative is written out: the closed form passes over the activations less often than what
-    automatic differentiation makes of the definition. The statistics carry no gradient.
-    """
-    axes = tuple(range(x.ndim - 1))
-    wide = widen(x)
-    mean = jnp.mean(wide, axes)
-    var = jnp.mean(jnp.square(wide - mean), axes)
-    return _affine(x, mean, var, scale, bias), mean, var
-
-
-def _affine(x, mean, var, scale, bias) -> jax.Array:
-    y = (widen(x) - mean) * (scale * lax.rsqrt(var + BATCH_NORM_EPSILON)) + bias
-    return y.astype(x.dtype)
-
-
-def _standardize_forward(x, scale, bias):
-    y, mean, var = _standardize(x, scale, bias)
-    return (y, mean, var), (x, mean, lax.rsqrt(var + BATCH_NORM_EPSILON), scale)
-
-
-def _standardize_backward(residuals, cotangents):
-    x, mean, inverse_deviation, scale = residuals
-    gradient = widen(cotangents[0])
-    axes = tuple(range(x.ndim - 1))
-    standardized = (widen(x) - mean) * inverse_deviation
-    bias_gradient = jnp.sum(gradient, axes)
-    scale_gradient = jnp.sum(gradient * standardized, axes)
-    count = x.size // x.shape[-1]
-    common = (bias_gradient + standardized * scale_gradient) / count
-    x_gradient = scale * inverse_deviation * (gradient - common)
-    return tuple(
-        value.astype(like.dtype)
-        for value, like in (
-            (x_gradient, x),
-            (scale_gradient, scale),
-            (bias_gradient, scale),
-        )
-    )
-
-
-_standardize.defvjp(_standardize_forward, _standardize_backward)
 
 
 class SqueezeExcite(nnx.Module):

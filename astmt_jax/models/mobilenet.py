@@ -1,15 +1,24 @@
-"""MobileNet-v2 encoder with squeeze-and-excitation, for one task."""
+"""MobileNet-v2 encoder with squeeze-and-excitation, for one task, and what its family fixes."""
 
 from typing import NamedTuple
 
 import jax
 from flax import nnx
 
+from astmt_jax.config import ModelConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.family import (
+    ClassifierNames,
+    DecoderStyle,
+    Family,
+    PaperSettings,
+    TorchNames,
+)
+from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.models.rematerialization import apply_block
 
 STEM_CHANNELS = 32
+SE_REDUCTION = 4
 LOW_LEVEL_STAGES = 2  # the low-level features are behind the one of 24 channels
 
 
@@ -55,42 +64,46 @@ class InvertedResidual(nnx.Module):
         hidden = in_channels * stage.expansion
         expands = stage.expansion > 1
         self.expand_conv = layers.Conv(in_channels, hidden, 1, dtype=dtype) if expands else None
-        self.expand_norm = layers.BatchNorm(hidden, norm) if expands else None
+        self.expand_norm = BatchNorm(hidden, norm) if expands else None
         self.depthwise_conv = layers.Conv(
             hidden, hidden, 3, stride=stride, dilation=stage.dilation, groups=hidden, dtype=dtype
         )
-        self.depthwise_norm = layers.BatchNorm(hidden, norm)
+        self.depthwise_norm = BatchNorm(hidden, norm)
         self.project_conv = layers.Conv(hidden, out_channels, 1, dtype=dtype)
-        self.project_norm = layers.BatchNorm(out_channels, norm)
+        self.project_norm = BatchNorm(out_channels, norm)
         self.se = layers.SqueezeExcite(
             out_channels,
-            config.family.se_reduction,
+            SE_REDUCTION,
             per_task=config.encoder_se == "per_task",
-            activation=config.family.activation,
+            activation=layers.relu6,
             dtype=dtype,
         )
         self.adds_input = stride == 1 and in_channels == out_channels
-        self.activation = config.family.activation
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, in_channels) -> (B, H / stride, W / stride, out_channels)."""
         y = x
         if self.expand_conv is not None:
-            y = self.activation(self.expand_norm(self.expand_conv(y), train=train))
-        y = self.activation(self.depthwise_norm(self.depthwise_conv(y), train=train))
+            y = layers.relu6(self.expand_norm(self.expand_conv(y), train=train))
+        y = layers.relu6(self.depthwise_norm(self.depthwise_conv(y), train=train))
         y = self.se(self.project_norm(self.project_conv(y), train=train))
         return x + y if self.adds_input else y
 
 
 class MobileNetV2(nnx.Module):
-    """Stem and seven stages of inverted residuals."""
+    """Stem and seven stages of inverted residuals.
 
-    def __init__(self, config: ModelConfig):
+    Args:
+      config: the network's settings.
+      blocks: number of inverted residuals in each stage.
+    """
+
+    def __init__(self, config: ModelConfig, blocks: tuple[int, ...]):
         channels = config.scaled(STEM_CHANNELS)
         self.stem_conv = layers.Conv(3, channels, 3, stride=2, dtype=config.compute_dtype)
-        self.stem_norm = layers.BatchNorm(channels, config.stem_norm)
+        self.stem_norm = BatchNorm(channels, config.stem_norm)
         self.blocks = nnx.List([])
-        for stage, repeats in zip(stages(config.output_stride), config.blocks, strict=True):
+        for stage, repeats in zip(stages(config.output_stride), blocks, strict=True):
             for index in range(repeats):
                 self.blocks.append(
                     InvertedResidual(
@@ -102,15 +115,55 @@ class MobileNetV2(nnx.Module):
                     )
                 )
                 channels = config.scaled(stage.channels)
-        self.low_level_blocks = sum(config.blocks[:LOW_LEVEL_STAGES])
-        self.activation = config.family.activation
+        self.low_level_blocks = sum(blocks[:LOW_LEVEL_STAGES])
         self.remat = config.remat
 
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
         """Images (B, H, W, 3) -> low-level (B, H/4, W/4, .), high-level (B, H/os, W/os, .)."""
-        x = self.activation(self.stem_norm(self.stem_conv(images), train=train))
+        x = layers.relu6(self.stem_norm(self.stem_conv(images), train=train))
         outputs = []
         for block in self.blocks:
             x = apply_block(block, x, train=train, remat=self.remat)
             outputs.append(x)
         return outputs[self.low_level_blocks - 1], outputs[-1]
+
+
+MOBILENET_V2 = Family(
+    encoder=MobileNetV2,
+    narrowest=16,
+    low_channels=24,
+    high_channels=320,
+    activation=layers.relu6,
+    se_reduction=SE_REDUCTION,
+    has_adapters=False,
+    decoder=DecoderStyle(grouped=True, pooled_se=False, low_first=True),
+    paper=PaperSettings(
+        adversarial=False, conv_init="kaiming_fan_out", batch_size=16, task_multiplier=1.0
+    ),
+    torch=TorchNames(
+        (
+            (r"encoder/stem_conv", "features.0.conv.0"),
+            (r"encoder/stem_norm", "features.0.conv.1"),
+            (r"encoder/blocks/0/depthwise_conv", "features.1.conv.conv1"),  # it does not expand
+            (r"encoder/blocks/0/depthwise_norm", "features.1.conv.bn1"),
+            (r"encoder/blocks/0/project_conv", "features.1.conv.conv2"),
+            (r"encoder/blocks/0/project_norm", "features.1.conv.bn2"),
+            (r"encoder/blocks/(\d+)/expand_conv", "features.{0+1}.conv.conv1"),
+            (r"encoder/blocks/(\d+)/expand_norm", "features.{0+1}.conv.bn1"),
+            (r"encoder/blocks/(\d+)/depthwise_conv", "features.{0+1}.conv.conv2"),
+            (r"encoder/blocks/(\d+)/depthwise_norm", "features.{0+1}.conv.bn2"),
+            (r"encoder/blocks/(\d+)/project_conv", "features.{0+1}.conv.conv3"),
+            (r"encoder/blocks/(\d+)/project_norm", "features.{0+1}.conv.bn3"),
+            (r"encoder/blocks/(\d+)/se", "features.{0+1}.se.fc"),
+        ),
+        repeated=(r"^features_(?:low|high)\.", "features."),
+    ),
+    classifiers=ClassifierNames(
+        left_out=r"classifier\.|features\.18\.",
+        renamed=(
+            (r"^features\.0\.conv\.", "features.0."),
+            (r"\.conv\.conv(\d)\.", lambda match: f".conv.{3 * int(match[1]) - 3}."),
+            (r"\.conv\.bn(\d)\.", lambda match: f".conv.{3 * int(match[1]) - 2}."),
+        ),
+    ),
+)

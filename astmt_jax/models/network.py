@@ -15,21 +15,23 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from astmt_jax.models import layers
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig, check_discriminator
+from astmt_jax.config import DiscriminatorConfig, ModelConfig, check_discriminator
+from astmt_jax.models import families, layers
 from astmt_jax.models.decoder import DeepLabDecoder, PredictionLayer
 from astmt_jax.models.discriminator import Discriminator
-from astmt_jax.models.mobilenet import MobileNetV2
-from astmt_jax.models.resnet import ResNet
+from astmt_jax.models.family import Backbone, Encoder
+from astmt_jax.models.initialization import INITIAL_DEVIATIONS, draw_initial
+from astmt_jax.models.rematerialization import REMATERIALIZATIONS
 from astmt_jax.models.uber import EncoderFeatures, UberHead
+from astmt_jax.models.variables import FrozenParam, TaskParam, TaskStat
+from astmt_jax.records import check_choice
 
-ENCODERS = {"resnet": ResNet, "mobilenetv2": MobileNetV2}
 # Of each decoder, what belongs to the trunk and what each task has of its own.
 DECODERS = {"deeplab": (DeepLabDecoder, PredictionLayer), "uber": (EncoderFeatures, UberHead)}
 VARIABLE_TYPES = (
-    layers.TaskParam,
-    layers.TaskStat,
-    layers.FrozenParam,
+    TaskParam,
+    TaskStat,
+    FrozenParam,
     nnx.Param,
     nnx.BatchStat,
 )  # subclasses before their bases; exhaustive, so that a stray variable raises
@@ -88,9 +90,9 @@ class Trunk(nnx.Module):
     heads, they are the encoder's low- and high-level features.
     """
 
-    def __init__(self, config: ModelConfig):
-        self.encoder = ENCODERS[config.family.name](config)
-        self.decoder = DECODERS[config.decoder][0](config)
+    def __init__(self, config: ModelConfig, backbone: Backbone):
+        self.encoder: Encoder = backbone.family.encoder(config, backbone.blocks)
+        self.decoder = DECODERS[config.decoder][0](config, backbone.family)
 
     def __call__(self, images: jax.Array, *, train: bool):
         low, high = self.encoder(images, train=train)
@@ -104,6 +106,9 @@ class Network:
       config: architecture.
       channels: task name -> number of logits a pixel, in the order of the task axis.
       discriminator: its settings; None or weight 0 leaves it out.
+
+    Raises:
+      ValueError: there is no such network, in one sentence.
     """
 
     def __init__(
@@ -114,6 +119,9 @@ class Network:
     ):
         if discriminator is not None:
             check_discriminator(config, discriminator)
+        check_choice("model.conv_init", config.conv_init, INITIAL_DEVIATIONS)
+        check_choice("model.remat", config.remat, REMATERIALIZATIONS)
+        self.backbone = families.find(config)
         self.config = config
         self.channels = dict(channels)
         self.names = tuple(channels)
@@ -132,10 +140,11 @@ class Network:
         return self._discriminator_config is not None
 
     def _new_trunk(self) -> Trunk:
-        return Trunk(self.config)
+        return Trunk(self.config, self.backbone)
 
     def _new_head(self, name: str) -> nnx.Module:
-        return DECODERS[self.config.decoder][1](self.channels[name], self.config)
+        head = DECODERS[self.config.decoder][1]
+        return head(self.channels[name], self.config, self.backbone.family)
 
     def _new_discriminator(self) -> Discriminator:
         # The gradients it reads are float32 at least, whatever the network computes in.
@@ -146,35 +155,22 @@ class Network:
 
     def init(self, key: jax.Array) -> tuple[Params, Stats]:
         """Initial variables in float32; `key` is a typed PRNG key."""
-        task, task_stats, frozen, shared, shared_stats = nnx.split(
+        task, task_stats, frozen, shared, shared_stats = _declared(
             self._new_trunk(), *VARIABLE_TYPES
-        )[1:]
-        split_heads = {
-            name: nnx.split(self._new_head(name), nnx.Param, nnx.BatchStat)[1:]
-            for name in self.names
-        }
-        heads, head_stats = (
-            {name: states[i] for name, states in split_heads.items()} for i in range(2)
         )
-        discriminator = nnx.state(self._new_discriminator()) if self.has_discriminator else {}
-        single = (shared, shared_stats, frozen, heads, head_stats, discriminator)
-        is_variable = lambda x: isinstance(x, nnx.Variable)  # noqa: E731
-        variables, structure = jax.tree.flatten((single, (task, task_stats)), is_leaf=is_variable)
-        num_single = len(jax.tree.leaves(single, is_leaf=is_variable))
-        copies = [
-            None if index < num_single else len(self.names) for index in range(len(variables))
-        ]
-        values = layers.draw_initial(variables, copies, key, self.config.conv_init)
-        single, (task, task_stats) = jax.tree.map(
-            nnx.to_pure_dict,
-            structure.unflatten(values),
-            is_leaf=lambda x: isinstance(x, nnx.State),
-        )
-        shared, shared_stats, frozen, heads, head_stats, discriminator = single
-        return (
+        heads, head_stats = {}, {}
+        for name in self.names:
+            heads[name], head_stats[name] = _declared(
+                self._new_head(name), nnx.Param, nnx.BatchStat
+            )
+        discriminator = {}
+        if self.has_discriminator:
+            (discriminator,) = _declared(self._new_discriminator(), nnx.Param)
+        declared = (
             Params(shared=shared, task=task, heads=heads, discriminator=discriminator),
             Stats(shared=shared_stats, task=task_stats, heads=head_stats, frozen=frozen),
         )
+        return draw_initial(declared, len(self.names), key, self.config.conv_init)
 
     def trunk(self, params: Params, stats: Stats) -> Trunk:
         """The trunk with the variables of one task's view (see `one_task`), as a module."""
@@ -275,6 +271,12 @@ class Network:
         head, head_stats = params.heads[name], stats.heads[name]
         features, _ = self.head_features(name, head, head_stats, features, train=False)
         return self.logits(name, head, head_stats, features, size)
+
+
+def _declared(module: nnx.Module, *types: type[nnx.Variable]) -> list[dict]:
+    """The variables of a module, which are of these types, as a nested dict for each type."""
+    _, *states = nnx.split(module, *types)
+    return [nnx.to_pure_dict(state, lambda variable: variable) for state in states]
 
 
 def parameter_count(variables) -> int:

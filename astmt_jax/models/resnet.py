@@ -1,14 +1,23 @@
-"""SE-ResNet encoder with adapters, for one task (paper section 3.1)."""
+"""SE-ResNet encoder with adapters, for one task (paper section 3.1), and what its family fixes."""
 
 import jax
 from flax import nnx
 
+from astmt_jax.config import ModelConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.family import (
+    ClassifierNames,
+    DecoderStyle,
+    Family,
+    PaperSettings,
+    TorchNames,
+)
+from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.models.rematerialization import apply_block
 
 STEM_CHANNELS = 64
 EXPANSION = 4
+SE_REDUCTION = 16
 STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1)}
 DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}
 
@@ -27,7 +36,7 @@ class Projection(nnx.Module):
         self.conv = layers.Conv(
             in_channels, out_channels, 1, stride=stride, dtype=config.compute_dtype
         )
-        self.norm = layers.BatchNorm(out_channels, config.encoder_norm)
+        self.norm = BatchNorm(out_channels, config.encoder_norm)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, in_channels) -> (B, H / stride, W / stride, out_channels)."""
@@ -56,7 +65,7 @@ class Bottleneck(nnx.Module):
         norm = config.encoder_norm
         strides = {"conv1": (stride, 1), "conv2": (1, stride)}[config.stride_in]
         self.conv1 = layers.Conv(in_channels, planes, 1, stride=strides[0], dtype=dtype)
-        self.norm1 = layers.BatchNorm(planes, norm)
+        self.norm1 = BatchNorm(planes, norm)
         self.conv2 = layers.Conv(
             planes, planes, 3, stride=strides[1], dilation=dilation, dtype=dtype
         )
@@ -65,12 +74,12 @@ class Bottleneck(nnx.Module):
             if config.adapters
             else None
         )
-        self.norm2 = layers.BatchNorm(planes, norm)
+        self.norm2 = BatchNorm(planes, norm)
         self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype)
-        self.norm3 = layers.BatchNorm(out_channels, norm)
+        self.norm3 = BatchNorm(out_channels, norm)
         self.se = layers.SqueezeExcite(
             out_channels,
-            config.family.se_reduction,
+            SE_REDUCTION,
             per_task=config.encoder_se == "per_task",
             dtype=dtype,
         )
@@ -92,22 +101,27 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """Stem and four stages of bottlenecks; low-level features are the first stage's output."""
+    """Stem and four stages of bottlenecks; low-level features are the first stage's output.
 
-    def __init__(self, config: ModelConfig):
+    Args:
+      config: the network's settings.
+      blocks: number of bottlenecks in each stage.
+    """
+
+    def __init__(self, config: ModelConfig, blocks: tuple[int, ...]):
         width = config.scaled(STEM_CHANNELS)
         self.stem_conv = layers.Conv(3, width, 7, stride=2, dtype=config.compute_dtype)
-        self.stem_norm = layers.BatchNorm(width, config.stem_norm)
+        self.stem_norm = BatchNorm(width, config.stem_norm)
         self.stages = nnx.List([])
         self.remat = config.remat
         channels = width
         strides, dilations = STRIDES[config.output_stride], DILATIONS[config.output_stride]
-        for stage, (blocks, stride, dilation) in enumerate(
-            zip(config.blocks, strides, dilations, strict=True)
+        for stage, (count, stride, dilation) in enumerate(
+            zip(blocks, strides, dilations, strict=True)
         ):
             planes = width * 2**stage
             bottlenecks = nnx.List([])
-            for block in range(blocks):
+            for block in range(count):
                 first = block == 0
                 bottlenecks.append(
                     Bottleneck(
@@ -132,3 +146,36 @@ class ResNet(nnx.Module):
                 x = apply_block(bottleneck, x, train=train, remat=self.remat)
             outputs.append(x)
         return outputs[0], outputs[-1]
+
+
+RESNET = Family(
+    encoder=ResNet,
+    narrowest=STEM_CHANNELS,
+    low_channels=STEM_CHANNELS * EXPANSION,
+    high_channels=8 * STEM_CHANNELS * EXPANSION,
+    activation=jax.nn.relu,
+    se_reduction=SE_REDUCTION,
+    has_adapters=True,
+    decoder=DecoderStyle(),
+    paper=PaperSettings(adversarial=True, conv_init="gaussian", batch_size=8, task_multiplier=None),
+    torch=TorchNames(
+        (
+            (r"encoder/stem_conv", "conv1"),
+            (r"encoder/stem_norm", "bn1"),
+            (r"encoder/stages/(\d+)/(\d+)/conv(\d)", "layer{0+1}.{1}.conv{2}"),
+            (r"encoder/stages/(\d+)/(\d+)/norm(\d)", "layer{0+1}.{1}.bn{2}"),
+            (r"encoder/stages/(\d+)/(\d+)/adapter", "layer{0+1}.{1}.adapt"),
+            (r"encoder/stages/(\d+)/(\d+)/se", "layer{0+1}.{1}.se.fc"),
+            (r"encoder/stages/(\d+)/(\d+)/shortcut/conv", "layer{0+1}.{1}.downsample.process"),
+            (r"encoder/stages/(\d+)/(\d+)/shortcut/norm", "layer{0+1}.{1}.downsample.norm"),
+        )
+    ),
+    classifiers=ClassifierNames(
+        left_out=r"fc\.",
+        renamed=(
+            (r"\.downsample\.process\.", ".downsample.0."),
+            (r"\.downsample\.norm\.", ".downsample.1."),
+        ),
+        gates=(r"layer.*\.se\.fc\.(\w+\.)?2\.", r"layer.*\.bn3\.(\w+\.)?(weight|bias)$"),
+    ),
+)

@@ -4,15 +4,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from astmt_jax.config import ModelConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import ModelConfig
+from astmt_jax.models.family import Family
+from astmt_jax.models.normalization import BatchNorm
 
 
 class EncoderFeatures(nnx.Module):
     """What tasks share of this decoder: nothing."""
 
-    def __init__(self, config: ModelConfig):
-        del config
+    def __init__(self, config: ModelConfig, family: Family):
+        del config, family
 
     def __call__(
         self, low: jax.Array, high: jax.Array, *, train: bool
@@ -25,10 +27,10 @@ class EncoderFeatures(nnx.Module):
 class Reduction(nnx.Module):
     """1x1 convolution - batch norm - activation."""
 
-    def __init__(self, in_channels: int, out_channels: int, config: ModelConfig):
+    def __init__(self, in_channels: int, out_channels: int, config: ModelConfig, family: Family):
         self.conv = layers.Conv(in_channels, out_channels, 1, dtype=config.compute_dtype)
-        self.norm = layers.BatchNorm(out_channels, "shared")
-        self.activation = config.family.activation
+        self.norm = BatchNorm(out_channels, "shared")
+        self.activation = family.activation
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, h, w, in_channels) -> (B, h, w, out_channels)."""
@@ -38,10 +40,10 @@ class Reduction(nnx.Module):
 class UberHead(nnx.Module):
     """One task's head: both levels reduced to the task's width, then a 1x1 prediction."""
 
-    def __init__(self, num_outputs: int, config: ModelConfig):
-        low, high = config.family.low_channels, config.family.high_channels
-        self.reduce_low = Reduction(config.scaled(low), num_outputs, config)
-        self.reduce_high = Reduction(config.scaled(high), num_outputs, config)
+    def __init__(self, num_outputs: int, config: ModelConfig, family: Family):
+        low, high = config.scaled(family.low_channels), config.scaled(family.high_channels)
+        self.reduce_low = Reduction(low, num_outputs, config, family)
+        self.reduce_high = Reduction(high, num_outputs, config, family)
         self.predict = layers.Conv(
             2 * num_outputs, num_outputs, 1, use_bias=True, dtype=config.compute_dtype
         )

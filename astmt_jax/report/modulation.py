@@ -12,8 +12,10 @@ import numpy as np
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from astmt_jax.models.layers import BatchNorm, SqueezeExcite, TaskParam
+from astmt_jax.models.layers import SqueezeExcite
 from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.normalization import BatchNorm
+from astmt_jax.models.variables import TaskParam
 from astmt_jax.report.probes import observe
 
 

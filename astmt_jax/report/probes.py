@@ -6,8 +6,9 @@ from typing import Any
 import jax
 from flax import nnx
 
-from astmt_jax.models.layers import BatchNorm, Conv, SqueezeExcite
+from astmt_jax.models.layers import Conv, SqueezeExcite
 from astmt_jax.models.network import Network, Params, Stats, Trunk, one_task
+from astmt_jax.models.normalization import BatchNorm
 
 Record = Callable[[str, nnx.Module, jax.Array], None]
 """Called with a layer's path, such as 'encoder.stages.0.1.se', the layer, and what goes into it."""

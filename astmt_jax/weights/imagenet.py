@@ -31,25 +31,14 @@ from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.weights.files import Tensors, WeightsError
 from astmt_jax.weights.original import canonical_names, from_torch, to_torch
 
-CLASSIFICATION = re.compile(r"fc\.|classifier\.|features\.18\.")
-"""Names in the files of what follows the encoder's features."""
-
 WITHOUT_SOURCE = re.compile(r"decoder\.|discriminator\.|.*\.adapt\.")
 """Names in the network of what no classifier has."""
 
-RENAMED = (
-    (re.compile(r"\.downsample\.process\."), ".downsample.0."),
-    (re.compile(r"\.downsample\.norm\."), ".downsample.1."),
-    (re.compile(r"^features\.0\.conv\."), "features.0."),
-    (re.compile(r"\.conv\.conv(\d)\."), lambda match: f".conv.{3 * int(match[1]) - 3}."),
-    (re.compile(r"\.conv\.bn(\d)\."), lambda match: f".conv.{3 * int(match[1]) - 2}."),
-)
-"""Names in the network, less the task -> names in the files."""
-
 RENAMED_BY_TIMM = (
-    (re.compile(r"\.se\.fc\.0\."), ".se.fc1."),
-    (re.compile(r"\.se\.fc\.2\."), ".se.fc2."),
+    (r"\.se\.fc\.0\.", ".se.fc1."),
+    (r"\.se\.fc\.2\.", ".se.fc2."),
 )
+"""What timm calls squeeze-and-excitation, in addition to `ClassifierNames.renamed`."""
 
 
 def load_encoder(
@@ -69,11 +58,12 @@ def load_encoder(
     Raises:
       WeightsError: listing every tensor that is missing, unused, duplicate or of a wrong shape.
     """
-    tensors, problems = canonical_names(tensors)
-    tensors = {name: value for name, value in tensors.items() if not CLASSIFICATION.match(name)}
+    files = network.backbone.family.classifiers
+    tensors, problems = canonical_names(tensors, network)
+    tensors = {n: value for n, value in tensors.items() if not re.match(files.left_out, n)}
     plain = not any(".se." in name for name in tensors)
     by_timm = any(".se.fc1." in name for name in tensors)
-    renamed = RENAMED + (RENAMED_BY_TIMM if by_timm else ())
+    renamed = files.renamed + (RENAMED_BY_TIMM if by_timm else ())
     loaded, used = to_torch(params, stats, network), set()
     for name, initial in loaded.items():
         if WITHOUT_SOURCE.match(name) or (plain and ".se." in name):
@@ -94,13 +84,15 @@ def load_encoder(
         problems = list(dict.fromkeys(problems))  # all tasks have the same
         listed = "\n  ".join(problems)
         raise WeightsError(f"{len(problems)} tensors do not fit the encoder:\n  {listed}")
-    return from_torch(_with_neutral_gates(loaded) if plain else loaded, network)
+    if plain and files.gates:
+        loaded = _with_neutral_gates(loaded, *files.gates)
+    return from_torch(loaded, network)
 
 
 def _name_in_file(name: str, tasks: tuple[str, ...], renamed: tuple) -> str:
     name = ".".join(part for part in name.split(".") if part not in tasks)
     for pattern, replacement in renamed:
-        name = pattern.sub(replacement, name)
+        name = re.sub(pattern, replacement, name)
     return name
 
 
@@ -109,14 +101,18 @@ def _as_linear(value: np.ndarray) -> np.ndarray:
     return value[:, :, 0, 0] if value.shape[2:] == (1, 1) else value
 
 
-def _with_neutral_gates(tensors: Tensors) -> Tensors:
-    """Gates of 1/2 behind batch norms of twice the scale and bias."""
+def _with_neutral_gates(tensors: Tensors, opening: str, before: str) -> Tensors:
+    """Gates of 1/2 behind batch norms of twice the scale and bias.
+
+    Args:
+      tensors: the original's name -> array.
+      opening: pattern of the names of layers that open gates.
+      before: pattern of the names of scales and biases before the gates.
+    """
 
     def neutral(name: str, value: np.ndarray) -> np.ndarray:
-        if re.match(r"layer.*\.se\.fc\.(\w+\.)?2\.", name):
+        if re.match(opening, name):
             return np.zeros_like(value)
-        if re.match(r"layer.*\.bn3\.(\w+\.)?(weight|bias)$", name):
-            return 2 * value
-        return value
+        return 2 * value if re.match(before, name) else value
 
     return {name: neutral(name, value) for name, value in tensors.items()}

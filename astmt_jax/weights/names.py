@@ -8,35 +8,8 @@ import numpy as np
 
 from astmt_jax.models.network import Network
 
-# Path of our module -> the original's; {n} is a group of the pattern, {n+1} counts from 1. The
-# first pattern that the path begins with counts; what follows it is one of `UNIT_PARTS`.
-ENCODERS = {
-    "resnet": (
-        (r"encoder/stem_conv", "conv1"),
-        (r"encoder/stem_norm", "bn1"),
-        (r"encoder/stages/(\d+)/(\d+)/conv(\d)", "layer{0+1}.{1}.conv{2}"),
-        (r"encoder/stages/(\d+)/(\d+)/norm(\d)", "layer{0+1}.{1}.bn{2}"),
-        (r"encoder/stages/(\d+)/(\d+)/adapter", "layer{0+1}.{1}.adapt"),
-        (r"encoder/stages/(\d+)/(\d+)/se", "layer{0+1}.{1}.se.fc"),
-        (r"encoder/stages/(\d+)/(\d+)/shortcut/conv", "layer{0+1}.{1}.downsample.process"),
-        (r"encoder/stages/(\d+)/(\d+)/shortcut/norm", "layer{0+1}.{1}.downsample.norm"),
-    ),
-    "mobilenetv2": (
-        (r"encoder/stem_conv", "features.0.conv.0"),
-        (r"encoder/stem_norm", "features.0.conv.1"),
-        (r"encoder/blocks/0/depthwise_conv", "features.1.conv.conv1"),  # it does not expand
-        (r"encoder/blocks/0/depthwise_norm", "features.1.conv.bn1"),
-        (r"encoder/blocks/0/project_conv", "features.1.conv.conv2"),
-        (r"encoder/blocks/0/project_norm", "features.1.conv.bn2"),
-        (r"encoder/blocks/(\d+)/expand_conv", "features.{0+1}.conv.conv1"),
-        (r"encoder/blocks/(\d+)/expand_norm", "features.{0+1}.conv.bn1"),
-        (r"encoder/blocks/(\d+)/depthwise_conv", "features.{0+1}.conv.conv2"),
-        (r"encoder/blocks/(\d+)/depthwise_norm", "features.{0+1}.conv.bn2"),
-        (r"encoder/blocks/(\d+)/project_conv", "features.{0+1}.conv.conv3"),
-        (r"encoder/blocks/(\d+)/project_norm", "features.{0+1}.conv.bn3"),
-        (r"encoder/blocks/(\d+)/se", "features.{0+1}.se.fc"),
-    ),
-}
+# Paths of our modules and the original's names, as in `TorchNames.modules`. What follows the path
+# is one of `UNIT_PARTS`.
 DECODERS = {
     "deeplab": (
         (r"decoder/pyramid/branches/(\d+)", "decoder.layer5.conv2d_list.{0}"),
@@ -60,9 +33,6 @@ DISCRIMINATOR = (
     (r"discriminator/convs/0", "discriminator.model.0"),
     (r"discriminator/convs/1", "discriminator.model.2"),  # 1 is a ReLU
 )
-# The original's MobileNets hold their encoder's tensors a second time, under other names.
-DUPLICATES = re.compile(r"^features_(?:low|high)\.")
-
 UNIT_PARTS = {"conv": "process.0", "adapter": "adapt", "norm": "norm", "se": "se.fc"}
 LEAVES = {
     "kernel": "weight",
@@ -128,14 +98,15 @@ def _key(entry) -> str:
     return str(getattr(entry, "name", getattr(entry, "key", getattr(entry, "idx", None))))
 
 
-def canonical(name: str) -> str:
+def canonical(name: str, network: Network) -> str:
     """The name under which the network knows a tensor of the original's files."""
-    return DUPLICATES.sub("features.", name)
+    repeated = network.backbone.family.torch.repeated
+    return re.sub(*repeated, name) if repeated else name
 
 
 def _module_name(path: str, network: Network) -> str:
-    config = network.config
-    table = (*ENCODERS[config.family.name], *DECODERS[config.decoder], *DISCRIMINATOR)
+    encoder = network.backbone.family.torch.modules
+    table = (*encoder, *DECODERS[network.config.decoder], *DISCRIMINATOR)
     for pattern, template in table:
         match = re.match(pattern + r"(?:/|$)", path)
         if match:

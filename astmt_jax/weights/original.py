@@ -25,7 +25,7 @@ def from_torch(
       WeightsError: listing every missing, unused, duplicate and wrong-shape tensor; nothing is
         returned then.
     """
-    tensors, problems = canonical_names(tensors)
+    tensors, problems = canonical_names(tensors, network)
     unused = set(tensors)
 
     def take(slot: Slot, shape: tuple[int, ...]) -> np.ndarray:
@@ -70,12 +70,14 @@ def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.nda
     return tensors
 
 
-def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+def canonical_names(
+    tensors: Mapping[str, np.ndarray], network: Network
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Each tensor under the one name by which the network knows it.
 
     Names lose the `module.` that training on several devices puts before them. Counters of batches
-    (`num_batches_tracked`) are left out. A tensor that the original's MobileNets save twice may
-    come under either of its names, or both.
+    (`num_batches_tracked`) are left out. A tensor that the original's files of the network's family
+    hold twice may come under either of its names, or both.
 
     Returns:
       The tensors, and a line for each name that several tensors claim.
@@ -90,7 +92,7 @@ def canonical_names(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
         plain[name] = value
     unique = {}
     for name, value in plain.items():
-        first_name, first = unique.setdefault(canonical(name), (name, value))
+        first_name, first = unique.setdefault(canonical(name, network), (name, value))
         if not np.array_equal(first, value):
             problems.append(f"duplicate: {first_name} and {name} differ")
     return {name: value for name, (_, value) in unique.items()}, problems

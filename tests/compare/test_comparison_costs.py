@@ -1,13 +1,13 @@
-"""Costs of a comparison's methods, against those that `summary` counts part by part."""
+"""Costs of a comparison's methods, against those that are counted part by part."""
 
 from test_config import settings
 
-from astmt_jax.compare.costs import Cost, method_cost, network_costs
+from astmt_jax.compare.costs import method_cost, network_costs
 from astmt_jax.compare.methods import methods
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.models.cost import TotalCost, network_cost
 from astmt_jax.models.network import Network
-from astmt_jax.summary import network_cost, single_task_costs
 from astmt_jax.tasks.task import channels_by_name
 
 
@@ -20,13 +20,16 @@ def test_costs():
     costs = network_costs([compared["single"], compared["astmt"]])
     assert list(costs) == ["single-edge", "single-depth", "astmt"]
 
-    tasks = registry.select_tasks("scenes", config.tasks)
-    whole = network_cost(Network(config.model, channels_by_name(tasks), config.discriminator), 64)
+    def by_parts(config):
+        channels = channels_by_name(registry.tasks_of(config))
+        return network_cost(Network(config.model, channels, config.discriminator), 64)
+
+    whole = by_parts(config)
     assert whole.discriminator > 0
-    expected = Cost(whole.parameters - whole.discriminator, whole.all_tasks)
+    expected = TotalCost(whole.parameters - whole.discriminator, whole.all_tasks)
     assert method_cost(compared["astmt"], costs) == expected
 
-    singles = single_task_costs(config.model, tasks, 64).values()
-    assert method_cost(compared["single"], costs) == Cost(
+    singles = [by_parts(network) for network in compared["single"].configs.values()]
+    assert method_cost(compared["single"], costs) == TotalCost(
         sum(single.parameters for single in singles), sum(single.all_tasks for single in singles)
     )

@@ -8,18 +8,18 @@ import pytest
 from test_config import settings
 
 from astmt_jax.compare import figure, tables
-from astmt_jax.compare.costs import Cost
 from astmt_jax.compare.methods import methods, runs
 from astmt_jax.compare.report import write_report
 from astmt_jax.compare.scores import as_document, summarize
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.models.cost import TotalCost
 
 CONFIG = from_config_dict(settings(tasks=("semseg", "depth")))
 METHODS = methods(CONFIG)
 TASKS = registry.select_tasks("scenes", CONFIG.tasks)
 NETWORKS = ("single-semseg", "single-depth", "mtl", "bn", "bn_se", "bn_se_adapters", "astmt")
-COSTS = {name: Cost(10**6 * (i + 1), 10**7 * (i + 1)) for i, name in enumerate(NETWORKS)}
+COSTS = {name: TotalCost(10**6 * (i + 1), 10**7 * (i + 1)) for i, name in enumerate(NETWORKS)}
 MIOU = {"single-semseg": (0.50, 0.40), "mtl": (0.40, 0.38), "astmt": (0.55, 0.40)}
 RMSE = {"single-depth": (2.0, 1.0), "mtl": (2.5, 1.1), "astmt": (1.9, 1.05)}
 
@@ -80,7 +80,7 @@ def test_drops_are_against_the_same_seed(finished, tmp_path):
 
 def test_costs_of_single_task_networks_add_up(finished, tmp_path):
     rows = summary_of(finished, tmp_path)
-    assert rows["single"].cost == Cost(3 * 10**6, 3 * 10**7)
+    assert rows["single"].cost == TotalCost(3 * 10**6, 3 * 10**7)
     assert rows["astmt"].cost == COSTS["astmt"]
 
 

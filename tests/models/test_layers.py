@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from astmt_jax.models import layers
+from astmt_jax.models import layers, normalization
 
 
 def by_definition(x, scale, bias):
     """Batch norm of (..., C) with the batch's statistics."""
     axes = tuple(range(x.ndim - 1))
-    standardized = (x - x.mean(axes)) / jnp.sqrt(x.var(axes) + layers.BATCH_NORM_EPSILON)
+    standardized = (x - x.mean(axes)) / jnp.sqrt(x.var(axes) + normalization.BATCH_NORM_EPSILON)
     return scale * standardized + bias
 
 
 def by_module(x, scale, bias):
-    """The same by `layers.BatchNorm`."""
-    norm = layers.BatchNorm(x.shape[-1], "shared")
+    """The same by `normalization.BatchNorm`."""
+    norm = normalization.BatchNorm(x.shape[-1], "shared")
     norm.scale[...], norm.bias[...] = scale, bias
     return norm(x, train=True)
 
@@ -70,7 +70,7 @@ def test_pointwise_gradient(inputs, outputs, per_task):
 
 
 def test_batch_norm_gradient_of_bfloat16_is_bfloat16():
-    norm = layers.BatchNorm(3, "per_task")
+    norm = normalization.BatchNorm(3, "per_task")
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 4, 4, 3)), jnp.bfloat16)
     graph, state = nnx.split(norm)
     loss = lambda x: jnp.sum(nnx.merge(graph, state, copy=True)(x, train=True) ** 2)  # noqa: E731

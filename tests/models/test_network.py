@@ -12,34 +12,23 @@ import pytest
 import tiny_network
 from flax import nnx
 from jax import lax
+from networks import (
+    MOBILENET,
+    NYUD,
+    PASCAL,
+    SHARED,
+    SMALL,
+    SMALL_MOBILENET,
+    network_of,
+    random_variables,
+    shapes_of,
+)
 from tiny_network import CHANNELS, PAIR, QUICK, random_batch, tiny_step
 
-from astmt_jax.models import layers
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
-from astmt_jax.models.network import Network, Trunk, one_task, parameter_count
+from astmt_jax.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models import families, layers, normalization
+from astmt_jax.models.network import Trunk, one_task, parameter_count
 from astmt_jax.models.resnet import Bottleneck
-
-PASCAL = {"edge": 1, "semseg": 21, "human_parts": 7, "normals": 3, "sal": 1}
-NYUD = {"edge": 1, "semseg": 41, "normals": 3, "depth": 1}
-SHARED = {
-    "encoder_norm": "shared",
-    "encoder_se": "shared",
-    "adapters": False,
-    "decoder_norm": "shared",
-    "decoder_se": False,
-}
-MOBILENET = {"backbone": "mobilenetv2", "adapters": False}
-SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
-SMALL_MOBILENET = MOBILENET | {"width_multiplier": 0.25, "decoder_width": 32}
-
-
-def network_of(channels, discriminator=None, **model):
-    return Network(ModelConfig(**model), channels, discriminator)
-
-
-def shapes_of(network):
-    """Shapes of parameters and statistics; nothing is computed."""
-    return jax.eval_shape(network.init, jax.random.key(0))
 
 
 def names_in(tree):
@@ -61,18 +50,6 @@ def test_parameter_count_of_resnet50_nyud():
 def test_parameter_count_of_mobilenet_pascal():
     network = network_of(PASCAL, **MOBILENET)
     assert parameter_count(shapes_of(network)[0]) == 2_639_948
-
-
-def random_variables(network):
-    """Random values for everything: adapters are not 0 and no two tasks are alike."""
-    random = np.random.default_rng(0)
-
-    def draw(path, leaf):
-        if path[-1].key in ("scale", "var"):
-            return jnp.asarray(random.uniform(0.5, 1.5, leaf.shape), leaf.dtype)
-        return jnp.asarray(0.2 * random.standard_normal(leaf.shape), leaf.dtype)
-
-    return jax.tree.map_with_path(draw, shapes_of(network))
 
 
 def images_of(size, dtype):
@@ -111,15 +88,15 @@ def test_all_tasks_at_once_equal_single_runs(all_at_once, train):
         assert any(jax.tree.leaves(unchanged)) == (not train)
 
 
-def test_predict_takes_the_right_slice_and_head():
+def test_logits_take_the_right_slice_and_head():
     network = tiny_step().network
     params, stats = random_variables(network)
     images = images_of(32, jnp.float32)
-    logits = jax.jit(network.predict_all)(params, stats, images)
+    logits = jax.jit(network.all_logits)(params, stats, images)
     assert {name: value.shape for name, value in logits.items()} == {
         name: (2, 32, 32, count) for name, count in CHANNELS.items()
     }
-    found = jax.jit(network.predict, static_argnums=3)(params, stats, images, "normals")
+    found = jax.jit(network.task_logits, static_argnums=3)(params, stats, images, "normals")
     np.testing.assert_allclose(found, logits["normals"], rtol=1e-5, atol=1e-5)
 
 
@@ -127,7 +104,7 @@ def flops_of(channels, **model):
     """Of one prediction of all tasks."""
     network = network_of(channels, backbone="resnet14", **model)
     images = jax.ShapeDtypeStruct((1, 128, 128, 3), jnp.float32)
-    lowered = jax.jit(network.predict_all).lower(*shapes_of(network), images)
+    lowered = jax.jit(network.all_logits).lower(*shapes_of(network), images)
     return lowered.cost_analysis()["flops"]
 
 
@@ -382,11 +359,13 @@ def test_output_sizes(output_stride, size, quarter, model, channels):
     """Low-level features at stride 4, high-level ones at the output stride, logits at stride 1."""
     config = ModelConfig(output_stride=output_stride, **model)
     images = jnp.zeros((2, *size, 3))
-    low, high = jax.eval_shape(lambda: Trunk(config).encoder(images, train=False))
+    low, high = jax.eval_shape(
+        lambda: Trunk(config, families.find(config)).encoder(images, train=False)
+    )
     assert low.shape == (2, *quarter, channels[0])
     assert high.shape == (2, size[0] // output_stride, size[1] // output_stride, channels[1])
     network = network_of({"semseg": 21}, output_stride=output_stride, **model)
-    logits = jax.eval_shape(network.predict_all, *shapes_of(network), images)
+    logits = jax.eval_shape(network.all_logits, *shapes_of(network), images)
     assert logits["semseg"].shape == (2, *size, 21)
 
 
@@ -440,7 +419,7 @@ def test_batch_norm_is_pytorchs():
     """Normalises with the biased variance, records the unbiased one with momentum 0.1."""
     random = np.random.default_rng(0)
     x = random.normal(3, 2, (4, 5, 6, 2)).astype(np.float32)
-    norm = layers.BatchNorm(2, "shared")
+    norm = normalization.BatchNorm(2, "shared")
     norm.scale[...], norm.bias[...] = jnp.array([2.0, 0.5]), jnp.array([-1.0, 1.0])
     norm.mean[...], norm.var[...] = jnp.array([1.0, 2.0]), jnp.array([3.0, 4.0])
     running = (x - [1, 2]) / np.sqrt(np.array([3, 4]) + 1e-5) * [2, 0.5] + [-1, 1]

@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 from tiny_network import QUICK
 
-from astmt_jax.models.config import ModelConfig
-from astmt_jax.models.layers import TaskParam, TaskStat
+from astmt_jax.config import ModelConfig
 from astmt_jax.models.mobilenet import InvertedResidual, Stage
 from astmt_jax.models.rematerialization import REMATERIALIZATIONS, apply_block
 from astmt_jax.models.resnet import Bottleneck
+from astmt_jax.models.variables import TaskParam, TaskStat
 
 SMALL = ModelConfig(backbone="resnet14", width_multiplier=0.0625)
 SMALL_MOBILENET = ModelConfig(backbone="mobilenetv2", width_multiplier=0.25, adapters=False)

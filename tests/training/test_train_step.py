@@ -24,11 +24,11 @@ from tiny_network import (
     tiny_step,
 )
 
-from astmt_jax.config import OptimizerConfig
+from astmt_jax.config import DiscriminatorConfig, ModelConfig, OptimizerConfig
 from astmt_jax.models import layers
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network, one_task
+from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.objective import Objective
@@ -319,9 +319,9 @@ def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
 
     The parts have different numbers of labels and of positives, and the discriminator takes part.
     """
-    normalize = layers.BatchNorm.__call__
+    normalize = BatchNorm.__call__
     monkeypatch.setattr(
-        layers.BatchNorm, "__call__", lambda self, x, *, train: normalize(self, x, train=False)
+        BatchNorm, "__call__", lambda self, x, *, train: normalize(self, x, train=False)
     )
     with jax.enable_x64(True):
         step = tiny_step("float64", {"semseg": 5, "sal": 1})

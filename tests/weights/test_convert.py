@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from test_network import SMALL, network_of, random_variables
+from networks import SMALL, network_of, random_variables
 
 from astmt_jax.weights.files import WeightsError
 from astmt_jax.weights.original import from_torch, to_torch

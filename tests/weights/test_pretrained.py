@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax import lax
+from networks import network_of, random_variables
 from test_config import settings
-from test_network import network_of, random_variables
 from tiny_network import QUICK
 
 from astmt_jax.config import from_config_dict

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from astmt_jax.models.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.network import Network
 from astmt_jax.weights import original as convert
 

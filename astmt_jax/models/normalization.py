@@ -1,0 +1,98 @@
+"""Batch norm, for one task."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+from astmt_jax.models.layers import widen
+from astmt_jax.models.variables import FrozenParam, TaskParam, TaskStat
+
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.1  # weight of the new batch, PyTorch's convention
+
+
+class BatchNorm(nnx.Module):
+    """Batch norm over all but the last axis, with PyTorch's momentum and unbiased running variance.
+
+    Args:
+      channels: size of the last axis.
+      ownership: 'per_task', 'shared', or 'frozen' (shared; scale and bias are not trained).
+
+    It computes in at least float32 whatever the input's dtype, which the output keeps.
+    """
+
+    def __init__(self, channels: int, ownership: str):
+        param, stat = {
+            "per_task": (TaskParam, TaskStat),
+            "shared": (nnx.Param, nnx.BatchStat),
+            "frozen": (FrozenParam, nnx.BatchStat),
+        }[ownership]
+        self.scale = param(jnp.ones(channels))
+        self.bias = param(jnp.zeros(channels))
+        self.mean = stat(jnp.zeros(channels))
+        self.var = stat(jnp.ones(channels))
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
+        if train:
+            y, mean, var = _standardize(x, self.scale[...], self.bias[...])
+            count = x.size // x.shape[-1]
+            self._record(self.mean, mean)
+            self._record(self.var, var * (count / max(count - 1, 1)))
+        else:
+            y = _affine(x, self.mean[...], self.var[...], self.scale[...], self.bias[...])
+        return y
+
+    def _record(self, running: nnx.Variable, batch: jax.Array) -> None:
+        batch = lax.stop_gradient(batch).astype(running[...].dtype)
+        running[...] = (1 - BATCH_NORM_MOMENTUM) * running[...] + BATCH_NORM_MOMENTUM * batch
+
+
+@jax.custom_vjp
+def _standardize(
+    x: jax.Array, scale: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Batch norm of (..., C) by its own statistics: the result, their mean and (biased) variance.
+
+    Its derivative is written out: the closed form passes over the activations less often than what
+    automatic differentiation makes of the definition. The statistics carry no gradient.
+    """
+    axes = tuple(range(x.ndim - 1))
+    wide = widen(x)
+    mean = jnp.mean(wide, axes)
+    var = jnp.mean(jnp.square(wide - mean), axes)
+    return _affine(x, mean, var, scale, bias), mean, var
+
+
+def _affine(x, mean, var, scale, bias) -> jax.Array:
+    y = (widen(x) - mean) * (scale * lax.rsqrt(var + BATCH_NORM_EPSILON)) + bias
+    return y.astype(x.dtype)
+
+
+def _standardize_forward(x, scale, bias):
+    y, mean, var = _standardize(x, scale, bias)
+    return (y, mean, var), (x, mean, lax.rsqrt(var + BATCH_NORM_EPSILON), scale)
+
+
+def _standardize_backward(residuals, cotangents):
+    x, mean, inverse_deviation, scale = residuals
+    gradient = widen(cotangents[0])
+    axes = tuple(range(x.ndim - 1))
+    standardized = (widen(x) - mean) * inverse_deviation
+    bias_gradient = jnp.sum(gradient, axes)
+    scale_gradient = jnp.sum(gradient * standardized, axes)
+    count = x.size // x.shape[-1]
+    common = (bias_gradient + standardized * scale_gradient) / count
+    x_gradient = scale * inverse_deviation * (gradient - common)
+    return tuple(
+        value.astype(like.dtype)
+        for value, like in (
+            (x_gradient, x),
+            (scale_gradient, scale),
+            (bias_gradient, scale),
+        )
+    )
+
+
+_standardize.defvjp(_standardize_forward, _standardize_backward)

@@ -16,9 +16,8 @@ import importlib.util
 import json
 import pathlib
 import sys
-import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,6 +27,7 @@ import safetensors.numpy
 from absl import logging
 from jax import export as jax_export
 
+from astmt_jax.files import storage
 from astmt_jax.models.network import one_task
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, features, load, prediction
@@ -128,15 +128,15 @@ def write_artefact(
     A file of that name is replaced.
     """
     package = pathlib.Path(importlib.util.find_spec(READER).origin).parent
-
-    def write(partial: pathlib.Path) -> None:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(ARTEFACT, exported.serialize())
-            archive.writestr(DESCRIPTION, json.dumps(description, indent=2) + "\n")
-            for file in sorted(package.glob("*.py")):
-                archive.write(file, f"{READER}/{file.name}")
-
-    _write_whole(path, write)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        storage.whole_file(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        archive.writestr(ARTEFACT, exported.serialize())
+        archive.writestr(DESCRIPTION, json.dumps(description, indent=2) + "\n")
+        for file in sorted(package.glob("*.py")):
+            archive.write(file, f"{READER}/{file.name}")
 
 
 def task_weights(model: Model, name: str) -> dict[str, np.ndarray]:
@@ -171,17 +171,9 @@ def write_weights(path: pathlib.Path, model: Model, name: str) -> None:
         "model": json.dumps(dataclasses.asdict(model.config.model)),
         "normalize": model.config.train.normalize,
     }
-    weights = task_weights(model, name)
-    _write_whole(path, lambda partial: safetensors.numpy.save_file(weights, partial, metadata))
-
-
-def _write_whole(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
-    """All or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        partial = pathlib.Path(folder) / path.name
-        write(partial)
-        partial.replace(path)
+    with storage.whole_file(path) as partial:
+        safetensors.numpy.save_file(task_weights(model, name), partial, metadata)
 
 
 def _export_weights(model: Model, args: argparse.Namespace) -> str:

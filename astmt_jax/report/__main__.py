@@ -15,6 +15,7 @@ import sys
 
 from absl import logging
 
+from astmt_jax.files import storage
 from astmt_jax.report import inside, page
 from astmt_jax.report import sections as outside
 from astmt_jax.report.analysis import Findings, analyse
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
                 f"--output is {output}, but there is no folder {output.parent}."
             )
         findings = analyse(args.workdir, args.beside, args.images, args.data_dir)
-        page.write(output, build(findings, args.workdir))
+        storage.write_text(output, build(findings, args.workdir))
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     CONSOLE.print(f"Report: {output}", markup=False)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import io as matlab
 
+from astmt_jax.files import storage
 from astmt_jax.files.encoding import encode_png
 from astmt_jax.files.folder import Folder
 
@@ -55,12 +56,11 @@ class FileFormat:
         path = self.path(folder, task, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = self._stored(prediction)
-        partial = path.with_name(f"{path.name}.partial")
-        if self.suffix == ".mat":
-            matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
-        else:
-            partial.write_bytes(encode_png(stored))
-        partial.replace(path)  # all or nothing
+        with storage.whole_file(path) as partial:
+            if self.suffix == ".mat":
+                matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
+            else:
+                partial.write_bytes(encode_png(stored))
 
     def read(self, folder: Folder, path: str, task: str) -> np.ndarray:
         """Reads a prediction: PNG, the variable called as the task of a .mat file, or .npy.

@@ -14,6 +14,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from astmt_jax.files import storage
+
 WRAPPERS = ("state_dict", "model_state", "model")
 """Keys under which training programs, the reference implementation's among them, keep the weights
 when a file also holds the epoch or the optimizer's state."""
@@ -72,13 +74,9 @@ def write_tensors(
     """
     path = pathlib.Path(path)
     _, write = _format(path)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    try:
-        contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    with storage.whole_file(path) as partial:
         write(partial, contiguous, notes)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_format(path: str | pathlib.Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from report_findings import make_findings
 
 from astmt_jax.report import __main__ as command
-from astmt_jax.report import blocks, page, sections
+from astmt_jax.report import blocks, sections
 
 SECTIONS = (
     "configuration", "results", "curves", "edges", "classes", "examples", "failures", "modulation",
@@ -150,13 +150,6 @@ def test_network_for_one_task_has_nothing_to_compare():
 def test_pictures_are_shrunk_to_a_data_url():
     colors = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     assert blocks.png_url(colors).startswith("data:image/png;base64,iVBOR")
-
-
-def test_page_is_written_as_a_whole(tmp_path):
-    (tmp_path / "report.html").write_text("before")
-    page.write(tmp_path / "report.html", "after")
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    assert (tmp_path / "report.html").read_text() == "after"
 
 
 @pytest.mark.parametrize(

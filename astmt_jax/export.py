@@ -15,7 +15,6 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
-import sys
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
-from absl import logging
 from jax import export as jax_export
 
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
 from astmt_jax.files import storage
 from astmt_jax.models.network import one_task
 from astmt_jax.runtime.console import CONSOLE
@@ -206,22 +206,16 @@ EXPORTS = {".zip": _export_artefact, ".safetensors": _export_weights}
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--workdir", required=True, help="folder of the trained run")
+    parser = arguments.parser("export", __doc__)
+    arguments.add_workdir(parser)
     parser.add_argument("--task", required=True, help=f"name of a task, or {ALL_TASKS}")
-    parser.add_argument(
-        "--output", required=True, type=pathlib.Path, help=f"file in {' or '.join(EXPORTS)}"
-    )
-    args = parser.parse_args(argv)
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the messages
-    try:
+    arguments.add_output(parser, f"file in {' or '.join(EXPORTS)}", required=True)
+    args = arguments.parse(parser, argv)
+    with told():
         if args.output.suffix not in EXPORTS:
             raise ValueError(f"{args.output} must end in {' or '.join(EXPORTS)}.")
+        arguments.output_file(args.output, args.overwrite)
         written = EXPORTS[args.output.suffix](load(args.workdir), args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
     size = args.output.stat().st_size / 1e6
     CONSOLE.print(f"Wrote {args.output} ({size:.1f} MB): {written}.")
 

@@ -7,7 +7,8 @@ import pytest
 from absl.testing import flagsaver
 from test_network import SHARED, SMALL, network_of, shapes_of
 
-from astmt_jax import command_line, summary
+from astmt_jax import summary
+from astmt_jax.command_line import config_flag
 from astmt_jax.models.config import DiscriminatorConfig
 from astmt_jax.models.network import parameter_count
 
@@ -67,7 +68,7 @@ def run(monkeypatch):
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
         with flagsaver.flagsaver():
             try:
-                summary.main(command_line.parse_flags(argv)[:1])
+                summary.main(config_flag.parse_flags(argv)[:1])
             except SystemExit as end:
                 return end.code
 

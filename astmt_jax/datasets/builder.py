@@ -185,14 +185,22 @@ def make_builder(
     return _make(dataset, config, data_dir, preparation)
 
 
-def open_builder(dataset: str, config: str | None, data_dir: pathlib.Path) -> StoredDataset:
+def open_builder(
+    dataset: str, config: str | None, data_dir: pathlib.Path, options: str = ""
+) -> StoredDataset:
     """The builder of a prepared dataset, for reading.
+
+    Args:
+      dataset: key of `BUILDERS`.
+      config: name of its configuration, None where there is one form only.
+      data_dir: TFDS data folder.
+      options: what --options of the command that prepares it must be; '' for nothing.
 
     Raises:
       FileNotFoundError: it is not prepared; names the command that does it.
     """
     if not (folder_of(dataset, config, data_dir) / "dataset_info.json").is_file():
-        chosen = f" --config={config}" if config else ""
+        chosen = f" --options={options}" if options else ""
         raise FileNotFoundError(
             f"{dataset} is not prepared in {data_dir}; run: python -m astmt_jax.datasets.prepare "
             f"--dataset={dataset}{chosen} --data_dir={data_dir} --source=PATH, where PATH is "

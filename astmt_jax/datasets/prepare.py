@@ -6,18 +6,17 @@
 The source is never written to. The slow work is done once; the result is stored under data_dir.
 """
 
-import argparse
 import os
 import pathlib
 import re
 import shutil
 import signal
-import sys
 
 import tensorflow_datasets as tfds
-from absl import logging
 
-from astmt_jax.datasets import archive
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import full_disk_told, told
+from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.builder import (
     BUILDERS,
     Preparation,
@@ -27,8 +26,12 @@ from astmt_jax.datasets.builder import (
     open_builder,
 )
 from astmt_jax.datasets.terminal import quiet_tfds
-from astmt_jax.files import storage
 from astmt_jax.runtime.console import CONSOLE
+
+FORMER_CONFIG = (
+    "say --options=classes=40 for the 40 classes of nyud, --options=config=NAME to give own_data a "
+    "name"
+)
 
 
 def prepare(
@@ -94,18 +97,25 @@ def prepare(
 
 def _check_config(dataset: str, config: str | None) -> str | None:
     """The configuration that is meant."""
-    if dataset not in BUILDERS:
-        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(BUILDERS)}.")
+    _check_dataset(dataset)
     known = [item.name for item in BUILDERS[dataset].BUILDER_CONFIGS]
     if known:
         config = config or known[0]
         if config not in known:
-            raise ValueError(f"--config is {config!r}, but must be one of: {', '.join(known)}.")
+            raise ValueError(
+                f"The configuration is {config!r}, but must be one of: {', '.join(known)}."
+            )
     elif config and not re.fullmatch(r"\w[\w.-]*", config):
         raise ValueError(
-            f"--config is {config!r}, but must be a name of letters, digits, '_', '-' and '.'."
+            f"The configuration is {config!r}, but must be a name of letters, digits, '_', '-' and "
+            "'.'."
         )
     return config
+
+
+def _check_dataset(name: str) -> None:
+    if name not in BUILDERS:
+        raise ValueError(f"The dataset is {name!r}, but must be one of: {', '.join(BUILDERS)}.")
 
 
 def _beam_pipeline_options(text: str) -> object:
@@ -121,41 +131,31 @@ def _beam_pipeline_options(text: str) -> object:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", required=True, help=", ".join(BUILDERS))
-    parser.add_argument("--source", required=True, help="archive (.tgz, .tar) or unpacked folder")
-    parser.add_argument("--data_dir", default="data", help="where prepared datasets live")
-    parser.add_argument("--config", help="nyud: classes41 or classes40; own_data: a name for it")
-    parser.add_argument("--num_workers", type=int, help="processes (default: one a core)")
-    parser.add_argument(
-        "--beam_pipeline_options",
-        help="let Apache Beam distribute the work, such as runner=DirectRunner",
-    )
-    args = parser.parse_args(argv)
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
+    parser = arguments.parser("datasets.prepare", __doc__)
+    add = parser.add_argument
+    arguments.add_dataset(parser, BUILDERS)
+    about = "archive (.tgz, .tar) or unpacked folder"
+    add("--source", required=True, type=arguments.path, help=about)
+    add("--num_workers", type=int, help="processes (default: one a core)")
+    about = "let Apache Beam distribute the work, such as runner=DirectRunner"
+    add("--beam_pipeline_options", help=about)
+    arguments.add_former(parser, "--config", FORMER_CONFIG)
+    args = arguments.parse(parser, argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
-    try:
+    again = "nothing was kept; free some space, and start the same command again."
+    with (
+        told(interrupted="nothing was kept; the same command starts again."),
+        full_disk_told(args.data_dir, again),
+    ):
+        _check_dataset(args.dataset)
         builder = prepare(
             args.dataset,
             args.source,
             args.data_dir,
-            config=args.config,
+            config=registry.find(args.dataset).configuration(args.options),
             num_workers=args.num_workers,
             beam_options=args.beam_pipeline_options,
         )
-    except KeyboardInterrupt:
-        sys.exit("Interrupted: nothing was kept; the same command starts again.")
-    except Exception as error:
-        if storage.is_disk_full(error):
-            sys.exit(
-                f"Error: The disk of {args.data_dir} is full: nothing was kept; free some space, "
-                "and start the same command again."
-            )
-        if isinstance(error, ValueError | OSError):
-            sys.exit(f"Error: {error}")
-        raise
     for name, split in builder.info.splits.items():
         size = split.num_bytes / 2**20
         CONSOLE.print(

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from astmt_jax.config import Config
@@ -19,6 +19,9 @@ from astmt_jax.tasks.task import Task
 
 Options = Mapping[str, Any]
 
+PREPARED_BY = ("classes", "config")
+"""Options that decide the form in which a dataset is prepared."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -30,6 +33,8 @@ class Dataset:
         download, else raises FileNotFoundError naming the command that does.
       train_split: split to train on.
       eval_split: split to evaluate on.
+      configuration: options to the name of the configuration in which the dataset is prepared; None
+        where it has one form only.
       named_by_options: tasks whose classes only the options name, so that preparing the data cannot
         check the class ids in it.
     """
@@ -38,6 +43,7 @@ class Dataset:
     open: Callable[[pathlib.Path, Options, str], Source]
     train_split: str = "train"
     eval_split: str = "val"
+    configuration: Callable[[Options], str | None] = lambda options: None
     named_by_options: tuple[str, ...] = ()
 
     def with_splits(self, train: str, evaluation: str) -> "Dataset":
@@ -102,6 +108,16 @@ def _open_scenes(data_dir: pathlib.Path, options: Options, split: str) -> Source
     return Source.from_builder(scenes.prepare(config, data_dir), split, scenes.decode)
 
 
+def _said(options: Any, names: Collection[str]) -> str:
+    """Those of the options called `names` that are not their defaults, as --options has them."""
+    values = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if field.name in names and getattr(options, field.name) != field.default
+    }
+    return ",".join(f"{name}={value}" for name, value in values.items())
+
+
 def _open_prepared(
     dataset: str,
     record: type,
@@ -110,17 +126,21 @@ def _open_prepared(
     options: Options,
     split: str,
 ) -> Source:
-    config = config_of(_read_options(record, options))
-    prepared = builder.open_builder(dataset, config, data_dir)
+    chosen = _read_options(record, options)
+    config, said = config_of(chosen), _said(chosen, PREPARED_BY)
+    prepared = builder.open_builder(dataset, config, data_dir, said)
     features = prepared.info.features
     return Source.from_builder(prepared, split, complete(features), packing(features))
 
 
 def _prepared(
     dataset: str, record: type, config_of: Callable[[Any], str | None] = lambda options: None
-) -> Callable[[pathlib.Path, Options, str], Source]:
-    """`Dataset.open` of a dataset that the user prepares, in the configuration of its options."""
-    return functools.partial(_open_prepared, dataset, record, config_of)
+) -> dict[str, Callable]:
+    """`open` and `configuration` of a dataset that the user prepares."""
+    return {
+        "open": functools.partial(_open_prepared, dataset, record, config_of),
+        "configuration": lambda options: config_of(_read_options(record, options)),
+    }
 
 
 def _scenes_tasks(options: Options) -> dict[str, Task]:
@@ -176,15 +196,15 @@ def _own_data_tasks(options: Options) -> dict[str, Task]:
 
 DATASETS = {
     "scenes": Dataset(_scenes_tasks, _open_scenes),
-    "pascal_context": Dataset(_pascal_tasks, _prepared("pascal_context", NoOptions)),
+    "pascal_context": Dataset(_pascal_tasks, **_prepared("pascal_context", NoOptions)),
     "nyud": Dataset(
-        _nyud_tasks, _prepared("nyud", NyudOptions, lambda options: f"classes{options.classes}")
+        _nyud_tasks, **_prepared("nyud", NyudOptions, lambda options: f"classes{options.classes}")
     ),
-    "fsv": Dataset(_fsv_tasks, _prepared("fsv", NoOptions), eval_split="test"),
-    "voc_sbd": Dataset(_voc_sbd_tasks, _prepared("voc_sbd", NoOptions)),
+    "fsv": Dataset(_fsv_tasks, **_prepared("fsv", NoOptions), eval_split="test"),
+    "voc_sbd": Dataset(_voc_sbd_tasks, **_prepared("voc_sbd", NoOptions)),
     "own_data": Dataset(
         _own_data_tasks,
-        _prepared("own_data", OwnDataOptions, lambda options: options.config or None),
+        **_prepared("own_data", OwnDataOptions, lambda options: options.config or None),
         named_by_options=("semseg",),
     ),
 }

@@ -15,6 +15,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSt
 
 from astmt_jax.config import Config, differences, from_config_dict
 from astmt_jax.files import storage
+from astmt_jax.files.messages import one_line
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.train_step import TrainState
@@ -190,7 +191,7 @@ class Checkpoints:
                     raise
                 CONSOLE.print(
                     f"Warning: the checkpoint of step {step} in {self._folder} is damaged "
-                    f"({_first_words(error)}) and passed over."
+                    f"({one_line(error, 100)}) and passed over."
                 )
                 self._damaged.append(step)
             else:
@@ -253,9 +254,3 @@ def _summary(state: TrainState) -> tuple[jax.Array, jax.Array]:
         weights = 2 * position + np.uint32(2 * number + 1)
         checksum += jnp.sum(words * weights, dtype=jnp.uint32)
     return checksum, jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])
-
-
-def _first_words(error: Exception, length: int = 100) -> str:
-    """The beginning of an error's message, or its kind where it has none."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= length else f"{words[:length]}..."

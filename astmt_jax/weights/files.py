@@ -15,6 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from astmt_jax.files import storage
+from astmt_jax.files.messages import one_line
 
 WRAPPERS = ("state_dict", "model_state", "model")
 """Keys under which training programs, the reference implementation's among them, keep the weights
@@ -163,11 +164,9 @@ def _write_npz(path: pathlib.Path, tensors: Tensors, notes: Mapping[str, str]) -
 
 
 def _unreadable(path: pathlib.Path, kind: str, error: Exception) -> WeightsError:
-    reason = " ".join(str(error).split())
-    reason = reason if len(reason) <= 200 else f"{reason[:200]}..."
     return WeightsError(
         f"{path} cannot be read as {kind} (damaged, incomplete or of another kind: "
-        f"{reason or type(error).__name__})."
+        f"{one_line(error, 200)})."
     )
 
 

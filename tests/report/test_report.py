@@ -156,7 +156,8 @@ def test_pictures_are_shrunk_to_a_data_url():
     ("arguments", "words"),
     [
         (["--workdir={0}"], "There is no run in"),
-        (["--workdir={0}", "--output={0}/none/r.html"], "there is no folder"),
+        (["--workdir={0}", "--output={0}/none/r.html"], "There is no run in"),
+        (["--workdir={0}", "--output={0}"], "exists already: choose another --output"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(arguments, words, tmp_path):

@@ -1,6 +1,6 @@
 """Scores predictions: a network's, and those of anybody in a folder.
 
-    python -m astmt_jax.evaluate --predictions=FOLDER --dataset=scenes [--split=val] [--tasks=edge+sal]
+    python -m astmt_jax.evaluate --predictions=FOLDER --dataset=scenes [--split=val] [--tasks=edge]
 
 The folder has the layout of the reference implementation: TASK/NAME.png with NAME as in the
 dataset, depth/NAME.mat with the variable `depth`. Edges and saliency are grey levels 255 p, class

@@ -89,7 +89,7 @@ def test_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/somewhere")
     assert arguments.path("~/runs") == pathlib.Path("/somewhere/runs")
     assert arguments.path("runs/~") == pathlib.Path("runs/~")
-    assert arguments.path("~nobody/runs") == pathlib.Path("~nobody/runs")
+    assert arguments.path("~no such user/runs") == pathlib.Path("~no such user/runs")
     assert DatasetConfig("scenes", data_dir="~/data").folder == pathlib.Path("/somewhere/data")
     assert config_flag._PathParser().parse("~/runs") == pathlib.Path("/somewhere/runs")
 

@@ -1,5 +1,6 @@
 """Frozen records from plain dicts: every key known, every value of its type."""
 
+import ast
 import dataclasses
 import difflib
 import types
@@ -8,6 +9,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
+
+
+class Written(str):
+    """A value as it is written on a command line; `build_record` reads it as what the field holds.
+
+    Numbers, True, False and None are written as in Python, texts without quotes, and lists joined
+    by +.
+    """
+
+    def read(self, kind: Any) -> Any:
+        """The value, with elements of a list still as they are written."""
+        if typing.get_origin(kind) is tuple:
+            return tuple(map(Written, self.split("+")))
+        if kind is str:
+            return str(self)
+        try:
+            return ast.literal_eval(self)
+        except (ValueError, SyntaxError):
+            return str(self)
 
 
 def check_choice(where: str, value, choices) -> None:
@@ -93,10 +113,12 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return build_record(kind, value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
-        if value is None:
+        if value is None or (isinstance(value, Written) and value == "None"):
             return None
         kind = next(argument for argument in arguments if argument is not type(None))
         return _convert(kind, value, where)
+    if isinstance(value, Written):
+        value = value.read(kind)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_convert(arguments[0], item, where) for item in value)
     if origin is dict and isinstance(value, Mapping):

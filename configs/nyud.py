@@ -11,7 +11,7 @@ Variants after the colon:
     (batches of 16, no discriminator, one learning rate).
 
 41 classes, background included, as ASTMT has them; for the 40 of its successors prepare with
---config=classes40 and train with --config.dataset.options.classes=40.
+--options=classes=40 and train with --config.dataset.options.classes=40.
 
 Cost: 200 epochs of 795 images, 19,800 batches of 8, four updates each. At 39.2 GMAC a task and
 image (ResNet-50, 512 x 512) and three times that for training, about 1.5e17 floating-point

@@ -1,6 +1,6 @@
 """Your own data, any of the seven tasks, with the settings of the paper.
 
-    python -m astmt_jax.datasets.prepare --dataset=own_data --config=mine --source=mine
+    python -m astmt_jax.datasets.prepare --dataset=own_data --options=config=mine --source=mine
     python -m astmt_jax.main --config=configs/own_data.py:tasks=semseg+depth \\
         --config.dataset.options.config=mine \\
         --config.dataset.options.semseg_classes="('floor', 'wall', 'chair')"

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from astmt_jax.compare.scores import AVERAGE, MethodScores
+from astmt_jax.files import storage
 from astmt_jax.tasks.task import Task
 
 COLORS = matplotlib.colormaps["viridis_r"]
@@ -34,9 +35,8 @@ def draw(scores: Sequence[MethodScores], tasks: Sequence[Task], path: pathlib.Pa
     _costs(right, scores, shown, colors)
     if shown:
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=110)
-    partial.replace(path)
+    with storage.whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
 
 
 def _drops(

@@ -15,6 +15,7 @@ from astmt_jax.records import build_record
 from astmt_jax.tasks.task import Task
 
 if TYPE_CHECKING:
+    from astmt_jax.datasets.stored import Prepared
     from astmt_jax.pipeline.source import Source
 
 Options = TypeVar("Options")
@@ -97,13 +98,24 @@ class ArchiveDataset(Dataset[Options]):
       archive: what is prepared.
       configuration: the options to the name under which the data are prepared; None if there is
         none.
+      prepared_by: names of the options that decide it.
     """
 
     archive: Archive
     configuration: Callable[[Options], str | None] = _no_configuration
+    prepared_by: tuple[str, ...] = ()
 
     def open(self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str) -> "Source":
+        return self.prepared(options, data_dir).open_split(split)
+
+    def prepared(self, options: Mapping[str, Any], data_dir: pathlib.Path) -> "Prepared":
+        """Where the data are, or are to be; ValueError for an unknown or impossible option."""
         from astmt_jax.datasets import stored  # imports TensorFlow
 
-        configuration = self.configuration(self.read_options(options))
-        return stored.Prepared(self.name, self.archive, configuration, data_dir).open_split(split)
+        chosen = self.read_options(options)
+        written = {name: getattr(chosen, name) for name in self.prepared_by}
+        default = self.default_options()
+        said = [f"{name}={value}" for name, value in written.items() if value != default[name]]
+        return stored.Prepared(
+            self.name, self.archive, self.configuration(chosen), data_dir, ",".join(said)
+        )

@@ -129,6 +129,7 @@ DATASET = ArchiveDataset(
     options=Options,
     make_tasks=_tasks,
     configuration=lambda options: f"classes{options.classes}",
+    prepared_by=("classes",),
     archive=Archive(
         description="NYU Depth v2: edges, semantic segmentation, normals and depth.",
         marker="gt_sets/train.txt",

@@ -18,6 +18,7 @@ Free of TensorFlow, so that worker processes start quickly.
 """
 
 import dataclasses
+import re
 
 from astmt_jax.datasets import readers
 from astmt_jax.datasets.contents import Archive, Contents
@@ -82,11 +83,21 @@ class Options:
       config: the name under which it was prepared; '' if there was none.
       semseg_classes: names of the classes of semantic segmentation.
       edge_positive_weight: weight of edge pixels in the balanced loss.
+
+    Raises:
+      ValueError: the name cannot be one of a folder.
     """
 
     config: str = ""
     semseg_classes: tuple[str, ...] = VOC_CLASSES
     edge_positive_weight: float = 0.95
+
+    def __post_init__(self):
+        if self.config and not re.fullmatch(r"\w[\w.-]*", self.config):
+            raise ValueError(
+                f"config.dataset.options.config is {self.config!r}, but must be a name of letters, "
+                "digits, '_', '-' and '.'."
+            )
 
 
 def _tasks(options: Options) -> tuple[Task, ...]:
@@ -107,6 +118,7 @@ DATASET = ArchiveDataset(
     make_tasks=_tasks,
     named_by_options=("semseg",),
     configuration=lambda options: options.config or None,
+    prepared_by=("config",),
     archive=Archive(
         description=(
             "A folder of your own, with any subset of the tasks; each has a configuration's name."

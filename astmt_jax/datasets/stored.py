@@ -117,12 +117,14 @@ class Prepared:
       archive: what it is prepared from.
       config: name of the configuration; None if there is none.
       data_dir: TFDS data folder.
+      options: what --options of the command that prepares it must be; '' for nothing.
     """
 
     dataset: str
     archive: Archive
     config: str | None
     data_dir: pathlib.Path
+    options: str = ""
 
     @property
     def folder(self) -> pathlib.Path:
@@ -150,7 +152,7 @@ class Prepared:
           FileNotFoundError: it is not prepared; names the command that does it.
         """
         if not self.is_complete:
-            chosen = f" --config={self.config}" if self.config else ""
+            chosen = f" --options={self.options}" if self.options else ""
             raise FileNotFoundError(
                 f"{self.dataset} is not prepared in {self.data_dir}; run: "
                 f"python -m astmt_jax.datasets.prepare --dataset={self.dataset}{chosen} "

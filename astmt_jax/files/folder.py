@@ -15,6 +15,7 @@ from PIL import Image
 from scipy import io as matlab
 
 from astmt_jax.files.encoding import encode_png
+from astmt_jax.files.messages import one_line
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**30
@@ -184,5 +185,4 @@ class Folder:
 
 
 def _reason(error: Exception) -> str:
-    """A library's message on one line."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return one_line(error, 120)

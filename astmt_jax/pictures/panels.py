@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from astmt_jax.files import storage
 from astmt_jax.labels import IGNORE
 from astmt_jax.tasks.colormaps import DEPTH_COLORS, depth_range, depth_scale
 
@@ -143,7 +144,8 @@ def draw(
 
     picture = canvas.pixels()
     if path is not None:
-        Image.fromarray(picture).save(path, format="PNG")
+        with storage.whole_file(pathlib.Path(path)) as partial:
+            Image.fromarray(picture).save(partial, format="PNG")
     return picture
 
 

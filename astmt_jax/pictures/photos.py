@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from astmt_jax.files.messages import one_line
+
 Photo = str | pathlib.Path | Image.Image | np.ndarray
 
 WIDE_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -102,8 +104,7 @@ def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
     except PhotoError:
         raise
     except Exception as error:  # decoders raise nearly anything about damaged data
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PhotoError(f"{name} is damaged: {reason}.") from error
+        raise PhotoError(f"{name} is damaged: {one_line(error)}.") from error
 
 
 def _checked_array(array: np.ndarray) -> np.ndarray:

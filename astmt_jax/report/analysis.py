@@ -90,13 +90,13 @@ class TrainedRun:
         return self.model.params, self.model.stats
 
     @classmethod
-    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "TrainedRun":
+    def open(cls, workdir: pathlib.Path, data_dir: pathlib.Path | None) -> "TrainedRun":
         """Loads a run; errors as `load` and `Experiment` have them."""
         model = load(workdir)
         config = model.config
         if data_dir is not None:
             config = dataclasses.replace(
-                config, dataset=dataclasses.replace(config.dataset, data_dir=data_dir)
+                config, dataset=dataclasses.replace(config.dataset, data_dir=str(data_dir))
             )
         return cls(workdir.resolve().name, model, Experiment(config))
 
@@ -108,7 +108,10 @@ class TrainedRun:
 
 
 def analyse(
-    workdir: pathlib.Path, beside: pathlib.Path | None, num_images: int, data_dir: str | None
+    workdir: pathlib.Path,
+    beside: pathlib.Path | None,
+    num_images: int,
+    data_dir: pathlib.Path | None,
 ) -> Analysis:
     """Computes everything, with progress on the terminal.
 

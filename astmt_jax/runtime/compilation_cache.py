@@ -24,4 +24,4 @@ def enable(folder: str | None) -> None:
     """
     if folder is None:
         folder = jax.config.jax_compilation_cache_dir or str(default_folder())
-    jax.config.update("jax_compilation_cache_dir", folder or None)
+    jax.config.update("jax_compilation_cache_dir", os.path.expanduser(folder) or None)

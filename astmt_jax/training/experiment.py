@@ -1,6 +1,7 @@
 """An experiment made concrete: its data, its network and its training step, on these devices."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -84,9 +85,8 @@ class Experiment:
           FileNotFoundError: the dataset has to be prepared first, naming the command.
         """
         config = self.config
-        data_dir = pathlib.Path(config.dataset.data_dir)
         training, evaluation = (
-            self.dataset.open(data_dir, config.dataset.options, split)
+            self.dataset.open(config.dataset.folder, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
         for task in self.tasks:
@@ -120,7 +120,7 @@ class Experiment:
           FileNotFoundError: there is no such file.
         """
         file = self.config.model.pretrained
-        tensors = None if file is None else read_tensors(file)
+        tensors = None if file is None else read_tensors(os.path.expanduser(file))
         state = step.init(jax.random.key(self.config.seed))
         if tensors is not None:
             try:

@@ -34,7 +34,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def examples(folders):
     root, data_dir = folders
-    return prepare_examples("own_data", root, data_dir, "rooms", OPTIONS)
+    return prepare_examples("own_data", root, data_dir, OPTIONS)
 
 
 def test_every_map_is_what_the_files_hold(folders, examples):

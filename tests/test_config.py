@@ -12,6 +12,7 @@ from astmt_jax.config import differences, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.paper import METHODS, parse_variant
+from astmt_jax.training.experiment import Experiment
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -118,6 +119,13 @@ def test_unknown_task_is_refused():
 def test_unknown_dataset_is_refused():
     with pytest.raises(ValueError, match=r"'cityscapes', but must be one of: .*scenes"):
         registry.find("cityscapes")
+
+
+def test_unknown_resize_is_refused_before_anything_starts():
+    config = from_config_dict(settings(evaluation__image_resize="area"))
+    words = r"^evaluation\.image_resize is 'area', but must be one of: linear, cubic\.$"
+    with pytest.raises(ValueError, match=words):
+        Experiment(config)
 
 
 def test_to_dict_round_trip():

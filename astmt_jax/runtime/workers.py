@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 import cv2
@@ -21,7 +21,7 @@ _CONTEXT = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do
 @contextlib.contextmanager
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], num_workers: int
-) -> Iterator[Iterator[Result]]:
+) -> Generator[Iterator[Result]]:
     """Context in which results of `function`, in order, come from `num_workers` processes."""
     if num_workers == 1:
         yield map(function, items)
@@ -52,7 +52,7 @@ class Workers(concurrent.futures.ProcessPoolExecutor):
 
 
 @contextlib.contextmanager
-def _without_main_script() -> Iterator[None]:
+def _without_main_script() -> Generator[None]:
     """Hides the main script from processes that start now.
 
     They need nothing of it, and would otherwise import it: TensorFlow and JAX with it, and an

@@ -99,7 +99,7 @@ def _distance(output: np.ndarray, expected: np.ndarray) -> float:
         return float("inf")
     if np.issubdtype(expected.dtype, np.integer):
         return float((output != expected).mean())
-    scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
     return float(np.abs(output - expected).mean()) / scale
 
 
@@ -127,7 +127,10 @@ def write_artefact(
 
     A file of that name is replaced.
     """
-    package = pathlib.Path(importlib.util.find_spec(READER).origin).parent
+    reader = importlib.util.find_spec(READER)
+    if reader is None or reader.origin is None:
+        raise ModuleNotFoundError(f"The package {READER} goes into the archive: install it.")
+    package = pathlib.Path(reader.origin).parent
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         storage.whole_file(path) as partial,

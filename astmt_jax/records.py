@@ -6,7 +6,7 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ml_collections import ConfigDict, config_dict
 
@@ -30,6 +30,15 @@ class Written(str):
             return str(self)
 
 
+class Record(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+
+
+Built = TypeVar("Built", bound=Record)
+
+
 def check_choice(where: str, value, choices) -> None:
     """Raises ValueError naming `where` unless `value` is one of `choices`."""
     if value not in choices:
@@ -37,7 +46,7 @@ def check_choice(where: str, value, choices) -> None:
         raise ValueError(f"{where} is {value!r}, but must be one of: {options}.")
 
 
-def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
+def build_record(record: type[Built], values: Mapping[str, Any], where: str) -> Built:
     """Makes a dataclass from a dict, converting nested ones, too.
 
     Raises:
@@ -64,7 +73,7 @@ def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
     )
 
 
-def check_path(record: type, path: str) -> None:
+def check_path(record: type[Record], path: str) -> None:
     """Checks that 'config.train.epochs', say, is a field of the record that is called `config`.
 
     What lies below a plain dict, such as a dataset's own options, is not checked.
@@ -72,16 +81,17 @@ def check_path(record: type, path: str) -> None:
     Raises:
       ValueError: naming the section in which a field is unknown, and the field that comes closest.
     """
+    section: Any = record
     where, *names = path.split(".")
     for name in names:
-        if not dataclasses.is_dataclass(record):
+        if not dataclasses.is_dataclass(section):
             return
-        fields = _fields(record)
+        fields = _fields(section)
         _check_known(name, fields, where)
-        record, where = fields[name].type, f"{where}.{name}"
+        section, where = fields[name].type, f"{where}.{name}"
 
 
-def as_config_dict(record: Any) -> ConfigDict:
+def as_config_dict(record: Record) -> ConfigDict:
     """A record as a ConfigDict, in which fields that are None have their type, too."""
     config = ConfigDict()
     for field in dataclasses.fields(record):
@@ -96,7 +106,7 @@ def as_config_dict(record: Any) -> ConfigDict:
     return config
 
 
-def _fields(record: type) -> dict[str, dataclasses.Field]:
+def _fields(record: Record | type[Record]) -> dict[str, dataclasses.Field]:
     return {field.name: field for field in dataclasses.fields(record) if field.init}
 
 

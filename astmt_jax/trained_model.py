@@ -188,9 +188,10 @@ class Model:
         if size < 1:
             raise ValueError(f"size is {size}, but must be at least 1.")
         longer = max(image_size)
-        content = tuple(max(1, round(length * size / longer)) for length in image_size)
+        height, width = (max(1, round(length * size / longer)) for length in image_size)
         stride = self.config.model.output_stride
-        return NetworkInput(content, tuple(-(-length // stride) * stride for length in content))
+        padded = -(-height // stride) * stride, -(-width // stride) * stride
+        return NetworkInput((height, width), padded)
 
     def colorize(
         self, task: str, prediction: np.ndarray, value_range: tuple[float, float] | None = None
@@ -241,7 +242,7 @@ def features(
     params: Params,
     stats: Stats,
     images: jax.Array,
-    modulations: jax.Array,
+    modulations: jax.Array | np.ndarray,
 ):
     """The trunk's features of pictures, as `inference.modulated_features` gives them.
 
@@ -264,7 +265,7 @@ def prediction(
     params: Params,
     stats: Stats,
     found,
-    place: jax.Array,
+    place: jax.Array | int,
     task: Task,
     size: tuple[int, int],
 ) -> jax.Array:

@@ -65,7 +65,7 @@ class Compilation:
     @property
     def roofline(self) -> Roofline | None:
         """Bounds on the time of a step; None without figures."""
-        if self.flops is None:
+        if self.flops is None or self.bytes_accessed is None:
             return None
         return Roofline.of(self.topology.chip, self.flops, self.bytes_accessed)
 
@@ -200,9 +200,11 @@ def _figures(
     compiled: jax.stages.Compiled, runs: int
 ) -> tuple[tuple[int, int, int], dict[str, Any]]:
     """Bytes of arguments, temporaries and others, and what a step of some `runs` does."""
-    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    memory, cost, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    if memory is None or cost is None or text is None:
+        raise ValueError("This compiler does not tell what its programs need and do.")
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    sent = collectives(compiled.as_text())
+    sent = collectives(text)
     return (
         memory.argument_size_in_bytes,
         memory.temp_size_in_bytes,

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,8 +15,14 @@ from astmt_jax.files import storage
 from astmt_jax.tasks.task import Task
 
 COLORS = matplotlib.colormaps["viridis_r"]
-POINT = {"linestyle": "", "marker": "o", "color": "black", "markersize": 4, "mec": "white"}
-ZERO = {"color": "0.4", "linewidth": 1, "zorder": 0}
+POINT: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "o",
+    "color": "black",
+    "markersize": 4,
+    "mec": "white",
+}
+ZERO: dict[str, Any] = {"color": "0.4", "linewidth": 1, "zorder": 0}
 
 
 def draw(scores: Sequence[MethodScores], tasks: Sequence[Task], path: pathlib.Path) -> None:
@@ -68,8 +75,7 @@ def _costs(
         if row not in shown:
             point = (row.cost.parameters / 1e6, 0)
             axes.plot(*point, "s", color="0.4")
-            offset = {"xytext": (-8, 6), "textcoords": "offset points"}
-            axes.annotate(row.method.label, point, ha="right", **offset)
+            axes.annotate(row.method.label, point, (-8, 6), textcoords="offset points", ha="right")
     for row, color in zip(shown, colors, strict=True):
         average = row.drop[AVERAGE]
         axes.errorbar(

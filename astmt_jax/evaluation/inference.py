@@ -34,9 +34,7 @@ class Predicted(NamedTuple):
     predictions: dict[str, np.ndarray]
 
 
-def predictor(
-    network: Network, tasks: Sequence[Task]
-) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
+def predictor(network: Network, tasks: Sequence[Task]) -> jax.stages.Wrapped:
     """Jitted function from variables and images (B, S, S, 3) to every task's prediction.
 
     Predictions are what the task records' `predict` gives, at the images' resolution:
@@ -52,7 +50,11 @@ def predictor(
 
 
 def modulated_features(
-    network: Network, params: Params, stats: Stats, images: jax.Array, modulations: jax.Array
+    network: Network,
+    params: Params,
+    stats: Stats,
+    images: jax.Array,
+    modulations: jax.Array | np.ndarray,
 ):
     """The trunk's features with the modulation of each of some tasks.
 

@@ -68,8 +68,9 @@ def evaluate_network(
         examples = tracked(predicted, source.name, len(indices))
         for index, example in zip(indices, examples, strict=True):
             scored = example.predictions
-            for task in tasks if save_to else ():
-                task.file.write(save_to, task.name, example.name, scored[task.name])
+            if save_to is not None:
+                for task in tasks:
+                    task.file.write(save_to, task.name, example.name, scored[task.name])
             if config.quantize:
                 scored = {task.name: task.file.quantize(scored[task.name]) for task in tasks}
             scorer.add(example.name, scored, example.truths)

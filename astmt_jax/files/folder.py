@@ -8,7 +8,7 @@ import dataclasses
 import io
 import pathlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -112,7 +112,7 @@ class Folder:
             return np.array(picture)
 
     @contextlib.contextmanager
-    def _opened(self, path: str, data: bytes) -> Iterator[Image.Image]:
+    def _opened(self, path: str, data: bytes) -> Generator[Image.Image]:
         try:
             picture = Image.open(io.BytesIO(data), formats=KEPT_FORMATS)
         except Exception as error:  # decoders raise whatever they like

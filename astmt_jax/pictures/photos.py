@@ -76,9 +76,10 @@ def _opened(path: pathlib.Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(path)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        millions = (Image.MAX_IMAGE_PIXELS or 0) / 1e6  # a limit there is, as it was exceeded
         raise PhotoError(
-            f"{path} has more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, the most "
-            "that is read (PIL.Image.MAX_IMAGE_PIXELS)."
+            f"{path} has more than {millions:.0f} million pixels, the most that is read "
+            "(PIL.Image.MAX_IMAGE_PIXELS)."
         ) from error
     except UnidentifiedImageError as error:
         raise PhotoError(f"{path} is no picture of a format that Pillow reads.") from error

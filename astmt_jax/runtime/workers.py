@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 import cv2
@@ -35,7 +35,7 @@ def count_threads(num_threads: int | None) -> int:
 @contextlib.contextmanager
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], num_workers: int
-) -> Iterator[Iterator[Result]]:
+) -> Generator[Iterator[Result]]:
     """Context in which results of `function`, in order, come from `num_workers` processes."""
     if num_workers == 1:
         yield map(function, items)
@@ -66,7 +66,7 @@ class Workers(concurrent.futures.ProcessPoolExecutor):
 
 
 @contextlib.contextmanager
-def _without_main_script() -> Iterator[None]:
+def _without_main_script() -> Generator[None]:
     """Hides the main script from processes that start now.
 
     They need nothing of it, and would otherwise import it: TensorFlow and JAX with it, and an

@@ -46,7 +46,7 @@ class Scenes(LocalBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         size = self._options.image_size
 
-        def png(channels: int, dtype: type) -> tfds.features.Image:
+        def png(channels: int, dtype: type[np.unsignedinteger]) -> tfds.features.Image:
             return tfds.features.Image(
                 shape=(size, size, channels), dtype=dtype, encoding_format="png"
             )
@@ -85,9 +85,8 @@ class Scenes(LocalBuilder):
         ):
             tracked = bar.track(examples, total=count, description=f"scenes: rendering {split}")
             for index, example in enumerate(tracked):
-                name = example.pop("name")
                 files = {key: io.BytesIO(png) for key, png in example.items()}
-                yield index, {"name": name, **files}
+                yield index, {"name": recipe.name(index), **files}
 
 
 def prepare(

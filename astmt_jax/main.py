@@ -8,15 +8,13 @@ from absl import flags
 from astmt_jax.command_line import config_flag
 from astmt_jax.command_line.errors import resumable
 from astmt_jax.config import Config
-from astmt_jax.evaluation.counting import ScoringError
 from astmt_jax.runtime import compilation_cache, distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.profiling import trace_hook
 from astmt_jax.training import finish, loop
-from astmt_jax.training.checkpoint import CheckpointError
+from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import check_workdir, imported_settings
-from astmt_jax.weights.files import WeightsError
 
 WORKDIR = config_flag.define_path(
     "workdir", "Folder of the run (default: runs/ and the configuration's name)."
@@ -75,8 +73,7 @@ def main(argv: list[str]) -> None:
     del argv
     workdir = WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename)
     compilation_cache.enable(COMPILATION_CACHE.value)
-    errors = (WeightsError, CheckpointError, ScoringError)
-    with distributed.ending_together(), resumable(workdir, *errors):
+    with distributed.ending_together(), resumable(workdir, *TRAINING_ERRORS):
         _run(workdir)
 
 

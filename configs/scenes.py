@@ -20,15 +20,15 @@ from ml_collections import ConfigDict
 from astmt_jax.config import complete
 from astmt_jax.datasets.scenes.dataset import DATASET
 from astmt_jax.paper import method_settings, parse_variant
-from astmt_jax.records import check_choice
 
 SIZES = {"full": {"image_size": 96, "epochs": 5}, "small": {"image_size": 64, "epochs": 4}}
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
-    chosen = parse_variant(variant, method="astmt", tasks="all", backbone="resnet14", size="full")
-    check_choice("size", chosen["size"], SIZES)
+    chosen = parse_variant(
+        variant, method="astmt", tasks="all", backbone="resnet14", size=tuple(SIZES)
+    )
     every = tuple(DATASET.tasks())
     tasks = every if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], tasks, chosen["backbone"])

@@ -18,7 +18,6 @@ RUN_ERRORS = (
     FileExistsError,
     NotADirectoryError,
     PermissionError,
-    FloatingPointError,
 )
 """What ends training and evaluation with a message for whoever started them."""
 

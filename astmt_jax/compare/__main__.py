@@ -26,7 +26,7 @@ from astmt_jax.compare.report import NAME, write_report
 from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training.checkpoint import CheckpointError
+from astmt_jax.training.errors import TRAINING_ERRORS
 
 # Other commands have a folder, too; they meet in one process only in tests.
 WORKDIR = config_flag.define_path("workdir", "Folder of the comparison.", allow_override=True)
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
     del argv
     compilation_cache.enable(None)
-    with resumable(WORKDIR.value, ValueError, CheckpointError):
+    with resumable(WORKDIR.value, ValueError, *TRAINING_ERRORS):
         compare(config_flag.settings(), SEEDS.value, WORKDIR.value)
 
 

@@ -11,7 +11,6 @@ from rich.progress import track
 
 from astmt_jax.config import DEFAULT, EvaluationConfig
 from astmt_jax.evaluation.counting import Counter, naming
-from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.metric import CountedMetric, Metric
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.workers import count_threads
@@ -77,7 +76,7 @@ class Scorer:
           ScoringError: a prediction cannot be scored, naming task and image.
         """
         for task in self._tasks:
-            if not is_labelled(task, truths):
+            if not task.is_labelled(truths):
                 continue
             metric, label = self._metrics[task.name], f"{task.name}/{name}"
             truth = truths[task.truth]
@@ -107,11 +106,6 @@ def scores_of(tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Scores:
             for task in tasks
         },
     )
-
-
-def is_labelled(task: Task, truths: Mapping[str, np.ndarray]) -> bool:
-    """Whether an image has any label for the task, given its truths after the ignore rules."""
-    return bool((truths[task.name] != IGNORE).any())
 
 
 @contextlib.contextmanager

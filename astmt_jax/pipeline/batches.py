@@ -15,6 +15,7 @@ import numpy as np
 
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.pipeline import augment, truths
+from astmt_jax.pipeline.geometries import INTEGER_GEOMETRIES
 from astmt_jax.pipeline.iteration import iterate
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
@@ -142,6 +143,21 @@ def train_batches(
     dataset = dataset.map(process, num_parallel_calls=2 * threads)
     dataset = dataset.batch(rows, drop_remainder=True, num_parallel_calls=threads)
     return iterate(dataset.prefetch(2), threads)
+
+
+def describe_batch(tasks: Sequence[Task], batch_size: int, image_size: int) -> dict[str, Any]:
+    """Shapes and dtypes of the batches that `train_batches` yields."""
+
+    def of(channels: int, dtype) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((batch_size, image_size, image_size, channels), dtype)
+
+    labels = {
+        task.name: of(1, np.uint8)
+        if task.geometry in INTEGER_GEOMETRIES
+        else of(task.channels, np.float32)
+        for task in tasks
+    }
+    return {"image": of(3, np.float32), "labels": labels}
 
 
 def eval_batches(

@@ -153,6 +153,10 @@ class Experiment:
             share=pipeline.Share.of_this_process(),
         )
 
+    def describe_batch(self, batch_size: int) -> pipeline.Batch:
+        """Shapes and dtypes of the batches that `train_batches` yields."""
+        return pipeline.describe_batch(self.tasks, batch_size, self.config.train.image_size)
+
     def evaluate(
         self,
         state: TrainState,

@@ -20,6 +20,7 @@ from astmt_jax.aot.hlo import Collective
 from astmt_jax.aot.tpu import GIB
 from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
+from astmt_jax.pipeline import batches
 from configs import scenes
 
 TINY = (
@@ -120,7 +121,7 @@ def test_table():
 def test_batch_is_the_pipelines():
     """Shapes and types of images and labels, as `pipeline.train_batches` documents them."""
     records = (task_record("semseg", 21, 0.95), task_record("normals", 3, 0.95))
-    batch = compilation.describe_batch(records, 8, 64)
+    batch = batches.describe_batch(records, 8, 64)
     described = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), batch)
     assert described == {
         "image": ((8, 64, 64, 3), "float32"),

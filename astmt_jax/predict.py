@@ -30,7 +30,7 @@ from rich.progress import Progress
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import told
-from astmt_jax.evaluation.inference import resize_prediction, resize_task_prediction
+from astmt_jax.evaluation.predictor import resize_prediction, resize_task_prediction
 from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.pictures import panels

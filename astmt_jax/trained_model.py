@@ -13,7 +13,7 @@ import numpy as np
 
 from astmt_jax.config import NORMALIZATIONS, Config
 from astmt_jax.datasets import registry
-from astmt_jax.evaluation import inference
+from astmt_jax.evaluation import predictor
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.tasks.task import Task, channels_by_name
@@ -173,7 +173,7 @@ class Model:
                 size_wanted = pictures[index].shape[:2] if resize else (height, width)
                 for name, output in outputs.items():
                     cropped = output[position, :height, :width]
-                    found[index][name] = inference.resize_task_prediction(
+                    found[index][name] = predictor.resize_task_prediction(
                         self.task(name), cropped, size_wanted
                     )
         return found
@@ -244,7 +244,7 @@ def features(
     images: jax.Array,
     modulations: jax.Array | np.ndarray,
 ):
-    """The trunk's features of pictures, as `inference.modulated_features` gives them.
+    """The trunk's features of pictures, as `predictor.modulated_features` gives them.
 
     Args:
       network: what predicts.
@@ -257,7 +257,7 @@ def features(
     """
     mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
     scaled = (images.astype(jnp.float32) - mean) / deviation
-    return inference.modulated_features(network, params, stats, scaled, modulations)
+    return predictor.modulated_features(network, params, stats, scaled, modulations)
 
 
 def prediction(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from astmt_jax.evaluation.inference import resize_prediction
+from astmt_jax.evaluation.predictor import resize_prediction
 from astmt_jax.files.folder import Folder
 from astmt_jax.tasks.task import Task
 

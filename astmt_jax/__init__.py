@@ -5,12 +5,7 @@ model = load("runs/scenes")
 normals = model.predict("photo.jpg")["normals"]
 """
 
-import os
 from typing import TYPE_CHECKING
-
-# TensorFlow only reads data here: its notices about kernels that we do not use help nobody.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 if TYPE_CHECKING:
     from astmt_jax.trained_model import Model, load

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -276,7 +278,7 @@ class DatasetConfig:
 
     Attributes:
       name: a name of `datasets.registry`.
-      data_dir: folder of prepared datasets.
+      data_dir: folder of prepared datasets, as it is written.
       options: fields of the dataset's own options record.
       train_split: split to train on, or a slice such as 'train[:64]'; '' is the dataset's own.
       eval_split: split to evaluate on, in the same way.
@@ -287,6 +289,11 @@ class DatasetConfig:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     train_split: str = ""
     eval_split: str = ""
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """`data_dir`, in which ~ is the home folder."""
+        return pathlib.Path(os.path.expanduser(self.data_dir))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,7 +308,7 @@ class TrainConfig:
         `TrainStep` for what that means for batch norm.
       update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
         step a batch on the sum of all losses).
-      normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
+      normalize: scaling of the input, a key of `NORMALIZATIONS`.
       log_every_steps: between lines of progress and points of the curves.
       checkpoint_every_steps: between checkpoints; the last step is always saved.
       keep_checkpoints: how many of the newest checkpoints stay.

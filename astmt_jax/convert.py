@@ -15,11 +15,11 @@ import pathlib
 import sys
 import tempfile
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags
 
-from astmt_jax.command_line import CONFIG, parse_flags
-from astmt_jax.config import Config, from_config_dict
+from astmt_jax.command_line import config_flag
+from astmt_jax.command_line.errors import told
+from astmt_jax.config import Config
 from astmt_jax.models.network import parameter_count
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.checkpoint import Checkpoints, restore_variables
@@ -35,11 +35,11 @@ from astmt_jax.weights.files import (
 )
 from astmt_jax.weights.original import from_torch, to_torch
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "File of weights to import.")
-EXPORT = flags.DEFINE_string("export", None, "File to write the newest checkpoint's weights to.")
+CHECKPOINT = config_flag.define_path("checkpoint", "File of weights to import.")
+EXPORT = config_flag.define_path("export", "File to write the newest checkpoint's weights to.")
 # Both this command and `main` have a folder; they meet in one process only in tests.
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run: new for --checkpoint.", allow_override=True
+WORKDIR = config_flag.define_path(
+    "workdir", "Folder of the run: new for --checkpoint.", allow_override=True
 )
 NORMALIZE = "train.normalize"
 ORIGINAL_NORMALIZE = "none"  # the original's networks see 0..255
@@ -103,29 +103,25 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
 
 def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
-    logging.set_verbosity(logging.ERROR)
-    if len(argv) > 1:
-        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
+    del argv
     if WORKDIR.value is None or (CHECKPOINT.value is None) == (EXPORT.value is None):
         sys.exit(
             "Error: Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
             "--workdir=DIR --export=FILE to write them."
         )
-    try:
+    with told():
         if CHECKPOINT.value is not None:
             _import()
         else:
             _export()
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
 
 
 def _import() -> None:
     if not flags.FLAGS["config"].present:
         raise ValueError("--checkpoint needs --config=FILE, the settings of its network.")
-    config, file = from_config_dict(CONFIG.value), pathlib.Path(CHECKPOINT.value)
+    config, file = config_flag.settings(), CHECKPOINT.value
     noted = read_notes(file).get(NORMALIZE)
-    if NORMALIZE in config_flags.get_override_values(flags.FLAGS["config"]):
+    if config_flag.sets(NORMALIZE):
         reason = "as you say"
     else:
         normalize = noted or ORIGINAL_NORMALIZE
@@ -133,10 +129,9 @@ def _import() -> None:
         config = dataclasses.replace(
             config, train=dataclasses.replace(config.train, normalize=normalize)
         )
-    workdir = pathlib.Path(WORKDIR.value)
-    state = import_weights(config, file, workdir)
+    state = import_weights(config, file, WORKDIR.value)
     CONSOLE.print(
-        f"Imported {parameter_count(state.params):,} parameters into {workdir}, with "
+        f"Imported {parameter_count(state.params):,} parameters into {WORKDIR.value}, with "
         f"config.{NORMALIZE}={config.train.normalize}, {reason}. Score them with --mode=eval."
     )
 
@@ -146,8 +141,8 @@ def _export() -> None:
         raise ValueError(
             f"--export takes the settings recorded in {WORKDIR.value}: leave out --config."
         )
-    config = export_weights(pathlib.Path(WORKDIR.value), pathlib.Path(EXPORT.value))
-    file, scaling = pathlib.Path(EXPORT.value), f"config.{NORMALIZE}={config.train.normalize}"
+    config = export_weights(WORKDIR.value, EXPORT.value)
+    file, scaling = EXPORT.value, f"config.{NORMALIZE}={config.train.normalize}"
     CONSOLE.print(
         f"Wrote {file}: weights of {', '.join(config.tasks)} for images scaled as {scaling}."
     )
@@ -156,4 +151,4 @@ def _export() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    config_flag.run(main, configured=False)

@@ -1,6 +1,6 @@
 """Scores predictions: a network's, and those of anybody in a folder.
 
-    python -m astmt_jax.evaluate --predictions=FOLDER --dataset=scenes [--split=val] [--tasks=...]
+    python -m astmt_jax.evaluate --predictions=FOLDER --dataset=scenes [--split=val] [--tasks=edge]
 
 The folder has the layout of the reference implementation: TASK/NAME.png with NAME as in the
 dataset, depth/NAME.mat with the variable `depth`. Edges and saliency are grey levels 255 p, class
@@ -9,14 +9,9 @@ with a variable called as the task, or .npy: levels if uint8, else numbers in th
 """
 
 import argparse
-import ast
-import contextlib
-import pathlib
-import sys
-from typing import Any
 
-from absl import logging
-
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
 from astmt_jax.config import CHOICES, DEFAULT, EvaluationConfig
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import tables
@@ -29,16 +24,15 @@ from astmt_jax.runtime.console import CONSOLE
 
 def _score_command(args: argparse.Namespace) -> None:
     """Does what the command line asks for."""
-    root, output = pathlib.Path(args.predictions), args.output
-    output = pathlib.Path(output) if output else root / RESULTS_FILE
+    root = args.predictions
+    output = arguments.output_file(args.output, args.overwrite, root / RESULTS_FILE)
     dataset = registry.find(args.dataset)
-    options = dict(args.option)
-    known = dataset.tasks(options)
-    chosen = registry.select_tasks(args.dataset, tuple(args.tasks or known), options)
+    known = dataset.tasks(args.options)
+    chosen = registry.select_tasks(args.dataset, args.tasks or tuple(known), args.options)
     tasks = find_tasks(root, known, args.tasks and [task.name for task in chosen])
     config = EvaluationConfig(**{name: getattr(args, name) for name in CHOICES})
     split = args.split or dataset.eval_split
-    source = dataset.open(pathlib.Path(args.data_dir), options, split)
+    source = dataset.open(args.data_dir, args.options, split)
     scores = evaluate_folder(
         root,
         source,
@@ -61,48 +55,23 @@ def _score_command(args: argparse.Namespace) -> None:
     CONSOLE.print(f"Results: {output}")
 
 
-def _option(text: str) -> tuple[str, Any]:
-    """Reads NAME=VALUE; what is no Python literal is a string."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    with contextlib.suppress(ValueError, SyntaxError):
-        return name, ast.literal_eval(value)
-    return name, value
-
-
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser("evaluate", __doc__)
     add = parser.add_argument
-    add("--predictions", required=True, help="folder of predictions, TASK/NAME.png")
-    add("--dataset", required=True, choices=tuple(registry.DATASETS))
+    about = "folder of predictions, TASK/NAME.png"
+    add("--predictions", required=True, type=arguments.path, help=about)
+    arguments.add_dataset(parser, registry.DATASETS)
     add("--split", help="split, or a slice such as 'val[:100]' (default: the dataset's own)")
-    add("--data_dir", default="data", help="where prepared datasets live")
-    add(
-        "--option",
-        type=_option,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="field of the dataset's options, such as image_size=96; can be repeated",
-    )
-    add(
-        "--tasks", type=lambda text: text.split(","), help="such as edge,depth (default: all there)"
-    )
+    arguments.add_tasks(parser, default="all that have a folder")
     for name, choices in CHOICES.items():
         add(f"--{name}", choices=choices, default=DEFAULT, help="default: the dataset's own")
     add("--resize", action="store_true", help="resize predictions of another size")
-    add("--output", help="file to write (default: results.json in the folder of predictions)")
+    about = f"file to write (default: {RESULTS_FILE} in the folder of predictions, written anew)"
+    arguments.add_output(parser, about)
     add("--num_workers", type=int, help="processes (default: one a core)")
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
-    try:
-        _score_command(parser.parse_args(argv))
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted: the same command goes on where it stopped.")
+    args = arguments.parse(parser, argv)
+    with told(interrupted="the same command goes on where it stopped."):
+        _score_command(args)
 
 
 if __name__ == "__main__":

@@ -15,19 +15,19 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
-import sys
-import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
-from absl import logging
 from jax import export as jax_export
 
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
+from astmt_jax.files import storage
 from astmt_jax.models.network import one_task
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, features, load, prediction
@@ -99,7 +99,7 @@ def _distance(output: np.ndarray, expected: np.ndarray) -> float:
         return float("inf")
     if np.issubdtype(expected.dtype, np.integer):
         return float((output != expected).mean())
-    scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
     return float(np.abs(output - expected).mean()) / scale
 
 
@@ -127,16 +127,19 @@ def write_artefact(
 
     A file of that name is replaced.
     """
-    package = pathlib.Path(importlib.util.find_spec(READER).origin).parent
-
-    def write(partial: pathlib.Path) -> None:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(ARTEFACT, exported.serialize())
-            archive.writestr(DESCRIPTION, json.dumps(description, indent=2) + "\n")
-            for file in sorted(package.glob("*.py")):
-                archive.write(file, f"{READER}/{file.name}")
-
-    _write_whole(path, write)
+    reader = importlib.util.find_spec(READER)
+    if reader is None or reader.origin is None:
+        raise ModuleNotFoundError(f"The package {READER} goes into the archive: install it.")
+    package = pathlib.Path(reader.origin).parent
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        storage.whole_file(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        archive.writestr(ARTEFACT, exported.serialize())
+        archive.writestr(DESCRIPTION, json.dumps(description, indent=2) + "\n")
+        for file in sorted(package.glob("*.py")):
+            archive.write(file, f"{READER}/{file.name}")
 
 
 def task_weights(model: Model, name: str) -> dict[str, np.ndarray]:
@@ -171,17 +174,9 @@ def write_weights(path: pathlib.Path, model: Model, name: str) -> None:
         "model": json.dumps(dataclasses.asdict(model.config.model)),
         "normalize": model.config.train.normalize,
     }
-    weights = task_weights(model, name)
-    _write_whole(path, lambda partial: safetensors.numpy.save_file(weights, partial, metadata))
-
-
-def _write_whole(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
-    """All or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        partial = pathlib.Path(folder) / path.name
-        write(partial)
-        partial.replace(path)
+    with storage.whole_file(path) as partial:
+        safetensors.numpy.save_file(task_weights(model, name), partial, metadata)
 
 
 def _export_weights(model: Model, args: argparse.Namespace) -> str:
@@ -214,22 +209,16 @@ EXPORTS = {".zip": _export_artefact, ".safetensors": _export_weights}
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--workdir", required=True, help="folder of the trained run")
+    parser = arguments.parser("export", __doc__)
+    arguments.add_workdir(parser)
     parser.add_argument("--task", required=True, help=f"name of a task, or {ALL_TASKS}")
-    parser.add_argument(
-        "--output", required=True, type=pathlib.Path, help=f"file in {' or '.join(EXPORTS)}"
-    )
-    args = parser.parse_args(argv)
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the messages
-    try:
+    arguments.add_output(parser, f"file in {' or '.join(EXPORTS)}", required=True)
+    args = arguments.parse(parser, argv)
+    with told():
         if args.output.suffix not in EXPORTS:
             raise ValueError(f"{args.output} must end in {' or '.join(EXPORTS)}.")
+        arguments.output_file(args.output, args.overwrite)
         written = EXPORTS[args.output.suffix](load(args.workdir), args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
     size = args.output.stat().st_size / 1e6
     CONSOLE.print(f"Wrote {args.output} ({size:.1f} MB): {written}.")
 

@@ -3,23 +3,27 @@
 import pathlib
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 
-from astmt_jax.command_line import parse_flags, require_config, resumable, settings
+from astmt_jax.command_line import config_flag
+from astmt_jax.command_line.errors import resumable
+from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache, distributed
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.profiling import trace_hook
 from astmt_jax.training import finish, loop
+from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.experiment import Experiment
-from astmt_jax.training.workdir import check_workdir
+from astmt_jax.training.workdir import check_workdir, imported_settings
 
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run (default: runs/ and the configuration's name)."
+WORKDIR = config_flag.define_path(
+    "workdir", "Folder of the run (default: runs/ and the configuration's name)."
 )
 MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "eval"], "'eval' scores the newest checkpoint and does not train."
 )
-SAVE_PREDICTIONS = flags.DEFINE_string(
-    "save_predictions", None, "With --mode=eval: new folder for the predictions."
+SAVE_PREDICTIONS = config_flag.define_path(
+    "save_predictions", "With --mode=eval: new folder for the predictions."
 )
 PROFILE_STEPS = flags.DEFINE_string(
     "profile_steps", None, "START:STOP, steps whose trace goes to the run's folder, profile/."
@@ -48,13 +52,28 @@ def default_workdir(config_file: str) -> pathlib.Path:
     return pathlib.Path("runs") / (f"{name}-{variant}" if variant else name)
 
 
+def settings(workdir: pathlib.Path) -> Config:
+    """The settings of a run in `workdir`.
+
+    What imported weights depend on, such as the scaling of the input, comes with them, unless the
+    command line sets it.
+
+    Raises:
+      ValueError: as `from_config_dict`.
+    """
+    imported = imported_settings(workdir)
+    for field, value in imported.items():
+        if not config_flag.sets(field):
+            CONSOLE.print(f"The weights imported into {workdir} need config.{field}={value}.")
+    return config_flag.settings(imported)
+
+
 def main(argv: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
-    workdir = pathlib.Path(WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename))
+    """Runs the command on parsed flags."""
+    del argv
+    workdir = WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename)
     compilation_cache.enable(COMPILATION_CACHE.value)
-    with distributed.ending_together(), resumable(workdir):
+    with distributed.ending_together(), resumable(workdir, *TRAINING_ERRORS):
         _run(workdir)
 
 
@@ -73,10 +92,8 @@ def _run(workdir: pathlib.Path) -> None:
     if MODE.value == "train":
         loop.train(experiment, splits, workdir, profile)
     else:
-        save_to = SAVE_PREDICTIONS.value and pathlib.Path(SAVE_PREDICTIONS.value)
-        finish.evaluate_checkpoint(experiment, splits, workdir, save_to)
+        finish.evaluate_checkpoint(experiment, splits, workdir, SAVE_PREDICTIONS.value)
 
 
 if __name__ == "__main__":
-    require_config()
-    app.run(main, flags_parser=parse_flags)
+    config_flag.run(main)

@@ -3,9 +3,10 @@
 import enum
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
+from jax.core import ShapedArray
 from jax.extend import core
 
 
@@ -83,8 +84,8 @@ def _is_program(value: Any) -> bool:
 
 def _matrix_product(equation: core.JaxprEqn) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
-    left = equation.invars[0].aval.shape
-    return equation.outvars[0].aval.size * math.prod(left[axis] for axis in contracted)
+    left = _shape(equation.invars[0])
+    return math.prod(_shape(equation.outvars[0])) * math.prod(left[axis] for axis in contracted)
 
 
 def _convolution(equation: core.JaxprEqn) -> int:
@@ -98,8 +99,13 @@ def _image_convolution(equation: core.JaxprEqn) -> int:
 
 
 def _taps(equation: core.JaxprEqn, output_axis: int) -> int:
-    kernel = equation.invars[1].aval.shape
-    return equation.outvars[0].aval.size * math.prod(kernel) // kernel[output_axis]
+    kernel = _shape(equation.invars[1])
+    return math.prod(_shape(equation.outvars[0])) * math.prod(kernel) // kernel[output_axis]
+
+
+def _shape(variable: core.Var | core.Literal) -> tuple[int, ...]:
+    """That of an array; products have no other operands and results."""
+    return cast(ShapedArray, variable.aval).shape
 
 
 COSTS = {

@@ -18,11 +18,11 @@ def paper_config(
     *,
     dataset: str,
     tasks: tuple[str, ...],
+    options: Mapping[str, Any],
     backbone: str,
     epochs: int,
     backbone_epochs: Mapping[str, int] = types.MappingProxyType({}),
     discriminator_kernel: int,
-    options: Mapping[str, Any] | None = None,
 ) -> ConfigDict:
     """Settings of an experiment of the paper and of the reference implementation.
 
@@ -33,11 +33,11 @@ def paper_config(
       variant: what follows the colon of --config: `method`, `tasks` and `backbone`.
       dataset: a name of `datasets.registry`.
       tasks: what `tasks=all` means, in the order of training.
+      options: of the dataset.
       backbone: the default one.
       epochs: passes over the training split.
       backbone_epochs: the same for backbones that need others, by name.
       discriminator_kernel: size of the discriminator's convolutions.
-      options: of the dataset.
 
     Raises:
       ValueError: the variant is not understood or cannot be.
@@ -50,7 +50,7 @@ def paper_config(
         {
             "seed": 0,
             "tasks": names,
-            "dataset": {"name": dataset, "data_dir": "data", "options": dict(options or {})},
+            "dataset": {"name": dataset, "data_dir": "data", "options": dict(options)},
             "model": {
                 "backbone": chosen["backbone"],
                 "output_stride": 16,
@@ -85,23 +85,31 @@ def paper_config(
     )
 
 
-def parse_variant(argument: str, **defaults: str) -> dict[str, str]:
+def parse_variant(argument: str, **defaults: str | tuple[str, ...]) -> dict[str, str]:
     """Reads what follows the colon of `--config=FILE.py:key=value,key=value`.
 
     A value may contain '+' to name several things, such as tasks=edge+normals.
 
+    Args:
+      argument: the text.
+      **defaults: key -> value where the text names none; or all values that there are, that one
+        first.
+
     Raises:
-      ValueError: an unknown key, or no '=' in an entry.
+      ValueError: an unknown key or value, or no '=' in an entry.
     """
-    chosen = dict(defaults)
+    choices = {key: known for key, known in defaults.items() if isinstance(known, tuple)}
+    chosen = {key: known if isinstance(known, str) else known[0] for key, known in defaults.items()}
     for entry in filter(None, argument.split(",")):
         key, separator, value = entry.partition("=")
         if not separator or key not in defaults:
-            known = ", ".join(f"{key}={value}" for key, value in defaults.items())
+            known = ", ".join(f"{key}={value}" for key, value in chosen.items())
             raise ValueError(
                 f"{entry!r} after the config file's colon is not understood; known, with their "
                 f"defaults: {known}."
             )
+        if key in choices:
+            check_choice(key, value, choices[key])
         chosen[key] = value
     return chosen
 

@@ -18,17 +18,21 @@ import argparse
 import collections
 import dataclasses
 import itertools
+import os
 import pathlib
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from absl import logging
 from PIL import Image
 from rich.progress import Progress
 
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
 from astmt_jax.evaluation.inference import resize_prediction, resize_task_prediction
+from astmt_jax.files import storage
+from astmt_jax.files.messages import one_line
 from astmt_jax.pictures import panels
 from astmt_jax.pictures.photo_folder import find_photos
 from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
@@ -119,10 +123,9 @@ class Output:
 
 def _write_picture(path: pathlib.Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    # Level 3 takes a third of the time of the default, for a tenth more bytes.
-    Image.fromarray(picture).save(partial, format="PNG", compress_level=3)
-    partial.replace(path)  # all or nothing
+    with storage.whole_file(path) as partial:
+        # Level 3 takes a third of the time of the default, for a tenth more bytes.
+        Image.fromarray(picture).save(partial, format="PNG", compress_level=3)
 
 
 def predict_photos(
@@ -177,7 +180,7 @@ def _jobs(photos: Mapping[str, pathlib.Path], problems: dict[str, str]) -> list[
         try:
             jobs.append(Job(name, path, photo_size(path)))
         except (PhotoError, OSError) as error:
-            problems[name] = _one_line(error)
+            problems[name] = one_line(error)
     return jobs
 
 
@@ -185,12 +188,8 @@ def _read(job: Job, problems: dict[str, str]) -> np.ndarray | None:
     try:
         return read_photo(job.path)
     except (PhotoError, OSError) as error:
-        problems[job.name] = _one_line(error)
+        problems[job.name] = one_line(error)
         return None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _batches(
@@ -240,8 +239,8 @@ def _unwritten(
 def _predict_command(args: argparse.Namespace) -> int:
     """Does what the command line asks for; returns the exit code."""
     model = load(args.workdir)
-    names = list(dict.fromkeys(args.tasks or model.network.names))
-    output = Output(pathlib.Path(args.output), [model.task(name) for name in names])
+    names = args.tasks or model.network.names
+    output = Output(args.output, [model.task(name) for name in names])
     photos = find_photos(args.input, excluded=output.folders)
     chosen = _unwritten(photos, output, args)
     if len(chosen) < len(photos):
@@ -258,39 +257,23 @@ def _predict_command(args: argparse.Namespace) -> int:
     return SOME_UNREADABLE
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
-
-
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--workdir", required=True, help="folder of the trained run")
-    add("--input", required=True, help="file, folder, or pattern in quotes")
-    add("--output", required=True, help="folder to write to")
-    add("--tasks", type=lambda text: text.split(","), help="such as edge,normals (default: all)")
-    add("--size", type=_positive, help="longer side that the network sees (default: of training)")
-    add("--batch_size", type=_positive, default=8, help="most photos at once (default: 8)")
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser = arguments.parser("predict", __doc__)
+    add, positive = parser.add_argument, arguments.positive
+    arguments.add_workdir(parser)
+    about = "file, folder, or pattern in quotes"
+    add("--input", required=True, type=os.path.expanduser, help=about)
+    existing = arguments.add_output(parser, "folder to write to", required=True)
     existing.add_argument(
         "--skip_existing", action="store_true", help="leave out photos whose files all exist"
     )
-    args = parser.parse_args(argv)
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
+    arguments.add_tasks(parser, default="all")
+    add("--size", type=positive, help="longer side that the network sees (default: of training)")
+    add("--batch_size", type=positive, default=8, help="most photos at once (default: 8)")
+    args = arguments.parse(parser, argv)
     warnings.filterwarnings("ignore", "Glyph")  # names in any script
-    try:
-        code = _predict_command(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted: the same command with --skip_existing goes on where it stopped.")
-    sys.exit(code)
+    with told(interrupted="the same command with --skip_existing goes on where it stopped."):
+        sys.exit(_predict_command(args))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,42 @@
 """Frozen records from plain dicts: every key known, every value of its type."""
 
+import ast
 import dataclasses
 import difflib
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ml_collections import ConfigDict, config_dict
+
+
+class Written(str):
+    """A value as it is written on a command line; `build_record` reads it as what the field holds.
+
+    Numbers, True, False and None are written as in Python, texts without quotes, and lists joined
+    by +.
+    """
+
+    def read(self, kind: Any) -> Any:
+        """The value, with elements of a list still as they are written."""
+        if typing.get_origin(kind) is tuple:
+            return tuple(map(Written, self.split("+")))
+        if kind is str:
+            return str(self)
+        try:
+            return ast.literal_eval(self)
+        except (ValueError, SyntaxError):
+            return str(self)
+
+
+class Record(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+
+
+Built = TypeVar("Built", bound=Record)
 
 
 def check_choice(where: str, value, choices) -> None:
@@ -17,7 +46,7 @@ def check_choice(where: str, value, choices) -> None:
         raise ValueError(f"{where} is {value!r}, but must be one of: {options}.")
 
 
-def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
+def build_record(record: type[Built], values: Mapping[str, Any], where: str) -> Built:
     """Makes a dataclass from a dict, converting nested ones, too.
 
     Raises:
@@ -44,7 +73,7 @@ def build_record(record: type, values: Mapping[str, Any], where: str) -> Any:
     )
 
 
-def check_path(record: type, path: str) -> None:
+def check_path(record: type[Record], path: str) -> None:
     """Checks that 'config.train.epochs', say, is a field of the record that is called `config`.
 
     What lies below a plain dict, such as a dataset's own options, is not checked.
@@ -52,16 +81,17 @@ def check_path(record: type, path: str) -> None:
     Raises:
       ValueError: naming the section in which a field is unknown, and the field that comes closest.
     """
+    section: Any = record
     where, *names = path.split(".")
     for name in names:
-        if not dataclasses.is_dataclass(record):
+        if not dataclasses.is_dataclass(section):
             return
-        fields = _fields(record)
+        fields = _fields(section)
         _check_known(name, fields, where)
-        record, where = fields[name].type, f"{where}.{name}"
+        section, where = fields[name].type, f"{where}.{name}"
 
 
-def as_config_dict(record: Any) -> ConfigDict:
+def as_config_dict(record: Record) -> ConfigDict:
     """A record as a ConfigDict, in which fields that are None have their type, too."""
     config = ConfigDict()
     for field in dataclasses.fields(record):
@@ -76,7 +106,7 @@ def as_config_dict(record: Any) -> ConfigDict:
     return config
 
 
-def _fields(record: type) -> dict[str, dataclasses.Field]:
+def _fields(record: Record | type[Record]) -> dict[str, dataclasses.Field]:
     return {field.name: field for field in dataclasses.fields(record) if field.init}
 
 
@@ -93,10 +123,12 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return build_record(kind, value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
-        if value is None:
+        if value is None or (isinstance(value, Written) and value == "None"):
             return None
         kind = next(argument for argument in arguments if argument is not type(None))
         return _convert(kind, value, where)
+    if isinstance(value, Written):
+        value = value.read(kind)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_convert(arguments[0], item, where) for item in value)
     if origin is dict and isinstance(value, Mapping):

@@ -9,14 +9,13 @@ is one plain network (method `single`) for each task. No weights are allocated.
 """
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 
-from absl import app, logging
 from rich.table import Table
 
-from astmt_jax.command_line import CONFIG, parse_flags, require_config
-from astmt_jax.config import Config, from_config_dict
+from astmt_jax.command_line import config_flag
+from astmt_jax.command_line.errors import told
+from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.models.cost import Cost, network_cost, single_task_costs
 from astmt_jax.models.network import Network
@@ -79,15 +78,11 @@ def summarize(config: Config) -> Table:
 
 
 def main(argv: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
-    if len(argv) > 1:
-        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
-    try:
-        CONSOLE.print(summarize(from_config_dict(CONFIG.value)))
-    except ValueError as error:
-        sys.exit(f"Error: {error}")
+    """Runs the command on parsed flags."""
+    del argv
+    with told():
+        CONSOLE.print(summarize(config_flag.settings()))
 
 
 if __name__ == "__main__":
-    require_config()
-    app.run(main, flags_parser=parse_flags)
+    config_flag.run(main)

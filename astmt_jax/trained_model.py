@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax.config import Config
+from astmt_jax.config import NORMALIZATIONS, Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import inference
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.pictures.photos import Photo, read_photo
-from astmt_jax.pipeline.batches import NORMALIZATIONS
 from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.checkpoint import restore_variables
 from astmt_jax.training.workdir import recorded_config
@@ -189,9 +188,10 @@ class Model:
         if size < 1:
             raise ValueError(f"size is {size}, but must be at least 1.")
         longer = max(image_size)
-        content = tuple(max(1, round(length * size / longer)) for length in image_size)
+        height, width = (max(1, round(length * size / longer)) for length in image_size)
         stride = self.config.model.output_stride
-        return NetworkInput(content, tuple(-(-length // stride) * stride for length in content))
+        padded = -(-height // stride) * stride, -(-width // stride) * stride
+        return NetworkInput((height, width), padded)
 
     def colorize(
         self, task: str, prediction: np.ndarray, value_range: tuple[float, float] | None = None
@@ -242,13 +242,13 @@ def features(
     params: Params,
     stats: Stats,
     images: jax.Array,
-    modulations: jax.Array,
+    modulations: jax.Array | np.ndarray,
 ):
     """The trunk's features of pictures, as `inference.modulated_features` gives them.
 
     Args:
       network: what predicts.
-      normalize: key of `pipeline.NORMALIZATIONS`.
+      normalize: key of `config.NORMALIZATIONS`.
       params: of all tasks.
       stats: of all tasks.
       images: (B, H, W, 3) RGB in 0..255, uint8 or floating point; H and W are multiples of the
@@ -265,7 +265,7 @@ def prediction(
     params: Params,
     stats: Stats,
     found,
-    place: jax.Array,
+    place: jax.Array | int,
     task: Task,
     size: tuple[int, int],
 ) -> jax.Array:

@@ -23,6 +23,7 @@ from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
 from astmt_jax.pipeline import augment
 from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.tasks.task import Task
 from tests import archives
@@ -72,13 +73,10 @@ def measure(source: Source, tasks: tuple[Task, ...], threads: int, batches: int)
     iterator = pipeline.train_batches(
         source,
         tasks,
-        batch_size=BATCH,
-        image_size=SIZE,
-        augmentation=AugmentationConfig(),
-        normalize="imagenet",
+        InputSettings(BATCH, SIZE, num_threads=threads),
+        AugmentationConfig(),
         seed=0,
-        num_steps=warm + batches + rest,
-        num_threads=threads,
+        steps=range(warm + batches + rest),
     )
     for _ in range(warm):
         next(iterator)
@@ -105,12 +103,11 @@ def stages(source: Source, tasks: tuple[Task, ...], count: int = 24) -> None:
         lambda: [parse(record) for record in records],
         count,
     )
-    motions = [AugmentationConfig().draw(random) for _ in range(count)]
     timed(
         "augment",
         lambda: [
-            augment.move(example, geometries, SIZE, motion)
-            for example, motion in zip(examples, motions, strict=True)
+            augment.augmented(example, geometries, SIZE, "imagenet", AugmentationConfig(), random)
+            for example in examples
         ],
         count,
     )

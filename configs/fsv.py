@@ -22,6 +22,7 @@ Expected result: no published table is at hand, and this repository has not made
 
 from ml_collections import ConfigDict
 
+from astmt_jax.datasets.fsv import DATASET
 from astmt_jax.paper import paper_config
 
 
@@ -29,8 +30,9 @@ def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     return paper_config(
         variant,
-        dataset="fsv",
-        tasks=("semseg", "albedo", "depth"),
+        dataset=DATASET.name,
+        tasks=tuple(DATASET.tasks()),
+        options=DATASET.default_options(),
         backbone="resnet50",
         epochs=3,
         discriminator_kernel=1,

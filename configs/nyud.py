@@ -11,7 +11,7 @@ Variants after the colon:
     (batches of 16, no discriminator, one learning rate).
 
 41 classes, background included, as ASTMT has them; for the 40 of its successors prepare with
---config=classes40 and train with --config.dataset.options.classes=40.
+--options=classes=40 and train with --config.dataset.options.classes=40.
 
 Cost: 200 epochs of 795 images, 19,800 batches of 8, four updates each. At 39.2 GMAC a task and
 image (ResNet-50, 512 x 512) and three times that for training, about 1.5e17 floating-point
@@ -22,6 +22,7 @@ Expected result: no published table is at hand, and this repository has not repe
 
 from ml_collections import ConfigDict
 
+from astmt_jax.datasets.nyud import DATASET
 from astmt_jax.paper import paper_config
 
 
@@ -29,10 +30,10 @@ def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     return paper_config(
         variant,
-        dataset="nyud",
-        tasks=("edge", "semseg", "normals", "depth"),
+        dataset=DATASET.name,
+        tasks=tuple(DATASET.tasks()),
+        options=DATASET.default_options(),
         backbone="resnet50",
         epochs=200,
         discriminator_kernel=3,
-        options={"classes": 41},
     )

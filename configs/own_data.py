@@ -1,6 +1,6 @@
 """Your own data, any of the seven tasks, with the settings of the paper.
 
-    python -m astmt_jax.datasets.prepare --dataset=own_data --config=mine --source=mine
+    python -m astmt_jax.datasets.prepare --dataset=own_data --options=config=mine --source=mine
     python -m astmt_jax.main --config=configs/own_data.py:tasks=semseg+depth \\
         --config.dataset.options.config=mine \\
         --config.dataset.options.semseg_classes="('floor', 'wall', 'chair')"
@@ -16,18 +16,18 @@ floating-point operations an image, task and epoch. Expected result: that depend
 
 from ml_collections import ConfigDict
 
+from astmt_jax.datasets.own_data import DATASET
 from astmt_jax.paper import paper_config
-from astmt_jax.tasks.semseg import VOC_CLASSES
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     return paper_config(
         variant,
-        dataset="own_data",
-        tasks=("edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo"),
+        dataset=DATASET.name,
+        tasks=tuple(DATASET.tasks()),
+        options=DATASET.default_options(),
         backbone="resnet26",
         epochs=60,
         discriminator_kernel=1,
-        options={"config": "", "semseg_classes": VOC_CLASSES, "edge_positive_weight": 0.95},
     )

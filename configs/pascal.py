@@ -37,6 +37,7 @@ This repository has not repeated these runs.
 
 from ml_collections import ConfigDict
 
+from astmt_jax.datasets.pascal_context import DATASET
 from astmt_jax.paper import paper_config
 
 
@@ -44,8 +45,9 @@ def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     return paper_config(
         variant,
-        dataset="pascal_context",
-        tasks=("edge", "semseg", "human_parts", "normals", "sal"),
+        dataset=DATASET.name,
+        tasks=tuple(DATASET.tasks()),
+        options=DATASET.default_options(),
         backbone="resnet101",
         epochs=60,
         backbone_epochs={"mobilenetv2": 130},

@@ -18,27 +18,28 @@ Variants after the colon:
 from ml_collections import ConfigDict
 
 from astmt_jax.config import complete
+from astmt_jax.datasets.scenes.dataset import DATASET
 from astmt_jax.paper import method_settings, parse_variant
-from astmt_jax.records import check_choice
 
-TASKS = ("edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo")
 SIZES = {"full": {"image_size": 96, "epochs": 5}, "small": {"image_size": 64, "epochs": 4}}
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
-    chosen = parse_variant(variant, method="astmt", tasks="all", backbone="resnet14", size="full")
-    check_choice("size", chosen["size"], SIZES)
-    tasks = TASKS if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
+    chosen = parse_variant(
+        variant, method="astmt", tasks="all", backbone="resnet14", size=tuple(SIZES)
+    )
+    every = tuple(DATASET.tasks())
+    tasks = every if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], tasks, chosen["backbone"])
     return complete(
         {
             "seed": 0,
             "tasks": tasks,
             "dataset": {
-                "name": "scenes",
+                "name": DATASET.name,
                 "data_dir": "data",
-                "options": {"image_size": 96, "num_train": 2000, "num_val": 300, "seed": 0},
+                "options": DATASET.default_options(),
             },
             "model": {
                 "backbone": chosen["backbone"],

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from tiny_network import PAIR, QUICK, copied, in_parts, random_batch, random_state, tiny_step
 
-from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.transfer import to_global, to_local
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.training.checkpoint import Checkpoints
@@ -87,7 +87,7 @@ def trained(update, placement, accumulate=1):
     method = getattr(step, f"{update}_update")
     state, losses = placement.put(random_state(step)), []
     is_split = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
-    placed = [pipeline.to_global(share(batch), placement.batch) for batch in batches(step)]
+    placed = [to_global(share(batch), placement.batch) for batch in batches(step)]
     if update == "joint" and accumulate == 1:
         # Compiled ahead of time, it refuses a state that has moved.
         method.program = method.lower(state, placed[0]).compile()
@@ -129,14 +129,14 @@ def check_communication(folder):
             (folder / name).touch()
     rows = np.arange(BATCH_SIZE)
     placement = Placement(data_mesh())
-    doubled = jax.jit(lambda x: 2 * x)(pipeline.to_global(share(rows), placement.batch))
-    np.testing.assert_array_equal(pipeline.to_local(doubled, placement.batch), 2 * share(rows))
+    doubled = jax.jit(lambda x: 2 * x)(to_global(share(rows), placement.batch))
+    np.testing.assert_array_equal(to_local(doubled, placement.batch), 2 * share(rows))
 
 
 def check_local_work(placement):
     """Every device works on its own images only: none of them are gathered."""
     step = tiny_step("float64", PAIR, placement=placement)
-    batch = pipeline.to_global(next(batches(step)), placement.batch)
+    batch = to_global(next(batches(step)), placement.batch)
     compiled = step.joint_update.lower(placement.put(random_state(step)), batch).compile()
     assert "all-gather" not in compiled.as_text()
 

@@ -6,9 +6,9 @@ from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
 
 
-def prepare_examples(dataset, source, data_dir, config=None, options=None):
+def prepare_examples(dataset, source, data_dir, options=None):
     """split -> name -> map -> NumPy array of a freshly prepared dataset."""
-    builder = prepare(dataset, source, data_dir, config=config, num_workers=1)
+    builder = prepare(dataset, source, data_dir, options=options or {}, num_workers=1)
     open_split = registry.find(dataset).open
     return {
         split: read_examples(open_split(data_dir, options or {}, split))

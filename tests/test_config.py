@@ -158,6 +158,13 @@ def test_unknown_dataset_is_refused():
         registry.find("cityscapes")
 
 
+def test_unknown_resize_is_refused_before_anything_starts():
+    config = from_config_dict(settings(evaluation__image_resize="area"))
+    words = r"^evaluation\.image_resize is 'area', but must be one of: linear, cubic\.$"
+    with pytest.raises(ValueError, match=words):
+        Experiment(config)
+
+
 def test_to_dict_round_trip():
     """Through JSON, as it is stored beside checkpoints, with a value in every optional field."""
     changes = {"train__num_threads": 2, "optimizer__task_multiplier": 3, "train__epochs": 17}

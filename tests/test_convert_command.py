@@ -11,8 +11,9 @@ from absl.testing import flagsaver
 from array_record.python import array_record_data_source  # noqa: F401 (see `run`)
 from networks import random_variables
 
-from astmt_jax import command_line, main
 from astmt_jax import convert as convert_command
+from astmt_jax import main
+from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.training import loop
@@ -57,7 +58,7 @@ def run(monkeypatch, data_dir):
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
         with flagsaver.flagsaver():
             try:
-                command(command_line.parse_flags(argv)[:1])
+                command(config_flag.parse_flags(argv)[:1])
             except SystemExit as end:
                 return end.code
 
@@ -68,7 +69,7 @@ def run(monkeypatch, data_dir):
 def experiment(run):
     """The experiment of the settings above, with input in 0..255."""
     made = []
-    run(lambda argv: made.append(command_line.settings(pathlib.Path("nowhere"))))
+    run(lambda argv: made.append(main.settings(pathlib.Path("nowhere"))))
     config = from_config_dict(
         made[0].to_dict() | {"train": made[0].to_dict()["train"] | {"normalize": "none"}}
     )
@@ -131,7 +132,7 @@ def test_other_scaling_is_refused(run, workdir):
     assert not (workdir / "results.json").exists()
     found = []
     run(
-        lambda argv: found.append(command_line.settings(workdir)),
+        lambda argv: found.append(main.settings(workdir)),
         "--config.train.normalize=none",
     )
     assert found[0].train.normalize == "none"

@@ -23,7 +23,8 @@ from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
 from astmt_jax.metrics.segmentation import SegmentationMetric
 from astmt_jax.pipeline import truths as iteration
-from astmt_jax.pipeline.augment import mark_ignored
+from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.settings import InputSettings
 
 NAMES = archives.PASCAL_NAMES["val"]
 WITHOUT_PERSON = "2009_000004"
@@ -157,7 +158,7 @@ def test_result_says_how_it_came_about(command, png_folder):
 
 
 def test_choices_of_the_metrics(command, png_folder):
-    tasks = "--tasks=edge,semseg"
+    tasks = "--tasks=edge+semseg"
     document, _ = command(
         png_folder,
         tasks,
@@ -307,9 +308,10 @@ class Picklable:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tasks=edge,flow"], ["flow", "pascal_context has: edge"]),
+        (["--tasks=edge+flow"], ["flow", "pascal_context has: edge"]),
         (["--split=test"], ["no split pascal_context", "test", "val"]),
-        (["--option=size=3"], ["size", "is not a field"]),
+        (["--dataset=imagenet"], ["'imagenet', but must be one of: scenes"]),
+        (["--options=size=3"], ["size", "is not a field"]),
     ],
 )
 def test_misuse_ends_with_one_sentence(refusal, predictions, arguments, words):
@@ -319,13 +321,46 @@ def test_misuse_ends_with_one_sentence(refusal, predictions, arguments, words):
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("--option=size=3", "there is no --option any more: say --options=NAME=VALUE,NAME=VALUE"),
+        ("--tasks=edge,sal", "names are joined by +: edge+sal"),
+        ("--options={'size': 3}", "is not of the form NAME=VALUE,NAME=VALUE"),
+    ],
+)
+def test_former_spellings_are_answered_with_the_new_one(predictions, command, capsys, former, now):
+    with pytest.raises(SystemExit) as caught:
+        command(predictions, former)
+    assert caught.value.code == 2
+    assert now in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_what_output_names_is_not_overwritten_unasked(
+    predictions, data_dir, refusal, command, tmp_path, monkeypatch
+):
+    """The command's own results.json is written anew."""
+    output = tmp_path / "new" / "scores.json"
+    options = [f"--data_dir={data_dir}", "--num_workers=1", "--dataset=pascal_context"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    evaluate.main([f"--predictions={predictions}", *options, "--output=~/new/scores.json"])
+    before = output.read_text()
+    assert f"{output} exists already" in refusal(predictions, "--tasks=edge", f"--output={output}")
+    assert output.read_text() == before
+    chosen = ["--tasks=sal", f"--output={output}", "--overwrite"]
+    evaluate.main([f"--predictions={predictions}", *options, *chosen])
+    assert list(json.loads(output.read_text())["results"]) == ["sal"]
+    for task in ("sal", "edge"):
+        assert list(command(predictions, f"--tasks={task}")[0]["results"]) == [task]
+
+
 def test_folders_that_are_no_predictions_are_refused(refusal, predictions, tmp_path):
     assert f"There is no folder {tmp_path / 'none'}" in refusal(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     assert "but it has no folder" in refusal(tmp_path / "empty")
     (predictions / "sal").rename(predictions / "saliency")
     assert "but it has saliency: name the tasks to score with --tasks" in refusal(predictions)
-    assert "but it has no sal" in refusal(predictions, "--tasks=edge,sal")
+    assert "but it has no sal" in refusal(predictions, "--tasks=edge+sal")
 
 
 @pytest.fixture(scope="module")
@@ -353,12 +388,9 @@ def network_scores(data_dir, tmp_path_factory):
             predict,
             source,
             EvaluationConfig(**choices),
-            batch_size=batch_size,
-            image_size=48,
-            normalize="none",
+            InputSettings(batch_size, 48, "none", num_threads=1),
             sharding=NamedSharding(mesh, PartitionSpec("data")),
             num_rows=num_rows,
-            num_threads=1,
             save_to=save_to,
         )
 

@@ -188,6 +188,16 @@ def test_weights_are_those_of_the_single_task_network(command, model, tmp_path):
     np.testing.assert_allclose(single.predict(image)["depth"], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_what_exists_is_not_overwritten_unasked(command, tmp_path):
+    path = tmp_path / "new" / "depth.safetensors"
+    assert command("--task=depth", f"--output={path}") is None
+    path.write_text("precious")
+    assert f"{path} exists already" in command("--task=depth", f"--output={path}")
+    assert path.read_text() == "precious"
+    assert command("--task=depth", f"--output={path}", "--overwrite") is None
+    assert path.stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

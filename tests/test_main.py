@@ -17,7 +17,8 @@ from absl.testing import flagsaver
 from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from astmt_jax import command_line, evaluate, main
+from astmt_jax import evaluate, main
+from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
 from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
 from astmt_jax.training.checkpoint import CheckpointError
@@ -207,7 +208,7 @@ def test_evaluation_alone(runs):
             f"--predictions={predictions}",
             "--dataset=scenes",
             f"--data_dir={runs.folder / 'data'}",
-            *(f"--option={name}={value}" for name, value in options.items()),
+            "--options=" + ",".join(f"{name}={value}" for name, value in options.items()),
         ]
     )
     scored, document = (
@@ -248,7 +249,7 @@ def command(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
         handler = signal.getsignal(signal.SIGTERM)
         with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
-            main.main(main.parse_flags(argv))
+            main.main(config_flag.parse_flags(argv))
         signal.signal(signal.SIGTERM, handler)
         assert not workdir.exists()
         return caught.value.code
@@ -331,8 +332,8 @@ def test_every_field_can_be_set(monkeypatch):
     """`--config.field=value` works for every field of `Config`."""
     monkeypatch.setattr(sys, "argv", ["main", f"--config={CONFIG}"])
     with flagsaver.flagsaver():
-        main.parse_flags(sys.argv)
-        settings = from_config_dict(command_line.CONFIG.value).to_dict()
+        config_flag.parse_flags(sys.argv)
+        settings = from_config_dict(config_flag.CONFIG.value).to_dict()
     refused = []
     for field, value in fields_of(settings):
         sample = sample_of(field, value)
@@ -340,8 +341,8 @@ def test_every_field_can_be_set(monkeypatch):
         monkeypatch.setattr(sys, "argv", argv)
         with flagsaver.flagsaver():
             try:
-                main.parse_flags(argv)
-                found = from_config_dict(command_line.CONFIG.value)
+                config_flag.parse_flags(argv)
+                found = from_config_dict(config_flag.CONFIG.value)
             except (SystemExit, ValueError) as error:
                 refused.append((field, str(error)[:80]))
                 continue

@@ -158,7 +158,7 @@ def test_bad_files_have_one_line_each(command, photos, tmp_path, capsys):
 
 def test_some_tasks_of_a_pattern(command, photos, tmp_path, capsys):
     code = command(
-        f"--input={photos}/por*.jpg", f"--output={tmp_path}", "--tasks=edge,normals,edge"
+        f"--input={photos}/por*.jpg", f"--output={tmp_path}", "--tasks=edge+normals+edge"
     )
     assert code == 0
     assert capsys.readouterr().err == ""
@@ -215,7 +215,7 @@ def test_results_among_the_photos_are_not_predicted(command, photos, tmp_path):
     ("arguments", "message"),
     [
         (["--input=nowhere"], "There is no file nowhere."),
-        (["--input=PHOTOS", "--tasks=edge,sal"], "There is no task 'sal': the model has semseg, "),
+        (["--input=PHOTOS", "--tasks=edge+sal"], "There is no task 'sal': the model has semseg, "),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_written(

@@ -6,7 +6,8 @@ import jax
 import pytest
 from absl.testing import flagsaver
 
-from astmt_jax import command_line, summary
+from astmt_jax import summary
+from astmt_jax.command_line import config_flag
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def run(monkeypatch):
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
         with flagsaver.flagsaver():
             try:
-                summary.main(command_line.parse_flags(argv)[:1])
+                summary.main(config_flag.parse_flags(argv)[:1])
             except SystemExit as end:
                 return end.code
 

@@ -22,13 +22,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags
 from rich.table import Table
 
 from astmt_jax.aot.compilation import Compilation, Compiler
 from astmt_jax.aot.tpu import GIB, Topology, parse_topology
-from astmt_jax.command_line import CONFIG, parse_flags, require_config
-from astmt_jax.config import Config, from_config_dict
+from astmt_jax.command_line import arguments, config_flag
+from astmt_jax.command_line.errors import told
+from astmt_jax.config import Config
 from astmt_jax.files import storage
 from astmt_jax.runtime.console import CONSOLE, format_duration
 from astmt_jax.training.experiment import Experiment
@@ -48,7 +49,8 @@ PROGRAMS = flags.DEFINE_multi_enum(
 LARGEST_BATCH = flags.DEFINE_bool(
     "largest_batch", False, "Also find the largest training batch that fits."
 )
-OUTPUT = flags.DEFINE_string("output", None, "JSON file for all figures.")
+OUTPUT = config_flag.define_path("output", "JSON file for all figures (default: none).")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file of --output if it exists.")
 
 
 def compile_all(
@@ -184,23 +186,19 @@ def write_json(path: pathlib.Path, config: Config, compilations: Sequence[Compil
         "config": config.to_dict(),
         "compilations": [compilation.to_dict() for compilation in compilations],
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     storage.write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def main(argv: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
-    if len(argv) > 1:
-        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
+    """Runs the command on parsed flags."""
+    del argv
     jax.config.update("jax_platforms", "cpu")  # this machine's accelerators are left alone
     done: list[Compilation] = []
-    try:
-        config = from_config_dict(CONFIG.value)
+    with told(ModuleNotFoundError):
+        config = config_flag.settings()
         topologies = [parse_topology(name) for name in TOPOLOGIES.value]
-        output = OUTPUT.value and pathlib.Path(OUTPUT.value)
-        if output and not output.parent.is_dir():
-            raise FileNotFoundError(
-                f"--output is {output}, but there is no folder {output.parent}."
-            )
+        output = arguments.output_file(OUTPUT.value, OVERWRITE.value)
 
         def report(compilations: list[Compilation]) -> None:
             CONSOLE.print(compilation_table(config, compilations))
@@ -216,11 +214,7 @@ def main(argv: list[str]) -> None:
             largest_batch=LARGEST_BATCH.value,
             report=report,
         )
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":
-    require_config()
-    flags.mark_flag_as_required("topology")
-    app.run(main, flags_parser=parse_flags)
+    config_flag.run(main, "topology")

@@ -4,19 +4,16 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from astmt_jax.aot.hlo import Collective, collectives
 from astmt_jax.aot.roofline import Roofline
 from astmt_jax.aot.tpu import GIB, Topology, describe_devices
-from astmt_jax.pipeline.augment import INTEGER_GEOMETRIES
 from astmt_jax.runtime.sharding import Placement, data_mesh
-from astmt_jax.tasks.task import Task
 from astmt_jax.training.experiment import Experiment
 
 _OUT_OF_MEMORY = re.compile(r"temporaries \(([\d.]+)([MG])\)|Used ([\d.]+)([MG]) of [\d.]+G hbm")
@@ -65,7 +62,7 @@ class Compilation:
     @property
     def roofline(self) -> Roofline | None:
         """Bounds on the time of a step; None without figures."""
-        if self.flops is None:
+        if self.flops is None or self.bytes_accessed is None:
             return None
         return Roofline.of(self.topology.chip, self.flops, self.bytes_accessed)
 
@@ -99,11 +96,10 @@ class Compiler:
     """Compiles one experiment's programs for one slice; batches are divided among its chips."""
 
     def __init__(self, experiment: Experiment, topology: Topology):
-        self.tasks = experiment.tasks
-        self.config = experiment.config
+        self._experiment = experiment
         self.topology = topology
         placement = Placement(
-            data_mesh(describe_devices(topology)), self.config.train.shard_parameters
+            data_mesh(describe_devices(topology)), experiment.config.train.shard_parameters
         )
         # Schedules are arithmetic on the step: the length of an epoch is nothing to the program.
         self._step = experiment.train_step(steps_per_epoch=1, placement=placement)
@@ -131,8 +127,7 @@ class Compiler:
 
     def _batch(self, batch_per_chip: int) -> dict[str, Any]:
         batch_size = batch_per_chip * self.topology.chips
-        shapes = describe_batch(self.tasks, batch_size, self.config.train.image_size)
-        return _placed(shapes, self._divided)
+        return _placed(self._experiment.describe_batch(batch_size), self._divided)
 
     def _compile(
         self,
@@ -164,21 +159,6 @@ class Compiler:
         )
 
 
-def describe_batch(tasks: Sequence[Task], batch_size: int, image_size: int) -> dict[str, Any]:
-    """Shapes and dtypes of the batches that `pipeline.train_batches` yields."""
-
-    def of(channels: int, dtype) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((batch_size, image_size, image_size, channels), dtype)
-
-    labels = {
-        task.name: of(1, jnp.uint8)
-        if task.geometry in INTEGER_GEOMETRIES
-        else of(task.channels, jnp.float32)
-        for task in tasks
-    }
-    return {"image": of(3, jnp.float32), "labels": labels}
-
-
 def required_bytes(message: str) -> int | None:
     """Memory that a program would need, by XLA's refusal; None for a refusal of other kinds."""
     found = _OUT_OF_MEMORY.search(message)
@@ -200,9 +180,11 @@ def _figures(
     compiled: jax.stages.Compiled, runs: int
 ) -> tuple[tuple[int, int, int], dict[str, Any]]:
     """Bytes of arguments, temporaries and others, and what a step of some `runs` does."""
-    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    memory, cost, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    if memory is None or cost is None or text is None:
+        raise ValueError("This compiler does not tell what its programs need and do.")
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    sent = collectives(compiled.as_text())
+    sent = collectives(text)
     return (
         memory.argument_size_in_bytes,
         memory.temp_size_in_bytes,

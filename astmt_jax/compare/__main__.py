@@ -14,21 +14,22 @@ and spread over the seeds, parameters and multiply-adds.
 
 import functools
 import pathlib
-import sys
 
-from absl import app, flags, logging
+from absl import flags
 
-from astmt_jax.command_line import CONFIG, parse_flags, require_config, resumable
+from astmt_jax.command_line import config_flag
+from astmt_jax.command_line.errors import resumable
 from astmt_jax.compare.costs import network_costs
 from astmt_jax.compare.execution import check_folders, execute, finished
 from astmt_jax.compare.methods import methods, runs
 from astmt_jax.compare.report import NAME, write_report
-from astmt_jax.config import Config, from_config_dict
+from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.training.errors import TRAINING_ERRORS
 
 # Other commands have a folder, too; they meet in one process only in tests.
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the comparison.", allow_override=True)
+WORKDIR = config_flag.define_path("workdir", "Folder of the comparison.", allow_override=True)
 SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from config.seed on.", lower_bound=1)
 
 
@@ -59,16 +60,12 @@ def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
-    if len(argv) > 1:
-        sys.exit(f"Error: Unexpected arguments: {' '.join(argv[1:])}.")
-    workdir = pathlib.Path(WORKDIR.value)
+    """Runs the command on parsed flags."""
+    del argv
     compilation_cache.enable(None)
-    with resumable(workdir, ValueError):
-        compare(from_config_dict(CONFIG.value), SEEDS.value, workdir)
+    with resumable(WORKDIR.value, ValueError, *TRAINING_ERRORS):
+        compare(config_flag.settings(), SEEDS.value, WORKDIR.value)
 
 
 if __name__ == "__main__":
-    require_config()
-    flags.mark_flag_as_required("workdir")
-    app.run(main, flags_parser=parse_flags)
+    config_flag.run(main, "workdir")

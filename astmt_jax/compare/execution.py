@@ -12,9 +12,9 @@ from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.evaluation.results import RESULTS_FILE
 from astmt_jax.runtime.console import CONSOLE, format_duration
 from astmt_jax.training import loop
+from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import CONFIG_FILE, check_workdir, recorded_config
-from astmt_jax.weights.files import WeightsError
 
 
 def check_folders(planned: tuple[Run, ...], workdir: pathlib.Path) -> None:
@@ -70,7 +70,7 @@ def _train(run: Run, folder: pathlib.Path) -> None:
     try:
         experiment = Experiment(run.config)
         loop.train(experiment, experiment.open_splits(), folder)
-    except (FloatingPointError, WeightsError) as error:
+    except TRAINING_ERRORS as error:
         raise type(error)(f"{run.folder}: {error}") from error
     _free_memory()
 

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,11 +11,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from astmt_jax.compare.scores import AVERAGE, MethodScores
+from astmt_jax.files import storage
 from astmt_jax.tasks.task import Task
 
 COLORS = matplotlib.colormaps["viridis_r"]
-POINT = {"linestyle": "", "marker": "o", "color": "black", "markersize": 4, "mec": "white"}
-ZERO = {"color": "0.4", "linewidth": 1, "zorder": 0}
+POINT: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "o",
+    "color": "black",
+    "markersize": 4,
+    "mec": "white",
+}
+ZERO: dict[str, Any] = {"color": "0.4", "linewidth": 1, "zorder": 0}
 
 
 def draw(scores: Sequence[MethodScores], tasks: Sequence[Task], path: pathlib.Path) -> None:
@@ -34,9 +42,8 @@ def draw(scores: Sequence[MethodScores], tasks: Sequence[Task], path: pathlib.Pa
     _costs(right, scores, shown, colors)
     if shown:
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=110)
-    partial.replace(path)
+    with storage.whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
 
 
 def _drops(
@@ -68,8 +75,7 @@ def _costs(
         if row not in shown:
             point = (row.cost.parameters / 1e6, 0)
             axes.plot(*point, "s", color="0.4")
-            offset = {"xytext": (-8, 6), "textcoords": "offset points"}
-            axes.annotate(row.method.label, point, ha="right", **offset)
+            axes.annotate(row.method.label, point, (-8, 6), textcoords="offset points", ha="right")
     for row, color in zip(shown, colors, strict=True):
         average = row.drop[AVERAGE]
         axes.errorbar(

@@ -1,4 +1,4 @@
-"""What a dataset module tells about an unpacked folder, for any builder to store.
+"""What a dataset module tells about its archive, for any builder to store.
 
 Free of TensorFlow, so that worker processes start quickly.
 """
@@ -31,3 +31,37 @@ class Contents:
         index, name = item
         stored = self.read(split, name)
         return [] if stored is None else [(index, {"name": name, **stored})]
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """One of the ways in which an archive can be prepared.
+
+    Attributes:
+      description: one sentence.
+      arguments: keywords of `Archive.contents`.
+    """
+
+    description: str
+    arguments: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """The archive or folder from which a user prepares a dataset.
+
+    Attributes:
+      description: of the dataset, one sentence.
+      marker: a file by which the dataset's root folder is recognised.
+      described: what messages call the archive.
+      contents: `(folder, **arguments) -> Contents` of the unpacked archive, with the arguments of
+        the configuration; raises a ValueError of one sentence that names the file at fault.
+      configurations: those that there are, by name, the default first; if there are none, a user
+        may give the prepared data any name.
+    """
+
+    description: str
+    marker: str
+    described: str
+    contents: Callable[..., Contents]
+    configurations: Mapping[str, Configuration] = dataclasses.field(default_factory=dict)

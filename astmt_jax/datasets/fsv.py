@@ -13,12 +13,15 @@ import functools
 
 import numpy as np
 
-from astmt_jax.datasets.contents import Contents, Stored
+from astmt_jax.datasets.contents import Archive, Contents, Stored
+from astmt_jax.datasets.dataset import ArchiveDataset, NoOptions
 from astmt_jax.files.encoding import encode_array
 from astmt_jax.files.folder import Folder
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.depth import disparity
+from astmt_jax.tasks.task import Task
 
-MARKER = "gt_sets/gta_train.txt"
-DESCRIBED = "the folder or archive FSV, with gt_sets/ and gta_train/"
+CLASSES = ("background", "vehicle", "object")
 KINDS = {"image": "image", "semseg": "classes", "albedo": "color", "depth": "disparity"}
 TEST_EXAMPLES = 5000
 """The test list is strided down to about so many examples, as the reference implementation does."""
@@ -64,3 +67,21 @@ def _read(folder: Folder, split: str, name: str) -> Stored:
 
 def _semseg(folder: Folder, path: str, numbers: np.ndarray) -> np.ndarray:
     return CLASS_CODES[folder.whole_numbers(path, numbers, _NUMBERS)]
+
+
+def _tasks(options: NoOptions) -> tuple[Task, ...]:
+    return tasks.semseg(CLASSES), tasks.albedo(), disparity()
+
+
+DATASET = ArchiveDataset(
+    name="fsv",
+    options=NoOptions,
+    make_tasks=_tasks,
+    eval_split="test",
+    archive=Archive(
+        description="FSV (GTA): semantic segmentation, albedo and disparity.",
+        marker="gt_sets/gta_train.txt",
+        described="the folder or archive FSV, with gt_sets/ and gta_train/",
+        contents=contents,
+    ),
+)

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 import zstandard
 
 from astmt_jax.labels import IGNORE
-from astmt_jax.pipeline import augment
+from astmt_jax.pipeline.geometries import centered
+from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 
 Example = dict[str, Any]
 
@@ -102,8 +101,8 @@ _pack_masked_normals = _decode_array("u1", 4)
 
 
 def _decode_masked_normals(data: bytes) -> np.ndarray:
-    centered = augment.centered(_pack_masked_normals(data))
-    return cv2.cvtColor(centered, cv2.COLOR_RGBA2RGB) / np.float32(127.5)
+    vectors = centered(_pack_masked_normals(data))
+    return cv2.cvtColor(vectors, cv2.COLOR_RGBA2RGB) / np.float32(127.5)
 
 
 def _decode_disparity(data: bytes) -> np.ndarray:

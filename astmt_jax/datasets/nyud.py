@@ -12,17 +12,24 @@ Two incompatible archives bear this name; they are told apart by the endings of 
 Free of TensorFlow, so that worker processes start quickly.
 """
 
+import dataclasses
+
 from astmt_jax.datasets import readers
-from astmt_jax.datasets.contents import Contents
+from astmt_jax.datasets.contents import Archive, Configuration, Contents
+from astmt_jax.datasets.dataset import ArchiveDataset
 from astmt_jax.datasets.readers import Label, PictureReader, Reader
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.task import Task
 
-MARKER = "gt_sets/train.txt"
-DESCRIBED = (
-    "NYUD_MT.tgz (once published at data.vision.ee.ethz.ch/kmaninis/share/MTL/NYUD_MT.tgz) or the "
-    "folder in it"
-)
+CLASSES = (
+    "background", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",
+    "bookshelf", "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow",
+    "mirror", "floor mat", "clothes", "ceiling", "books", "refrigerator", "television", "paper",
+    "towel", "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink",
+    "lamp", "bathtub", "bag", "other structure", "other furniture", "other prop",
+)  # fmt: skip
 CLASS_CODES = {
     41: {number: number for number in range(41)},
     40: {number: number - 1 if number else IGNORE for number in range(41)},
@@ -79,10 +86,61 @@ def contents(folder: Folder, classes: int) -> Contents:
     """
     splits = {split: folder.names(f"gt_sets/{split}.txt") for split in ("train", "val")}
     first = splits["train"][:1]
-    found = {}
+    files = {}
     for key, label in labels(classes).items():
-        found[key] = label.find(folder, first)
-        if found[key] is None:
+        files[key] = label.find(folder, first)
+        if files[key] is None:
             raise label.missing(folder, *first)
-    examples = readers.FolderExamples(folder, found)
+    examples = readers.FolderExamples(folder, files)
     return Contents(examples.kinds(), splits, examples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of NYUD.
+
+    Attributes:
+      classes: of semantic segmentation: 41 (with the background) or 40 (background ignored).
+
+    Raises:
+      ValueError: another number of classes.
+    """
+
+    classes: int = 41
+
+    def __post_init__(self):
+        if self.classes not in CLASS_CODES:
+            raise ValueError(
+                f"config.dataset.options.classes is {self.classes}, but must be 40 or 41."
+            )
+
+
+def _tasks(options: Options) -> tuple[Task, ...]:
+    return (
+        tasks.edge(positive_weight=0.8, protocol="nyud", truth="edge"),
+        tasks.semseg(CLASSES[-options.classes :]),
+        tasks.normals(),
+        tasks.depth(),
+    )
+
+
+DATASET = ArchiveDataset(
+    name="nyud",
+    options=Options,
+    make_tasks=_tasks,
+    configuration=lambda options: f"classes{options.classes}",
+    prepared_by=("classes",),
+    archive=Archive(
+        description="NYU Depth v2: edges, semantic segmentation, normals and depth.",
+        marker="gt_sets/train.txt",
+        described=(
+            "NYUD_MT.tgz (once published at data.vision.ee.ethz.ch/kmaninis/share/MTL/NYUD_MT.tgz) "
+            "or the folder in it"
+        ),
+        contents=contents,
+        configurations={
+            "classes41": Configuration("With the background as a class.", {"classes": 41}),
+            "classes40": Configuration("The background is ignored.", {"classes": 40}),
+        },
+    ),
+)

@@ -17,13 +17,19 @@ file of a task: it then trains the others only.
 Free of TensorFlow, so that worker processes start quickly.
 """
 
+import dataclasses
+import re
+
 from astmt_jax.datasets import readers
-from astmt_jax.datasets.contents import Contents
+from astmt_jax.datasets.contents import Archive, Contents
+from astmt_jax.datasets.dataset import ArchiveDataset
 from astmt_jax.datasets.readers import Label, PictureReader, Reader
 from astmt_jax.files.folder import Folder
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.semseg import VOC_CLASSES
+from astmt_jax.tasks.task import Task
 
 MARKER = "splits/train.txt"
-DESCRIBED = "a folder or archive with splits/, images/ and a folder for each task"
 
 _PICTURES = (".png", ".jpg")
 
@@ -60,10 +66,65 @@ def contents(folder: Folder) -> Contents:
     """
     splits = {split: folder.names(f"splits/{split}.txt") for split in ("train", "val")}
     names = [name for split in splits.values() for name in split]
-    found = {key: label.find(folder, names) for key, label in LABELS.items()}
-    found = {key: files for key, files in found.items() if files}
-    if not found:
-        known = ", ".join(f"{label.place}/" for label in LABELS.values())
+    files = {key: label.find(folder, names) for key, label in LABELS.items()}
+    files = {key: those for key, those in files.items() if those}
+    if not files:
+        known = ", ".join(f"{label.subfolder}/" for label in LABELS.values())
         raise folder.error(MARKER, f"names no example that has a label in one of {known}")
-    examples = readers.FolderExamples(folder, found, partly=True)
+    examples = readers.FolderExamples(folder, files, partly=True)
     return Contents(examples.kinds(), splits, examples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of your own data.
+
+    Attributes:
+      config: the name under which it was prepared; '' if there was none.
+      semseg_classes: names of the classes of semantic segmentation.
+      edge_positive_weight: weight of edge pixels in the balanced loss.
+
+    Raises:
+      ValueError: the name cannot be one of a folder.
+    """
+
+    config: str = ""
+    semseg_classes: tuple[str, ...] = VOC_CLASSES
+    edge_positive_weight: float = 0.95
+
+    def __post_init__(self):
+        if self.config and not re.fullmatch(r"\w[\w.-]*", self.config):
+            raise ValueError(
+                f"config.dataset.options.config is {self.config!r}, but must be a name of letters, "
+                "digits, '_', '-' and '.'."
+            )
+
+
+def _tasks(options: Options) -> tuple[Task, ...]:
+    return (
+        tasks.edge(options.edge_positive_weight, protocol="edge_map", truth="edge"),
+        tasks.semseg(options.semseg_classes),
+        tasks.human_parts(),
+        tasks.normals(),
+        tasks.sal(),
+        tasks.depth(),
+        tasks.albedo(),
+    )
+
+
+DATASET = ArchiveDataset(
+    name="own_data",
+    options=Options,
+    make_tasks=_tasks,
+    named_by_options=("semseg",),
+    configuration=lambda options: options.config or None,
+    prepared_by=("config",),
+    archive=Archive(
+        description=(
+            "A folder of your own, with any subset of the tasks; each has a configuration's name."
+        ),
+        marker=MARKER,
+        described="a folder or archive with splits/, images/ and a folder for each task",
+        contents=contents,
+    ),
+)

@@ -16,17 +16,15 @@ import json
 
 import numpy as np
 
-from astmt_jax.datasets.contents import Contents, Stored
-from astmt_jax.datasets.edges import edges_of
+from astmt_jax.datasets.contents import Archive, Contents, Stored
+from astmt_jax.datasets.dataset import ArchiveDataset, NoOptions
+from astmt_jax.datasets.region_edges import edges_of
 from astmt_jax.files.encoding import encode_array
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.task import Task
 
-MARKER = "ImageSets/Context/train.txt"
-DESCRIBED = (
-    "PASCAL_MT.tgz (once published at data.vision.ee.ethz.ch/kmaninis/share/MTL/PASCAL_MT.tgz) or "
-    "the folder in it"
-)
 KINDS = {
     "image": "image",
     "edge": "classes",
@@ -153,3 +151,25 @@ def _paint(target: np.ndarray, part: np.ndarray, folder: Folder, path: str) -> N
         raise folder.error(path, f"has the unknown part {name!r}")
     folder.check_size(path, mask, target.shape)
     target[mask != 0] = CLASS_OF_PART[name]
+
+
+def _tasks(options: NoOptions) -> tuple[Task, ...]:
+    return tasks.edge(), tasks.semseg(), tasks.human_parts(), tasks.normals(), tasks.sal()
+
+
+DATASET = ArchiveDataset(
+    name="pascal_context",
+    options=NoOptions,
+    make_tasks=_tasks,
+    archive=Archive(
+        description=(
+            "PASCAL-Context: edges, semantic segmentation, human parts, normals and saliency."
+        ),
+        marker="ImageSets/Context/train.txt",
+        described=(
+            "PASCAL_MT.tgz (once published at data.vision.ee.ethz.ch/kmaninis/share/MTL/"
+            "PASCAL_MT.tgz) or the folder in it"
+        ),
+        contents=contents,
+    ),
+)

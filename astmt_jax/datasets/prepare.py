@@ -6,29 +6,33 @@
 The source is never written to. The slow work is done once; the result is stored under data_dir.
 """
 
-import argparse
 import os
 import pathlib
-import re
 import shutil
 import signal
-import sys
+from collections.abc import Mapping
+from typing import Any
 
-import tensorflow_datasets as tfds
-from absl import logging
-
-from astmt_jax.datasets import archive
-from astmt_jax.datasets.builder import (
-    BUILDERS,
-    Preparation,
-    StoredDataset,
-    folder_of,
-    make_builder,
-    open_builder,
-)
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import full_disk_told, told
+from astmt_jax.datasets import archive, registry
+from astmt_jax.datasets.dataset import NO_OPTIONS, ArchiveDataset
+from astmt_jax.datasets.stored import Preparation, StoredDataset
 from astmt_jax.datasets.terminal import quiet_tfds
-from astmt_jax.files import storage
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.quiet_tensorflow import tfds
+
+DATASETS: dict[str, ArchiveDataset] = {
+    name: dataset
+    for name, dataset in registry.DATASETS.items()
+    if isinstance(dataset, ArchiveDataset)
+}
+"""Name -> record of a dataset that is prepared from what a user has."""
+
+FORMER_CONFIG = (
+    "say --options=classes=40 for the 40 classes of nyud, --options=config=NAME to give own_data a "
+    "name"
+)
 
 
 def prepare(
@@ -36,7 +40,7 @@ def prepare(
     source: str | pathlib.Path,
     data_dir: str | pathlib.Path,
     *,
-    config: str | None = None,
+    options: Mapping[str, Any] = NO_OPTIONS,
     num_workers: int | None = None,
     beam_options: str | None = None,
 ) -> StoredDataset:
@@ -45,10 +49,10 @@ def prepare(
     An interrupted preparation leaves nothing that looks complete, and can be started again.
 
     Args:
-      dataset: key of `BUILDERS`.
+      dataset: key of `DATASETS`.
       source: .tgz, .tar or unpacked folder; only read.
       data_dir: TFDS data folder; the dataset goes to data_dir/DATASET[/CONFIG]/VERSION.
-      config: of NYUD 'classes41' (default) or 'classes40'; of own_data any name.
+      options: of the dataset, such as the 40 classes of NYUD or the name of own_data.
       num_workers: processes; None is one a core.
       beam_options: options of Apache Beam, such as 'runner=DirectRunner', which then
         distributes the work; None does without Beam.
@@ -61,51 +65,37 @@ def prepare(
       FileNotFoundError: there is no such source.
       Exception: the disk is full or cannot be written to; whatever the library that writes raises.
     """
-    config = _check_config(dataset, config)
+    if dataset not in DATASETS:
+        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(DATASETS)}.")
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
     source = pathlib.Path(source).expanduser()
     workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
     if workers < 1:
         raise ValueError(f"num_workers is {workers}, but must be at least 1.")
-    options = None if beam_options is None else _beam_pipeline_options(beam_options)
-    label = "-".join(filter(None, (dataset, config)))
-    kind = BUILDERS[dataset]
-    final = folder_of(dataset, config, data_dir)
+    distribution = None if beam_options is None else _beam_pipeline_options(beam_options)
+    prepared = DATASETS[dataset].prepared(options, data_dir)
+    label = "-".join(filter(None, (dataset, prepared.config)))
+    final = prepared.folder
     scratch = data_dir / f".{label}.unpacked"
     with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
         for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
             shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
-        if (final / "dataset_info.json").is_file():
+        if prepared.is_complete:
             CONSOLE.print(
                 f"{final} is prepared already, and {source} was not read. To prepare it again, "
                 "remove that folder."
             )
-            return open_builder(dataset, config, data_dir)
-        with archive.opened(source, kind.MARKER, scratch, kind.DESCRIBED) as folder:
-            preparation = Preparation(folder, workers, options is not None)
-            builder = make_builder(dataset, config, data_dir, preparation)
-            builder.download_and_prepare(
+            return prepared.open()
+        with archive.opened(
+            source, prepared.archive.marker, scratch, prepared.archive.described
+        ) as folder:
+            preparation = Preparation(folder, workers, distribution is not None)
+            prepared.builder(preparation).download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
-                    try_download_gcs=False, beam_options=options
+                    try_download_gcs=False, beam_options=distribution
                 )
             )
-        return open_builder(dataset, config, data_dir)
-
-
-def _check_config(dataset: str, config: str | None) -> str | None:
-    """The configuration that is meant."""
-    if dataset not in BUILDERS:
-        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(BUILDERS)}.")
-    known = [item.name for item in BUILDERS[dataset].BUILDER_CONFIGS]
-    if known:
-        config = config or known[0]
-        if config not in known:
-            raise ValueError(f"--config is {config!r}, but must be one of: {', '.join(known)}.")
-    elif config and not re.fullmatch(r"\w[\w.-]*", config):
-        raise ValueError(
-            f"--config is {config!r}, but must be a name of letters, digits, '_', '-' and '.'."
-        )
-    return config
+        return prepared.open()
 
 
 def _beam_pipeline_options(text: str) -> object:
@@ -121,41 +111,30 @@ def _beam_pipeline_options(text: str) -> object:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", required=True, help=", ".join(BUILDERS))
-    parser.add_argument("--source", required=True, help="archive (.tgz, .tar) or unpacked folder")
-    parser.add_argument("--data_dir", default="data", help="where prepared datasets live")
-    parser.add_argument("--config", help="nyud: classes41 or classes40; own_data: a name for it")
-    parser.add_argument("--num_workers", type=int, help="processes (default: one a core)")
-    parser.add_argument(
-        "--beam_pipeline_options",
-        help="let Apache Beam distribute the work, such as runner=DirectRunner",
-    )
-    args = parser.parse_args(argv)
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
+    parser = arguments.parser("datasets.prepare", __doc__)
+    add = parser.add_argument
+    arguments.add_dataset(parser, DATASETS)
+    about = "archive (.tgz, .tar) or unpacked folder"
+    add("--source", required=True, type=arguments.path, help=about)
+    add("--num_workers", type=int, help="processes (default: one a core)")
+    about = "let Apache Beam distribute the work, such as runner=DirectRunner"
+    add("--beam_pipeline_options", help=about)
+    arguments.add_former(parser, "--config", FORMER_CONFIG)
+    args = arguments.parse(parser, argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
-    try:
+    again = "nothing was kept; free some space, and start the same command again."
+    with (
+        told(interrupted="nothing was kept; the same command starts again."),
+        full_disk_told(args.data_dir, again),
+    ):
         builder = prepare(
             args.dataset,
             args.source,
             args.data_dir,
-            config=args.config,
+            options=args.options,
             num_workers=args.num_workers,
             beam_options=args.beam_pipeline_options,
         )
-    except KeyboardInterrupt:
-        sys.exit("Interrupted: nothing was kept; the same command starts again.")
-    except Exception as error:
-        if storage.is_disk_full(error):
-            sys.exit(
-                f"Error: The disk of {args.data_dir} is full: nothing was kept; free some space, "
-                "and start the same command again."
-            )
-        if isinstance(error, ValueError | OSError):
-            sys.exit(f"Error: {error}")
-        raise
     for name, split in builder.info.splits.items():
         size = split.num_bytes / 2**20
         CONSOLE.print(

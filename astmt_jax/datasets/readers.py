@@ -127,24 +127,24 @@ class Label:
     """The files of one label.
 
     Attributes:
-      place: their folder.
+      subfolder: their folder.
       readers: ending -> how to read them.
     """
 
-    place: str
+    subfolder: str
     readers: Mapping[str, AnyReader]
 
     def find(self, folder: Folder, names: Iterable[str]) -> "LabelFiles | None":
         """What files of these examples there are; None if there is none."""
         for name in names:
             for ending, reader in self.readers.items():
-                if folder.has(f"{self.place}/{name}{ending}"):
-                    return LabelFiles(self.place, ending, reader)
+                if folder.has(f"{self.subfolder}/{name}{ending}"):
+                    return LabelFiles(self.subfolder, ending, reader)
         return None
 
     def missing(self, folder: Folder, name: str) -> ValueError:
         """The error to raise where an example has no file of any ending."""
-        path, *others = [f"{self.place}/{name}{ending}" for ending in self.readers]
+        path, *others = [f"{self.subfolder}/{name}{ending}" for ending in self.readers]
         return folder.error(path, f"is missing, and so is {', '.join(others)}")
 
 
@@ -152,13 +152,13 @@ class Label:
 class LabelFiles:
     """The files of one label, all of one ending."""
 
-    place: str
+    subfolder: str
     ending: str
     reader: AnyReader
 
     def path(self, name: str) -> str:
         """The file of an example."""
-        return f"{self.place}/{name}{self.ending}"
+        return f"{self.subfolder}/{name}{self.ending}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,195 +1,19 @@
-"""The datasets that configurations can name, one record each."""
+"""The datasets that configurations can name."""
 
-import dataclasses
-import functools
-import pathlib
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from astmt_jax.config import Config
-from astmt_jax.datasets import builder
-from astmt_jax.datasets.maps import complete, packing
-from astmt_jax.datasets.scenes import builder as scenes
-from astmt_jax.datasets.scenes.config import ScenesConfig
-from astmt_jax.pipeline.source import Source
-from astmt_jax.records import build_record
-from astmt_jax.tasks import registry as tasks
-from astmt_jax.tasks.depth import disparity
-from astmt_jax.tasks.semseg import FSV_CLASSES, NYUD_CLASSES, VOC_CLASSES
+from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
+from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
+from astmt_jax.datasets.scenes import dataset as scenes
 from astmt_jax.tasks.task import Task
 
-Options = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """What a dataset offers.
-
-    Attributes:
-      tasks: options to the records of its tasks, by name.
-      open: `(data_dir, options, split) -> Source`; prepares the dataset first where that needs no
-        download, else raises FileNotFoundError naming the command that does.
-      train_split: split to train on.
-      eval_split: split to evaluate on.
-      named_by_options: tasks whose classes only the options name, so that preparing the data cannot
-        check the class ids in it.
-    """
-
-    tasks: Callable[[Options], Mapping[str, Task]]
-    open: Callable[[pathlib.Path, Options, str], Source]
-    train_split: str = "train"
-    eval_split: str = "val"
-    named_by_options: tuple[str, ...] = ()
-
-    def with_splits(self, train: str, evaluation: str) -> "Dataset":
-        """The same with other splits, or slices of them; '' leaves a split as it is."""
-        return dataclasses.replace(
-            self,
-            train_split=train or self.train_split,
-            eval_split=evaluation or self.eval_split,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class NoOptions:
-    """Options of a dataset that has none."""
-
-
-@dataclasses.dataclass(frozen=True)
-class NyudOptions:
-    """Options of NYUD.
-
-    Attributes:
-      classes: of semantic segmentation: 41 (with the background) or 40 (background ignored).
-
-    Raises:
-      ValueError: another number of classes.
-    """
-
-    classes: int = 41
-
-    def __post_init__(self):
-        if self.classes not in (40, 41):
-            raise ValueError(
-                f"config.dataset.options.classes is {self.classes}, but must be 40 or 41."
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class OwnDataOptions:
-    """Options of your own data.
-
-    Attributes:
-      config: the name under which it was prepared; '' if there was none.
-      semseg_classes: names of the classes of semantic segmentation.
-      edge_positive_weight: weight of edge pixels in the balanced loss.
-    """
-
-    config: str = ""
-    semseg_classes: tuple[str, ...] = VOC_CLASSES
-    edge_positive_weight: float = 0.95
-
-
-def _by_name(*records: Task) -> dict[str, Task]:
-    return {record.name: record for record in records}
-
-
-def _read_options(record: type, options: Options) -> Any:
-    return build_record(record, options, "config.dataset.options")
-
-
-def _open_scenes(data_dir: pathlib.Path, options: Options, split: str) -> Source:
-    config = _read_options(ScenesConfig, options)
-    return Source.from_builder(scenes.prepare(config, data_dir), split, scenes.decode)
-
-
-def _open_prepared(
-    dataset: str,
-    record: type,
-    config_of: Callable[[Any], str | None],
-    data_dir: pathlib.Path,
-    options: Options,
-    split: str,
-) -> Source:
-    config = config_of(_read_options(record, options))
-    prepared = builder.open_builder(dataset, config, data_dir)
-    features = prepared.info.features
-    return Source.from_builder(prepared, split, complete(features), packing(features))
-
-
-def _prepared(
-    dataset: str, record: type, config_of: Callable[[Any], str | None] = lambda options: None
-) -> Callable[[pathlib.Path, Options, str], Source]:
-    """`Dataset.open` of a dataset that the user prepares, in the configuration of its options."""
-    return functools.partial(_open_prepared, dataset, record, config_of)
-
-
-def _scenes_tasks(options: Options) -> dict[str, Task]:
-    del options
-    return _by_name(
-        tasks.edge(),
-        tasks.semseg(classes="present"),
-        tasks.human_parts(),
-        tasks.normals(),
-        tasks.sal(),
-        tasks.depth(loss_weight=0.2),  # up to 30 m, three times the rooms of NYUD
-        tasks.albedo(),
-    )
-
-
-def _pascal_tasks(options: Options) -> dict[str, Task]:
-    _read_options(NoOptions, options)
-    return _by_name(tasks.edge(), tasks.semseg(), tasks.human_parts(), tasks.normals(), tasks.sal())
-
-
-def _nyud_tasks(options: Options) -> dict[str, Task]:
-    classes = _read_options(NyudOptions, options).classes
-    return _by_name(
-        tasks.edge(positive_weight=0.8, protocol="nyud", truth="edge"),
-        tasks.semseg(NYUD_CLASSES[-classes:]),
-        tasks.normals(),
-        tasks.depth(),
-    )
-
-
-def _fsv_tasks(options: Options) -> dict[str, Task]:
-    _read_options(NoOptions, options)
-    return _by_name(tasks.semseg(FSV_CLASSES), tasks.albedo(), disparity())
-
-
-def _voc_sbd_tasks(options: Options) -> dict[str, Task]:
-    _read_options(NoOptions, options)
-    return _by_name(tasks.semseg())
-
-
-def _own_data_tasks(options: Options) -> dict[str, Task]:
-    chosen = _read_options(OwnDataOptions, options)
-    return _by_name(
-        tasks.edge(chosen.edge_positive_weight, protocol="edge_map", truth="edge"),
-        tasks.semseg(chosen.semseg_classes),
-        tasks.human_parts(),
-        tasks.normals(),
-        tasks.sal(),
-        tasks.depth(),
-        tasks.albedo(),
-    )
-
-
-DATASETS = {
-    "scenes": Dataset(_scenes_tasks, _open_scenes),
-    "pascal_context": Dataset(_pascal_tasks, _prepared("pascal_context", NoOptions)),
-    "nyud": Dataset(
-        _nyud_tasks, _prepared("nyud", NyudOptions, lambda options: f"classes{options.classes}")
-    ),
-    "fsv": Dataset(_fsv_tasks, _prepared("fsv", NoOptions), eval_split="test"),
-    "voc_sbd": Dataset(_voc_sbd_tasks, _prepared("voc_sbd", NoOptions)),
-    "own_data": Dataset(
-        _own_data_tasks,
-        _prepared("own_data", OwnDataOptions, lambda options: options.config or None),
-        named_by_options=("semseg",),
-    ),
+DATASETS: dict[str, Dataset] = {
+    module.DATASET.name: module.DATASET
+    for module in (scenes, pascal_context, nyud, fsv, voc_sbd, own_data)
 }
+"""Name -> record."""
 
 
 def find(name: str) -> Dataset:
@@ -211,7 +35,7 @@ def tasks_of(config: Config) -> tuple[Task, ...]:
 
 
 def select_tasks(
-    name: str, task_names: tuple[str, ...], options: Options = types.MappingProxyType({})
+    name: str, task_names: tuple[str, ...], options: Mapping[str, Any] = NO_OPTIONS
 ) -> tuple[Task, ...]:
     """The records of a dataset's tasks, in the order of `task_names`.
 

@@ -5,25 +5,25 @@
 Needs a prepared dataset (`scenes` prepares itself).
 """
 
-import argparse
-import ast
 import pathlib
-import sys
 import types
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from absl import logging
 
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import registry
 from astmt_jax.pictures import panels
-from astmt_jax.pipeline import augment
+from astmt_jax.pipeline.augment import augmented
+from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import Task
 
+SHEET_FILE = pathlib.Path("sheet.png")
 INPUT = types.SimpleNamespace(
     name="input",
     class_names=(),
@@ -63,14 +63,14 @@ def sheet_rows(
     rows = []
     for index, record in zip(chosen, source.read(chosen), strict=True):
         example = parse(record)
-        motion = augment.draw_motion(augmentation, np.random.default_rng((seed, index)))
-        moved = augment.move(example, geometries, size, motion)
+        random = np.random.default_rng((seed, index))
+        moved = augmented(example, geometries, size, "none", augmentation, random)
         image, moved_image = example["image"], np.rint(moved.pop("image")).astype(np.uint8)
         rows.append(
             {
                 "image": image,
                 "name": example["name"].decode(),
-                "predictions": {"input": image} | augment.mark_ignored(example, geometries),
+                "predictions": {"input": image} | mark_ignored(example, geometries),
                 "truths": {"input": moved_image} | moved,
             }
         )
@@ -78,37 +78,28 @@ def sheet_rows(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", required=True, help=", ".join(registry.DATASETS))
-    parser.add_argument("--split", help="split or slice (default: that of training)")
-    parser.add_argument("--data_dir", default="data", help="where prepared datasets live")
-    parser.add_argument(
-        "--options", default="{}", help="of the dataset, such as \"{'classes': 40}\" for nyud"
-    )
-    parser.add_argument("--tasks", help="joined by + (default: all that are stored)")
-    parser.add_argument("--count", type=int, default=4, help="number of images")
-    parser.add_argument("--size", type=int, default=512, help="side of the augmented maps")
-    parser.add_argument("--seed", type=int, default=0, help="of the augmentation")
-    parser.add_argument("--output", default="sheet.png", help="the picture")
-    args = parser.parse_args(argv)
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
-    try:
-        options = ast.literal_eval(args.options)
+    parser = arguments.parser("datasets.show", __doc__)
+    add = parser.add_argument
+    arguments.add_dataset(parser, registry.DATASETS)
+    add("--split", help="split or slice (default: that of training)")
+    arguments.add_tasks(parser, default="all that are stored")
+    add("--count", type=int, default=4, help="number of images")
+    add("--size", type=int, default=512, help="side of the augmented maps")
+    add("--seed", type=int, default=0, help="of the augmentation")
+    arguments.add_output(parser, f"the picture (default: {SHEET_FILE}, written anew)")
+    args = arguments.parse(parser, argv)
+    with told():
+        output = arguments.output_file(args.output, args.overwrite, SHEET_FILE)
         dataset = registry.find(args.dataset)
-        data_dir = pathlib.Path(args.data_dir)
-        source = dataset.open(data_dir, options, args.split or dataset.train_split)
-        stored = [name for name in dataset.tasks(options) if name in source.features]
-        names = tuple(args.tasks.split("+")) if args.tasks else tuple(stored)
-        tasks = registry.select_tasks(args.dataset, names, options)
+        source = dataset.open(args.data_dir, args.options, args.split or dataset.train_split)
+        stored = [name for name in dataset.tasks(args.options) if name in source.features]
+        tasks = registry.select_tasks(args.dataset, args.tasks or tuple(stored), args.options)
         rows = sheet_rows(
             source, tasks, AugmentationConfig(), count=args.count, size=args.size, seed=args.seed
         )
-        panels.draw(rows, [INPUT, *tasks], args.output, lines=("stored", "augmented"))
-    except (ValueError, OSError, SyntaxError) as error:
-        sys.exit(f"Error: {error}")
-    CONSOLE.print(f"{len(rows)} of {source.length} images of {source.name}: {args.output}")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        panels.draw(rows, [INPUT, *tasks], output, lines=("stored", "augmented"))
+    CONSOLE.print(f"{len(rows)} of {source.length} images of {source.name}: {output}")
 
 
 if __name__ == "__main__":

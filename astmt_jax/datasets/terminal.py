@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import tensorflow_datasets as tfds
 from absl import logging
 from rich import progress
+
+from astmt_jax.runtime.quiet_tensorflow import tfds
 
 
 def progress_bar() -> progress.Progress:

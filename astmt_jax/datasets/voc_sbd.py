@@ -14,14 +14,15 @@ import functools
 
 import numpy as np
 
-from astmt_jax.datasets.contents import Contents, Stored
+from astmt_jax.datasets.contents import Archive, Contents, Stored
+from astmt_jax.datasets.dataset import ArchiveDataset, NoOptions
 from astmt_jax.datasets.readers import Reader, classes
 from astmt_jax.files.folder import Folder
+from astmt_jax.tasks import registry as tasks
+from astmt_jax.tasks.task import Task
 
 VOC = "VOCdevkit/VOC2012"
 SBD = "benchmark_RELEASE/dataset"
-MARKER = f"{VOC}/ImageSets/Segmentation/train.txt"
-DESCRIBED = f"a folder in which VOC 2012 is unpacked as {VOC} and SBD as {SBD}"
 
 
 def _load_sbd(folder: Folder, path: str) -> np.ndarray:
@@ -62,3 +63,20 @@ def _read(folder: Folder, from_voc: frozenset[str], split: str, name: str) -> St
         image, label, reader = f"{SBD}/img/{name}.jpg", f"{SBD}/cls/{name}.mat", _SBD_LABELS
     data, pixels = folder.picture(image)
     return {"image": data, "semseg": reader.read(folder, label, pixels.shape[:2])}
+
+
+def _tasks(options: NoOptions) -> tuple[Task, ...]:
+    return (tasks.semseg(),)
+
+
+DATASET = ArchiveDataset(
+    name="voc_sbd",
+    options=NoOptions,
+    make_tasks=_tasks,
+    archive=Archive(
+        description="PASCAL VOC 2012 and SBD: semantic segmentation.",
+        marker=f"{VOC}/ImageSets/Segmentation/train.txt",
+        described=f"a folder in which VOC 2012 is unpacked as {VOC} and SBD as {SBD}",
+        contents=contents,
+    ),
+)

@@ -9,15 +9,15 @@ server is for this machine only and needs no network. Photos stay in memory and 
 which are deleted after an hour and at the end.
 """
 
-import argparse
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import logging
 
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
 from astmt_jax.datasets import registry
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES, shrunk
@@ -29,14 +29,12 @@ NUM_EXAMPLES = 6
 EXTRA_MISSING = "The demo needs Gradio, which is not installed: pip install '.[demo]'."
 
 
-def example_photos(model: Model, data_dir: str | None) -> list[tuple[np.ndarray, str]]:
+def example_photos(model: Model, data_dir: pathlib.Path | None) -> list[tuple[np.ndarray, str]]:
     """Photos of the run's evaluation split and their names; none where the data is not at hand."""
     config = model.config.dataset
     dataset = registry.find(config.name).with_splits(config.train_split, config.eval_split)
     try:
-        source = dataset.open(
-            pathlib.Path(data_dir or config.data_dir), config.options, dataset.eval_split
-        )
+        source = dataset.open(data_dir or config.folder, config.options, dataset.eval_split)
     except (OSError, ValueError) as error:
         CONSOLE.print(f"No examples: {error}", markup=False)
         return []
@@ -108,32 +106,26 @@ def launch(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m astmt_jax.demo",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = arguments.parser("demo", __doc__)
+    arguments.add_workdir(parser)
     add = parser.add_argument
-    add("--workdir", required=True, type=pathlib.Path, help="folder of the run")
     add("--port", type=int, help="port to listen at (default: the first free one from 7860 on)")
     add(
         "--host",
         default=LOOPBACK,
         help="address to listen at (default: this machine only; there is no password)",
     )
-    add("--data_dir", help="where the examples' dataset lives (default: as in training)")
-    logging.set_verbosity(logging.ERROR)
-    args = parser.parse_args(argv)
-    try:
+    arguments.add_data_dir(parser, default=None, described="as in training")
+    args = arguments.parse(parser, argv)
+    with told():
         model = load(args.workdir)
         examples = example_photos(model, args.data_dir)
-        launch(model, args.workdir.resolve().name, examples, host=args.host, port=args.port)
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        sys.exit(f"Error: {EXTRA_MISSING}")
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+        try:
+            launch(model, args.workdir.resolve().name, examples, host=args.host, port=args.port)
+        except ModuleNotFoundError as error:
+            if error.name != "gradio":
+                raise
+            sys.exit(f"Error: {EXTRA_MISSING}")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def build(
             opacity: float,
             progress=gr.Progress(),  # noqa: B008
         ) -> Iterator[tuple]:
-            yield from _performed(performer, names, now, wrong and modulation, opacity, progress)
+            chosen = modulation if wrong else None
+            yield from _performed(performer, names, now, chosen, opacity, progress)
 
         def blend(now: Shown, opacity: float) -> list:
             return [_blended(now, task, opacity) for task in names]
@@ -190,6 +191,6 @@ def _performed(
 
 def _blended(shown: Shown, task: str, opacity: float) -> np.ndarray | None:
     """A task's picture; None before there is one."""
-    if task not in shown.colors:
+    if shown.photo is None or task not in shown.colors:
         return None
     return overlay(shown.photo, shown.colors[task], opacity)

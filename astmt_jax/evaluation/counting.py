@@ -10,7 +10,7 @@ import hashlib
 import json
 import pathlib
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ class ScoringError(ValueError):
 
 
 @contextlib.contextmanager
-def naming(label: str) -> Iterator[None]:
+def naming(label: str) -> Generator[None]:
     """Context in which a ValueError becomes a ScoringError, which says what it is about."""
     try:
         yield

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from astmt_jax.evaluation.prediction_folder import PredictionFolder
-from astmt_jax.evaluation.scoring import Scores, is_labelled, scoring, tracked
+from astmt_jax.evaluation.scoring import Scores, scoring, tracked
 from astmt_jax.pipeline.source import Source
 from astmt_jax.pipeline.truths import names, truths
 from astmt_jax.tasks.task import Task
@@ -41,7 +41,7 @@ def evaluate_folder(
         (example.name, task.name)
         for example in truths(unsure, tasks, num_workers)
         for task in tasks
-        if is_labelled(task, example.truths)
+        if task.is_labelled(example.truths)
     }
     folder.check(known, lambda name, task: (name, task) in labelled)
     with scoring(tasks, source.length, num_workers, notes) as scorer:

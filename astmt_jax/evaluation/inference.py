@@ -9,8 +9,10 @@ import jax
 import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
-from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.batches import Share, eval_batches
+from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline.transfer import to_global, to_local
 from astmt_jax.tasks.task import Task
 
 Predict = Callable[[jax.Array], dict[str, jax.Array]]
@@ -32,9 +34,7 @@ class Predicted(NamedTuple):
     predictions: dict[str, np.ndarray]
 
 
-def predictor(
-    network: Network, tasks: Sequence[Task]
-) -> Callable[[Params, Stats, jax.Array], dict[str, jax.Array]]:
+def predictor(network: Network, tasks: Sequence[Task]) -> jax.stages.Wrapped:
     """Jitted function from variables and images (B, S, S, 3) to every task's prediction.
 
     Predictions are what the task records' `predict` gives, at the images' resolution:
@@ -50,7 +50,11 @@ def predictor(
 
 
 def modulated_features(
-    network: Network, params: Params, stats: Stats, images: jax.Array, modulations: jax.Array
+    network: Network,
+    params: Params,
+    stats: Stats,
+    images: jax.Array,
+    modulations: jax.Array | np.ndarray,
 ):
     """The trunk's features with the modulation of each of some tasks.
 
@@ -82,42 +86,22 @@ def predictions(
     tasks: Sequence[Task],
     predict: Predict,
     source: Source,
-    *,
-    batch_size: int,
-    image_size: int,
-    normalize: str,
-    resize: str = "linear",
+    settings: InputSettings,
     sharding: jax.sharding.NamedSharding,
-    num_threads: int | None = None,
 ) -> Iterator[Predicted]:
     """Iterates over this process's share of all images of `source` in order, each once.
 
-    The processes' shares are those of `pipeline.eval_shares`; all iterate together.
+    The processes' shares are those of `batches.eval_shares`; all iterate together.
 
     Args:
       tasks: whose labels are read.
       predict: images (B, S, S, 3) to predictions, such as `predictor` makes, with variables.
       source: the split.
-      batch_size: images a batch over all devices.
-      image_size: side S of the images that the network sees.
-      normalize: scaling of the input, a key of `pipeline.NORMALIZATIONS`.
-      resize: of the images, a key of `augment.RESIZES`.
+      settings: of the network's input.
       sharding: of the batches.
-      num_threads: of the input pipeline.
     """
-    batches = pipeline.eval_batches(
-        source,
-        tasks,
-        batch_size=batch_size,
-        image_size=image_size,
-        normalize=normalize,
-        resize=resize,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        num_threads=num_threads,
-    )
-    for batch in batches:
-        outputs = pipeline.to_local(predict(pipeline.to_global(batch.images, sharding)), sharding)
+    for batch in eval_batches(source, tasks, settings, Share.of_this_process()):
+        outputs = to_local(predict(to_global(batch.images, sharding)), sharding)
         for position, (name, image, truths) in enumerate(
             zip(batch.names, batch.originals, batch.truths, strict=True)
         ):

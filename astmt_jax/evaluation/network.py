@@ -11,7 +11,8 @@ import numpy as np
 from astmt_jax.config import EvaluationConfig
 from astmt_jax.evaluation import inference
 from astmt_jax.evaluation.scoring import Scores, applied_to, scores_of, scoring, tracked
-from astmt_jax.pipeline import batches
+from astmt_jax.pipeline.batches import Share, eval_shares
+from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime import distributed
 from astmt_jax.tasks.task import Task
@@ -35,13 +36,10 @@ def evaluate_network(
     predict: inference.Predict,
     source: Source,
     config: EvaluationConfig,
+    settings: InputSettings,
     *,
-    batch_size: int,
-    image_size: int,
-    normalize: str,
     sharding: jax.sharding.NamedSharding,
     num_rows: int = 0,
-    num_threads: int | None = None,
     notes: pathlib.Path | None = None,
     save_to: pathlib.Path | None = None,
 ) -> Evaluation:
@@ -54,38 +52,25 @@ def evaluate_network(
       predict: images (B, S, S, 3) to predictions.
       source: the split.
       config: how predictions are scored.
-      batch_size: images a batch over all devices.
-      image_size: side of the images that the network sees.
-      normalize: scaling of the input, a key of `config.NORMALIZATIONS`.
+      settings: of the network's input; as many processes count edges as threads prepare it.
       sharding: of the batches.
       num_rows: how many examples, evenly spaced over the split, to keep for a picture.
-      num_threads: of the input pipeline, and processes that count edges; None is one a core.
       notes: file that lets an interrupted evaluation go on, deleted at its end.
       save_to: folder for the predictions, in the layout that `evaluate_folder` takes.
     """
     tasks = applied_to(config, tasks)
     kept = {i * source.length // num_rows for i in range(num_rows)}
-    process, processes = jax.process_index(), jax.process_count()
-    shares = batches.eval_shares(source.length, batch_size, process, processes)
+    shares = eval_shares(source.length, settings.batch_size, Share.of_this_process())
     indices = np.concatenate(shares).tolist()
     rows = {}
-    with scoring(tasks, len(indices), num_threads, notes) as scorer:
-        predicted = inference.predictions(
-            tasks,
-            predict,
-            source,
-            batch_size=batch_size,
-            image_size=image_size,
-            normalize=normalize,
-            resize=config.image_resize,
-            sharding=sharding,
-            num_threads=num_threads,
-        )
+    with scoring(tasks, len(indices), settings.num_threads, notes) as scorer:
+        predicted = inference.predictions(tasks, predict, source, settings, sharding)
         examples = tracked(predicted, source.name, len(indices))
         for index, example in zip(indices, examples, strict=True):
             scored = example.predictions
-            for task in tasks if save_to else ():
-                task.file.write(save_to, task.name, example.name, scored[task.name])
+            if save_to is not None:
+                for task in tasks:
+                    task.file.write(save_to, task.name, example.name, scored[task.name])
             if config.quantize:
                 scored = {task.name: task.file.quantize(scored[task.name]) for task in tasks}
             scorer.add(example.name, scored, example.truths)

@@ -3,19 +3,20 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.progress import track
 
 from astmt_jax.config import DEFAULT, EvaluationConfig
 from astmt_jax.evaluation.counting import Counter, naming
-from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.metric import CountedMetric, Metric
-from astmt_jax.pipeline.source import count_threads
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
+
+Example = TypeVar("Example")
 
 IMAGES_PER_WORKER = 16
 """A process takes about as long to start as to count so many images."""
@@ -75,7 +76,7 @@ class Scorer:
           ScoringError: a prediction cannot be scored, naming task and image.
         """
         for task in self._tasks:
-            if not is_labelled(task, truths):
+            if not task.is_labelled(truths):
                 continue
             metric, label = self._metrics[task.name], f"{task.name}/{name}"
             truth = truths[task.truth]
@@ -107,21 +108,16 @@ def scores_of(tasks: Sequence[Task], metrics: Mapping[str, Metric]) -> Scores:
     )
 
 
-def is_labelled(task: Task, truths: Mapping[str, np.ndarray]) -> bool:
-    """Whether an image has any label for the task, given its truths after the ignore rules."""
-    return bool((truths[task.name] != IGNORE).any())
-
-
 @contextlib.contextmanager
 def scoring(
     tasks: Sequence[Task], num_images: int, num_workers: int | None, notes: pathlib.Path | None
-) -> Iterator[Scorer]:
+) -> Generator[Scorer]:
     """Context with a scorer whose slow parts are computed on as many processes as are worth it."""
     workers = min(count_threads(num_workers), max(1, num_images // IMAGES_PER_WORKER))
     with Counter(workers, notes) as counter:
         yield Scorer(tasks, counter)
 
 
-def tracked(examples: Iterator, name: str, total: int) -> Iterator:
+def tracked(examples: Iterable[Example], name: str, total: int) -> Iterable[Example]:
     """The examples, with a bar on the terminal that says how many are done."""
     return track(examples, f"Evaluating {name}", total=total, console=CONSOLE)

@@ -8,13 +8,14 @@ import dataclasses
 import io
 import pathlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 
 import numpy as np
 from PIL import Image
 from scipy import io as matlab
 
 from astmt_jax.files.encoding import encode_png
+from astmt_jax.files.messages import one_line
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**30
@@ -111,7 +112,7 @@ class Folder:
             return np.array(picture)
 
     @contextlib.contextmanager
-    def _opened(self, path: str, data: bytes) -> Iterator[Image.Image]:
+    def _opened(self, path: str, data: bytes) -> Generator[Image.Image]:
         try:
             picture = Image.open(io.BytesIO(data), formats=KEPT_FORMATS)
         except Exception as error:  # decoders raise whatever they like
@@ -184,5 +185,4 @@ class Folder:
 
 
 def _reason(error: Exception) -> str:
-    """A library's message on one line."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return one_line(error, 120)

@@ -1,28 +1,52 @@
 """Files that are whole or not there, and what a full disk looks like."""
 
+import contextlib
 import errno
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FULL_MESSAGES = ("No space left on device", "Disk quota exceeded")
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file as a whole: however the writing ends, the old content or the new one is there.
+@contextlib.contextmanager
+def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Context that gives an empty file to write, which becomes `path` at its end.
+
+    However the writing ends, the old content or the new one is there, and nothing else is left. The
+    file lies beside `path`, under a hidden name that nobody can guess, with the same ending, by
+    which libraries choose a format. Nothing that lies there already is written to: where `path` is
+    a link, the link is replaced, not what it leads to.
 
     Raises:
-      OSError: it cannot be written; no part of it is left.
+      OSError: it cannot be written.
     """
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f".partial-{secrets.token_hex(8)}{path.suffix}")
     try:
-        partial.write_text(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        partial.open("xb").close()  # exclusive; with the permissions that every new file has
+        try:
+            permissions = stat.S_IMODE(partial.stat().st_mode)
+            yield partial
+            partial.chmod(permissions)  # safetensors puts a file of its own there, a private one
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename is None or str(error.filename) != str(partial):
+            raise
+        # Whoever reads it knows the file by its own name.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text in UTF-8 as a `whole_file`."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: pathlib.Path, document: Any) -> None:

@@ -65,7 +65,7 @@ def matching_sizes(member: np.ndarray, pairs: Pairs, true_count: int) -> np.ndar
     reachable = np.bincount(pairs.predicted, minlength=member.shape[1]) > 0
     predicted = (np.cumsum(reachable) - 1)[pairs.predicted]
     matching = RepairedMatching(
-        _Neighbours.of(predicted, pairs.true, np.count_nonzero(reachable)),
+        _Neighbours.of(predicted, pairs.true, int(np.count_nonzero(reachable))),
         _Neighbours.of(pairs.true, predicted, true_count),
     )
     strictest_first = member[::-1, reachable].astype(np.int8)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,14 @@ from astmt_jax.metrics.notation import Notation, percent
 from astmt_jax.metrics.thinning import thin, thin_levels
 
 Truth = np.ndarray | Sequence[np.ndarray]
+
+
+class TrueEdges(Protocol):
+    """A function from the truth of an image to boolean edge maps, one per annotator."""
+
+    __name__: str
+
+    def __call__(self, truth: Truth, /) -> list[np.ndarray]: ...
 
 
 def region_boundaries(truth: Truth) -> list[np.ndarray]:
@@ -47,11 +55,11 @@ def annotators_edges(truth: Truth) -> list[np.ndarray]:
     return [_as_map(edges) != 0 for edges in truth]
 
 
-def _as_map(truth: np.ndarray) -> np.ndarray:
-    truth = np.asarray(truth)
-    if truth.ndim != 2:
-        raise ValueError(f"each truth of edges must have shape (H, W), has {truth.shape}")
-    return truth
+def _as_map(truth: Truth) -> np.ndarray:
+    edges = np.asarray(truth)
+    if edges.ndim != 2:
+        raise ValueError(f"each truth of edges must have shape (H, W), has {edges.shape}")
+    return edges
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Protocol:
     max_dist: float
     thresholds: tuple[float, ...]
     suppress: bool
-    true_edges: Callable[[Truth], list[np.ndarray]]
+    true_edges: TrueEdges
 
     def __post_init__(self):
         t = np.array(self.thresholds)
@@ -186,9 +194,7 @@ def to_uint8(prediction: np.ndarray) -> np.ndarray:
 NOTATION: Notation = {"odsF": percent("odsF"), "oisF": percent("oisF"), "AP": percent("AP")}
 
 
-def edge_metric(
-    protocol: str, true_edges: Callable[[Truth], list[np.ndarray]] | None = None
-) -> "EdgeMetric":
+def edge_metric(protocol: str, true_edges: TrueEdges | None = None) -> "EdgeMetric":
     """The accumulator of a protocol by name, with its own `true_edges` if None are given."""
     chosen = PROTOCOLS[protocol]
     return EdgeMetric(dataclasses.replace(chosen, true_edges=true_edges or chosen.true_edges))

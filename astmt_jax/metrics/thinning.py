@@ -6,8 +6,6 @@ one pass of bitwise operations thins 64 maps, and only pixels whose neighbourhoo
 at again.
 """
 
-import itertools
-
 import numpy as np
 
 # (dy, dx) of the neighbours x1..x8 of Guo and Hall: east, then counter-clockwise.
@@ -59,7 +57,8 @@ def _thin_planes(planes: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     """Thins 64 maps to convergence: (N,) uint64, of pixels with the given `_neighbour_ids`."""
     planes = np.append(planes, np.uint64(0))  # background
     active = previous = np.flatnonzero(planes)
-    for second in itertools.cycle((False, True)):
+    second = False
+    while True:
         removed = np.empty(len(active), np.uint64)
         for start in range(0, len(active), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -75,6 +74,7 @@ def _thin_planes(planes: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
         dirty[-1] = False
         active = np.flatnonzero(dirty)
         previous = changed
+        second = not second
 
 
 def _removable(neighbours: np.ndarray, second: bool) -> np.ndarray:

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from astmt_jax.files import storage
 from astmt_jax.labels import IGNORE
-from astmt_jax.tasks.colormaps import DEPTH_COLORS, depth_range, depth_scale
+from astmt_jax.tasks.colormaps import DEPTH_COLORS, ValueRange, depth_range, depth_scale, scale_ends
 
 if TYPE_CHECKING:
     from astmt_jax.tasks.task import Task
@@ -67,20 +67,22 @@ class _Canvas:
 
     def swatch(self, x: int, y: int, color: np.ndarray) -> None:
         box = (x, self._height - y - SWATCH)
-        style = {"facecolor": color / 255, "edgecolor": "0.5", "linewidth": 0.5}
-        self._figure.add_artist(Rectangle(box, SWATCH, SWATCH, transform=None, **style))
+        square = Rectangle(box, SWATCH, SWATCH, transform=None)
+        square.set(facecolor=color / 255, edgecolor="0.5", linewidth=0.5)
+        self._figure.add_artist(square)
 
-    def color_bar(self, x: int, y: int, height: int, scale: LogNorm, unit: str) -> None:
+    def color_bar(self, x: int, y: int, height: int, value_range: ValueRange, unit: str) -> None:
         width = self._figure.bbox.width
         box = (x / width, 1 - (y + height) / self._height, 10 / width, height / self._height)
         axes = self._figure.add_axes(box)
+        scale = depth_scale(value_range)
         bar = self._figure.colorbar(ScalarMappable(scale, DEPTH_COLORS), cax=axes)
-        ticks = np.geomspace(scale.vmin, scale.vmax, min(5, height // TICK_DISTANCE))
+        ticks = np.geomspace(*scale_ends(value_range), min(5, height // TICK_DISTANCE)).tolist()
         bar.set_ticks(ticks, labels=[f"{tick:.1f} {unit}" for tick in ticks], fontsize=SMALL)
         bar.ax.minorticks_off()
         lowest, *_, highest = bar.ax.get_yticklabels()
-        lowest.set_va("bottom")
-        highest.set_va("top")
+        lowest.set_verticalalignment("bottom")
+        highest.set_verticalalignment("top")
         bar.outline.set_visible(False)
 
     def pixels(self) -> np.ndarray:
@@ -143,7 +145,8 @@ def draw(
 
     picture = canvas.pixels()
     if path is not None:
-        Image.fromarray(picture).save(path, format="PNG")
+        with storage.whole_file(pathlib.Path(path)) as partial:
+            Image.fromarray(picture).save(partial, format="PNG")
     return picture
 
 
@@ -218,8 +221,8 @@ def _draw_row(
         for top, values in zip(tops, maps, strict=True):
             colors = task.colorize(values, value_range)
             canvas.image(resize_for_print(colors, width, height), x + (cell - width) // 2, top)
-        if value_range and whole >= 2 * TICK_DISTANCE:
-            canvas.color_bar(x + cell + GAP, y, whole, depth_scale(value_range), unit)
+        if unit is not None and value_range and whole >= 2 * TICK_DISTANCE:
+            canvas.color_bar(x + cell + GAP, y, whole, value_range, unit)
 
 
 def legend(

@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from astmt_jax.files.messages import one_line
+
 Photo = str | pathlib.Path | Image.Image | np.ndarray
 
 WIDE_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -74,9 +76,10 @@ def _opened(path: pathlib.Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(path)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        millions = (Image.MAX_IMAGE_PIXELS or 0) / 1e6  # a limit there is, as it was exceeded
         raise PhotoError(
-            f"{path} has more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, the most "
-            "that is read (PIL.Image.MAX_IMAGE_PIXELS)."
+            f"{path} has more than {millions:.0f} million pixels, the most that is read "
+            "(PIL.Image.MAX_IMAGE_PIXELS)."
         ) from error
     except UnidentifiedImageError as error:
         raise PhotoError(f"{path} is no picture of a format that Pillow reads.") from error
@@ -102,8 +105,7 @@ def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
     except PhotoError:
         raise
     except Exception as error:  # decoders raise nearly anything about damaged data
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PhotoError(f"{name} is damaged: {reason}.") from error
+        raise PhotoError(f"{name} is damaged: {one_line(error)}.") from error
 
 
 def _checked_array(array: np.ndarray) -> np.ndarray:

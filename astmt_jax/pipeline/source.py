@@ -3,25 +3,15 @@
 TensorFlow runs what reads and decodes, in parallel, on the host only.
 """
 
-import atexit
 import dataclasses
-import os
 import types
-import weakref
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
-from astmt_jax.labels import IGNORE
-from astmt_jax.pipeline import augment
-from astmt_jax.tasks.task import Task
-
-tf.config.set_visible_devices([], "GPU")  # accelerators belong to JAX alone
-cv2.setNumThreads(1)  # examples are processed in parallel already
+from astmt_jax.pipeline.iteration import limit_libraries
+from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 
 Example = dict[str, Any]
 
@@ -131,6 +121,7 @@ class Source:
         Returns:
           A dataset of tuples: the columns' elements, then the serialized example.
         """
+        limit_libraries()
 
         def read(step: np.ndarray) -> tuple[np.ndarray, ...]:
             columns = locate(int(step))
@@ -147,108 +138,10 @@ class Source:
         dataset = tf.data.Dataset.range(steps.start, steps.stop, steps.step)
         return dataset.map(load, num_parallel_calls=2).unbatch()
 
+    def in_order(self) -> tf.data.Dataset:
+        """A dataset of all examples in order, as (index, serialized example)."""
 
-def labelled(source: Source, task: Task, num_threads: int | None = None) -> Source:
-    """Returns the source without the examples that have no label for the task.
+        def locate(start: int) -> tuple[np.ndarray]:
+            return (np.arange(start, min(start + READ_AT_ONCE, self.length)),)
 
-    A network for human parts alone learns from images with people only. Reads this one label of
-    every example.
-
-    Raises:
-      ValueError: no example is labelled.
-    """
-    geometries = {task.name: task.geometry}
-
-    def has_label(label: np.ndarray) -> np.ndarray:
-        return (augment.mark_ignored({task.name: label}, geometries)[task.name] != IGNORE).any()
-
-    kept = [index for index, found in _survey(source, task, has_label, num_threads) if found]
-    if not kept:
-        raise ValueError(f"{source.name} has no example with a label for {task.name}")
-    return source.select(kept)
-
-
-def check_classes(source: Source, task: Task, num_threads: int | None = None) -> None:
-    """Checks that all class ids in a task's maps have names; reads this label of every example.
-
-    Raises:
-      ValueError: an id is neither among `task.class_names` nor 255; names an example that has it.
-    """
-    count = len(task.class_names)
-
-    def is_known(label: np.ndarray) -> np.ndarray:
-        return ((label < count) | (label == IGNORE)).all()
-
-    for index, known in _survey(source, task, is_known, num_threads):
-        if not known:
-            example = source.parser((task.name, "name"))(source.read([index])[0])
-            ids = np.unique(example[task.name])
-            (unknown, *_) = ids[(ids >= count) & (ids != IGNORE)]
-            raise ValueError(
-                f"The {task.name} of {example['name'].decode()} in {source.name} holds class "
-                f"{unknown}, but the classes are 0..{count - 1} ({', '.join(task.class_names)}), "
-                f"or {IGNORE} where unknown."
-            )
-
-
-def _survey(
-    source: Source,
-    task: Task,
-    question: Callable[[np.ndarray], np.ndarray],
-    num_threads: int | None,
-) -> Iterator[tuple[int, bool]]:
-    """The index of every example, and the answer to a question about its label for the task."""
-    parse = source.parser((task.name,))
-
-    def answer(record: bytes) -> np.ndarray:
-        return question(parse(record)[task.name])
-
-    def process(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return index, tf.numpy_function(answer, [record], tf.bool, stateful=False)
-
-    def locate(start: int) -> tuple[np.ndarray]:
-        return (np.arange(start, min(start + READ_AT_ONCE, source.length)),)
-
-    threads = count_threads(num_threads)
-    dataset = source.records(range(0, source.length, READ_AT_ONCE), locate)
-    dataset = dataset.map(process, num_parallel_calls=threads)
-    for index, found in iterate(dataset, threads):
-        yield int(index), bool(found)
-
-
-_running: weakref.WeakSet[Generator] = weakref.WeakSet()
-
-
-def iterate(dataset: tf.data.Dataset, threads: int) -> Generator[Any, None, None]:
-    """Iterates in a fixed order over a dataset's elements as NumPy, computed by so many threads."""
-    options = tf.data.Options()
-    options.deterministic = True
-    options.threading.private_threadpool_size = threads
-    options.threading.max_intra_op_parallelism = 1
-
-    def elements() -> Generator[Any, None, None]:
-        yield from dataset.with_options(options).as_numpy_iterator()
-
-    generator = elements()
-    _running.add(generator)
-    return generator
-
-
-@atexit.register
-def _stop() -> None:
-    """Ends the threads of unfinished iterators: they run Python code, so it could not shut down."""
-    for generator in list(_running):
-        generator.close()
-
-
-def count_threads(num_threads: int | None) -> int:
-    """Resolves None to the number of available cores.
-
-    Raises:
-      ValueError: the number is not positive.
-    """
-    if num_threads is None:
-        return len(os.sched_getaffinity(0))
-    if num_threads < 1:
-        raise ValueError(f"num_threads is {num_threads}; it must be at least 1, or None")
-    return num_threads
+        return self.records(range(0, self.length, READ_AT_ONCE), locate)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from astmt_jax.pipeline import augment
-from astmt_jax.pipeline.source import READ_AT_ONCE, Source, count_threads, iterate
+from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.iteration import iterate
+from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.quiet_tensorflow import tf
+from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
 
 
@@ -42,7 +44,7 @@ def reader(source: Source, tasks: Sequence[Task]) -> Callable[[tf.Tensor], dict]
     def prepare(record: bytes) -> list[np.ndarray]:
         example = parse(record)
         truth = {key: example[key] for key in keys}
-        marked = truth | augment.mark_ignored(truth, geometries)
+        marked = truth | mark_ignored(truth, geometries)
         return [example["image"], example["name"], *marked.values()]
 
     def read(record: tf.Tensor) -> dict:
@@ -61,7 +63,7 @@ def truths(
         return
     threads = count_threads(num_threads)
     read = reader(source, tasks)
-    dataset = _records(source).map(lambda _, record: read(record), num_parallel_calls=threads)
+    dataset = source.in_order().map(lambda _, record: read(record), num_parallel_calls=threads)
     for row in iterate(dataset.prefetch(threads), threads):
         yield Labelled(row["name"].decode(), row["original"].shape[:2], row["truth"])
 
@@ -69,12 +71,4 @@ def truths(
 def names(source: Source) -> list[str]:
     """The names of all examples in order; nothing else of them is decoded."""
     parse = source.parser(["name"])
-    return [parse(record)["name"].decode() for _, record in iterate(_records(source), 1)]
-
-
-def _records(source: Source) -> tf.data.Dataset:
-    """All examples in order, as (index, record)."""
-    starts = range(0, source.length, READ_AT_ONCE)
-    return source.records(
-        starts, lambda start: (np.arange(start, min(start + READ_AT_ONCE, source.length)),)
-    )
+    return [parse(record)["name"].decode() for _, record in iterate(source.in_order(), 1)]

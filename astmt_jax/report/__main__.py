@@ -9,12 +9,11 @@ the shared weights agree: of this run and, with --beside, of a second one, say o
 without the discriminator.
 """
 
-import argparse
 import pathlib
-import sys
 
-from absl import logging
-
+from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import told
+from astmt_jax.files import storage
 from astmt_jax.report import inside, page
 from astmt_jax.report import sections as outside
 from astmt_jax.report.analysis import Analysis, analyse
@@ -33,42 +32,26 @@ def build(analysis: Analysis, workdir: pathlib.Path) -> str:
     )
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
-
-
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m astmt_jax.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--workdir", required=True, type=pathlib.Path, help="folder of the run")
-    add("--output", type=pathlib.Path, help=f"file to write (default: {REPORT_FILE} in the folder)")
-    add("--beside", type=pathlib.Path, help="folder of a run to compare the gradients with")
-    add(
+    parser = arguments.parser("report", __doc__)
+    arguments.add_workdir(parser)
+    about = f"file to write (default: {REPORT_FILE} in the run's folder, written anew)"
+    arguments.add_output(parser, about)
+    about = "folder of a run to compare the gradients with"
+    parser.add_argument("--beside", type=arguments.path, help=about)
+    parser.add_argument(
         "--images",
-        type=_positive,
+        type=arguments.positive,
         default=300,
         help="images, evenly spaced over the split, to look for the worst among (default: 300)",
     )
-    add("--data_dir", help="where prepared datasets live (default: as in training)")
-    logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury the progress
-    args = parser.parse_args(argv)
-    output = args.output or args.workdir / REPORT_FILE
-    try:
-        if not output.parent.is_dir():
-            raise FileNotFoundError(
-                f"--output is {output}, but there is no folder {output.parent}."
-            )
+    arguments.add_data_dir(parser, default=None, described="as in training")
+    args = arguments.parse(parser, argv)
+    with told():
+        output = arguments.output_file(args.output, args.overwrite, args.workdir / REPORT_FILE)
         analysis = analyse(args.workdir, args.beside, args.images, args.data_dir)
-        page.write(output, build(analysis, args.workdir))
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        storage.write_text(output, build(analysis, args.workdir))
     CONSOLE.print(f"Report: {output}", markup=False)
 
 

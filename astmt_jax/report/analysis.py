@@ -90,13 +90,13 @@ class TrainedRun:
         return self.model.params, self.model.stats
 
     @classmethod
-    def open(cls, workdir: pathlib.Path, data_dir: str | None) -> "TrainedRun":
+    def open(cls, workdir: pathlib.Path, data_dir: pathlib.Path | None) -> "TrainedRun":
         """Loads a run; errors as `load` and `Experiment` have them."""
         model = load(workdir)
         config = model.config
         if data_dir is not None:
             config = dataclasses.replace(
-                config, dataset=dataclasses.replace(config.dataset, data_dir=data_dir)
+                config, dataset=dataclasses.replace(config.dataset, data_dir=str(data_dir))
             )
         return cls(workdir.resolve().name, model, Experiment(config))
 
@@ -108,7 +108,10 @@ class TrainedRun:
 
 
 def analyse(
-    workdir: pathlib.Path, beside: pathlib.Path | None, num_images: int, data_dir: str | None
+    workdir: pathlib.Path,
+    beside: pathlib.Path | None,
+    num_images: int,
+    data_dir: pathlib.Path | None,
 ) -> Analysis:
     """Computes everything, with progress on the terminal.
 
@@ -204,7 +207,6 @@ def _check_alike(run: TrainedRun, other: TrainedRun) -> None:
 
 
 def _examples(run: TrainedRun, source: Source) -> Examples:
-    train = run.experiment.config.train
     evaluation = run.experiment.config.evaluation
     tasks = applied_to(evaluation, run.experiment.tasks)
     mesh = jax.make_mesh(
@@ -214,12 +216,8 @@ def _examples(run: TrainedRun, source: Source) -> Examples:
         run.experiment.tasks,
         functools.partial(run.experiment.predict, *run.variables),
         source,
-        batch_size=train.batch_size,
-        image_size=train.image_size,
-        normalize=train.normalize,
-        resize=evaluation.image_resize,
-        sharding=NamedSharding(mesh, PartitionSpec("data")),
-        num_threads=train.num_threads,
+        run.experiment.input,
+        NamedSharding(mesh, PartitionSpec("data")),
     )
     tracked = track(predicted, source.name, total=source.length, console=CONSOLE)
     scored = score_examples(tracked, tasks, evaluation.quantize)
@@ -228,19 +226,8 @@ def _examples(run: TrainedRun, source: Source) -> Examples:
 
 def _network_images(run: TrainedRun, source: Source) -> np.ndarray:
     """All images of a source as the network sees them, float32 (N, S, S, 3)."""
-    train = run.experiment.config.train
-    batch = next(
-        pipeline.eval_batches(
-            source,
-            run.experiment.tasks,
-            batch_size=source.length,
-            image_size=train.image_size,
-            normalize=train.normalize,
-            resize=run.experiment.config.evaluation.image_resize,
-            num_threads=train.num_threads,
-        )
-    )
-    return batch.images
+    settings = dataclasses.replace(run.experiment.input, batch_size=source.length)
+    return next(pipeline.eval_batches(source, run.experiment.tasks, settings)).images
 
 
 def _gradients(

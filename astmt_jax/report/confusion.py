@@ -36,6 +36,8 @@ def confusion_matrix(
             loss, _ = objective.task_loss(
                 index, params.heads, stats.heads, slice_of_task(features, index), batch["labels"]
             )
+            if loss.gradient is None:
+                raise ValueError("This network has no discriminator, so it confuses no tasks.")
             gradient = loss.gradient.astype(jnp.promote_types(loss.gradient.dtype, jnp.float32))
             logits = network.discriminate(params.discriminator, unit_length(gradient))
             decided = jax.nn.one_hot(jnp.argmax(logits, axis=-1), num_tasks)

@@ -1,6 +1,7 @@
 """What a run wrote for TensorBoard while it trained."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ def read_curves(workdir: pathlib.Path) -> dict[str, Curve]:
     return {tag: _curve(events.Tensors(tag)) for tag in scalars}
 
 
-def by_task(curves: dict[str, Curve], metric: str) -> dict[str, Curve]:
+def by_task(curves: Mapping[str, Curve], metric: str) -> dict[str, Curve]:
     """The curves 'METRIC/TASK' by task."""
     return {
         tag.removeprefix(f"{metric}/"): curve

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from astmt_jax.evaluation.inference import Predicted
-from astmt_jax.evaluation.scoring import is_labelled
 from astmt_jax.tasks.task import Task
 
 
@@ -76,7 +75,7 @@ def score_examples(
         scores = {
             task.name: image_score(task, predictions[task.name], example.truths[task.truth])
             for task in tasks
-            if is_labelled(task, example.truths)
+            if task.is_labelled(example.truths)
         }
         yield Scored(example, {name: s for name, s in scores.items() if not math.isnan(s)})
 

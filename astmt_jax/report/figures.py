@@ -3,11 +3,14 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import RcKeyType
 
 from astmt_jax.report.blocks import data_url
 from astmt_jax.report.curves import Curve
@@ -15,7 +18,7 @@ from astmt_jax.report.curves import Curve
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Of the tasks in order: those of Okabe and Ito, which the colour-blind can tell apart."""
 MARKERS = "osD^vP*X"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -63,7 +66,7 @@ def small_multiples(curves: Mapping[str, Curve]) -> Figure:
     for plot, (name, curve) in zip(plots, curves.items(), strict=True):
         plot.plot(curve.steps, curve.values, color=COLORS[0])
         plot.set_title(name.replace("_", " "), loc="left")
-        plot.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
+        plot.xaxis.set_major_locator(MaxNLocator(4))
         if curve.values.min() >= 0:
             plot.set_ylim(bottom=0)
     figure.supxlabel("steps", fontsize=9)
@@ -156,7 +159,7 @@ def over_layers(
     figure, (plot,) = grid(1, 7.6, 3.4, columns=1)
     for index, (label, values) in enumerate(lines.items()):
         numbers = [values.get(layer, math.nan) for layer in layers]
-        style = {"color": color(index), "marker": MARKERS[index], "markersize": 4}
+        style: dict[str, Any] = {"color": color(index), "marker": MARKERS[index], "markersize": 4}
         plot.plot(positions, numbers, label=label, **style)
         if bands and label in bands:
             low, high = zip(*(bands[label][layer] for layer in layers), strict=True)

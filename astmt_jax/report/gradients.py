@@ -5,6 +5,7 @@ weights disturb each other less. The cosine between two tasks' gradients with re
 weights tells: 1 is the same direction, 0 none in common, below 0 they work against each other.
 """
 
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +61,7 @@ def gradient_cosines(
         grams = gram_matrices(
             gradients_of(params, stats, batch, index) for index in range(len(objective.tasks))
         )
-        wholes.append(cosines(sum(grams.values())))
+        wholes.append(cosines(functools.reduce(np.add, grams.values())))
         by_layer.append(
             {path: mean_of_pairs(cosines(grams[path])) for path in layers if path in grams}
         )

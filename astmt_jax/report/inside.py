@@ -62,7 +62,8 @@ def _distances(
         lines["between images, for one task"] = same_task
         note = " For comparison: the distance between two images' gates of the same task."
     means = lines["between tasks"]
-    first, last, farthest = next(iter(means)), list(means)[-1], max(means, key=means.get)
+    first, last = next(iter(means)), list(means)[-1]
+    farthest = max(means, key=lambda path: means[path])
     yield Picture(
         figures.svg_url(figures.over_layers(lines, "cosine distance", bands)),
         f"Cosine distance of {what} between tasks: {means[first]:.3f} in the first layer, "

@@ -1,6 +1,5 @@
 """The page itself: one file that needs no other and no network."""
 
-import pathlib
 from collections.abc import Sequence
 
 import jinja2
@@ -27,10 +26,3 @@ def render(title: str, about: str, sections: Sequence[Section]) -> str:
     )
     template = environment.get_template(TEMPLATE)
     return template.render(title=title, about=about, sections=sections)
-
-
-def write(path: pathlib.Path, page: str) -> None:
-    """Writes a page, all or nothing."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)

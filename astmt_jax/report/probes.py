@@ -41,7 +41,7 @@ def observe(trunk: Trunk, images: jax.Array, record: Record) -> None:
     for path, module in modules.items():
         if isinstance(module, OBSERVED):
             name = ".".join(str(part) for part in path)
-            setattr(modules[path[:-1]], path[-1], Probe(name, module, record))
+            setattr(modules[path[:-1]], str(path[-1]), Probe(name, module, record))
     trunk(images, train=False)
 
 

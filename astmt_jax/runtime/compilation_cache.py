@@ -23,5 +23,5 @@ def enable(folder: str | None) -> None:
         JAX_COMPILATION_CACHE_DIR), or else `default_folder`.
     """
     if folder is None:
-        folder = jax.config.jax_compilation_cache_dir or str(default_folder())
-    jax.config.update("jax_compilation_cache_dir", folder or None)
+        folder = jax.config.values["jax_compilation_cache_dir"] or str(default_folder())
+    jax.config.update("jax_compilation_cache_dir", os.path.expanduser(folder) or None)

@@ -5,6 +5,7 @@ what a single process needs.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import pickle
@@ -13,8 +14,8 @@ import sys
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -67,7 +68,7 @@ def initialize(
         if _in_cluster():
             _connect()
     elif num_processes != 1:
-        if missing:
+        if coordinator_address is None or num_processes is None or process_id is None:
             raise ValueError(
                 f"--{', --'.join(missing)} must be given, too: several processes need all of "
                 f"--{', --'.join(given)}, or none of them where JAX detects the cluster."
@@ -130,7 +131,7 @@ def _connect(**arguments) -> None:
 
 
 @contextlib.contextmanager
-def ending_together() -> Iterator[None]:
+def ending_together() -> Generator[None]:
     """Context in which an error of one of several processes ends all of them, within seconds.
 
     It is printed at once. Where it ends the other processes, too, they end as a single one would;
@@ -156,10 +157,9 @@ def _reported(error: Exception | SystemExit) -> int:
         traceback.print_exception(error)
     elif not isinstance(code, int):
         print(code, file=sys.stderr)
-        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    return code
+    return code if isinstance(code, int) else 1
 
 
 def _all_end() -> bool:
@@ -183,7 +183,7 @@ def is_main() -> bool:
 
 
 @contextlib.contextmanager
-def main_process_first() -> Iterator[None]:
+def main_process_first() -> Generator[None]:
     """Context that the other processes enter when process 0 has left it.
 
     What process 0 prepares in it, such as a dataset, is there for the others.
@@ -221,9 +221,13 @@ def fold(merge: Callable[[T, T], T], value: T) -> T:
     """
     if jax.process_count() == 1:
         return value
+    return functools.reduce(merge, _of_all_processes(value))
+
+
+def _of_all_processes(value: Any) -> Iterator[Any]:
+    """The values of all processes, in their order."""
     own = np.frombuffer(zlib.compress(pickle.dumps(value), level=1), np.uint8)
     sizes = multihost_utils.process_allgather(np.int32(own.size))
-    merged = None
     for index, size in enumerate(sizes.tolist()):
         # All of one size, which is one program for all; one at a time, as they can be large.
         sent = np.zeros(sizes.max(), np.uint8)
@@ -231,6 +235,4 @@ def fold(merge: Callable[[T, T], T], value: T) -> T:
         if is_source:
             sent[:size] = own
         received = multihost_utils.broadcast_one_to_all(sent, is_source=is_source)
-        part = pickle.loads(zlib.decompress(received[:size].tobytes()))
-        merged = part if index == 0 else merge(merged, part)
-    return merged
+        yield pickle.loads(zlib.decompress(received[:size].tobytes()))

@@ -23,7 +23,7 @@ class StopRequest:
     """Context in which SIGTERM and SIGINT ask for a stop instead of ending the process.
 
     The first signal is noted; a second one ends the process at once. Of several processes one
-    signalled process is enough: JAX's preemption service makes all stop behind the same step. It
+    signalled process is enough: JAX's preemption service makes all stop after the same step. It
     has taken SIGTERM for itself, so that only SIGINT, passed on as SIGTERM, is handled here.
     Outside the main thread, which alone can handle signals, the context does nothing.
 
@@ -60,7 +60,7 @@ class StopRequest:
         for other in SIGNALS:
             signal.signal(other, signal.SIG_DFL)
         # The end of a step may be minutes away. `print` here could interrupt another `print`.
-        os.write(2, b"Stopping behind this step; a second signal stops at once.\n")
+        os.write(2, b"Stopping after this step; a second signal stops at once.\n")
 
 
 def check_stop() -> None:

@@ -1,13 +1,14 @@
-"""Work on several processes. Free of TensorFlow and JAX: workers start quickly."""
+"""Work on several threads and processes. Free of TensorFlow and JAX: workers start quickly."""
 
 import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
+import os
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 import cv2
@@ -18,10 +19,23 @@ Result = TypeVar("Result")
 _CONTEXT = multiprocessing.get_context("spawn")  # TensorFlow and JAX threads do not survive fork
 
 
+def count_threads(num_threads: int | None) -> int:
+    """Resolves None to the number of available cores.
+
+    Raises:
+      ValueError: the number is not positive.
+    """
+    if num_threads is None:
+        return len(os.sched_getaffinity(0))
+    if num_threads < 1:
+        raise ValueError(f"num_threads is {num_threads}; it must be at least 1, or None")
+    return num_threads
+
+
 @contextlib.contextmanager
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], num_workers: int
-) -> Iterator[Iterator[Result]]:
+) -> Generator[Iterator[Result]]:
     """Context in which results of `function`, in order, come from `num_workers` processes."""
     if num_workers == 1:
         yield map(function, items)
@@ -52,7 +66,7 @@ class Workers(concurrent.futures.ProcessPoolExecutor):
 
 
 @contextlib.contextmanager
-def _without_main_script() -> Iterator[None]:
+def _without_main_script() -> Generator[None]:
     """Hides the main script from processes that start now.
 
     They need nothing of it, and would otherwise import it: TensorFlow and JAX with it, and an

@@ -85,8 +85,13 @@ def depth_scale(value_range: ValueRange) -> "LogNorm":
     """Logarithmic scale, so that near things keep their contrast when the ground runs far away."""
     from matplotlib.colors import LogNorm
 
+    return LogNorm(*scale_ends(value_range), clip=True)
+
+
+def scale_ends(value_range: ValueRange) -> ValueRange:
+    """(low, high), far enough apart for a scale between them."""
     low, high = value_range
-    return LogNorm(low, max(high, 1.01 * low), clip=True)
+    return low, max(high, 1.01 * low)
 
 
 def colorize_depth(values: np.ndarray, value_range: ValueRange | None = None) -> np.ndarray:
@@ -104,8 +109,9 @@ def colorize_depth(values: np.ndarray, value_range: ValueRange | None = None) ->
     colormap = matplotlib.colormaps[DEPTH_COLORS]
     values = plane(values).astype(np.float32)
     valid = _valid_depth(values)
-    scale = depth_scale(value_range or depth_range(values) or (1.0, 10.0))
-    levels = np.asarray(scale(np.where(valid, values, scale.vmin))) * colormap.N
+    shown_range = value_range or depth_range(values) or (1.0, 10.0)
+    nearest = np.float32(shown_range[0])
+    levels = np.asarray(depth_scale(shown_range)(np.where(valid, values, nearest))) * colormap.N
     palette = to_bytes(colormap(np.arange(colormap.N))[:, :3])
     # By a table of bytes: matplotlib's floats would take 32 bytes a pixel.
     colors = palette[np.minimum(levels, colormap.N - 1).astype(np.uint8)]

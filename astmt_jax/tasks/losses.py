@@ -81,8 +81,10 @@ def balanced_binary_cross_entropy(
     all_valid = _all_valid(valid, whole_labels)
     if positive_weight is None:
         negative = (labels if whole_labels is None else whole_labels) < 0.5
-        positive_weight = _masked_mean(negative.astype(logits.dtype), all_valid, all_valid)
-    weights = jnp.where(positive, positive_weight, 1 - positive_weight)
+        weight = _masked_mean(negative.astype(logits.dtype), all_valid, all_valid)
+    else:
+        weight = positive_weight
+    weights = jnp.where(positive, weight, 1 - weight)
     losses = jax.nn.softplus(logits) - positive * logits
     return _masked_mean(weights * losses, valid, all_valid)
 

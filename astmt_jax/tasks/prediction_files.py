@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astmt_jax.files import storage
+
 if TYPE_CHECKING:
     from astmt_jax.files.folder import Folder
 
@@ -57,16 +59,15 @@ class FileFormat:
         path = self.path(folder, task, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = self._stored(prediction)
-        partial = path.with_name(f"{path.name}.partial")
-        if self.suffix == ".mat":
-            from scipy import io as matlab  # loaded where a file is written
+        with storage.whole_file(path) as partial:
+            if self.suffix == ".mat":
+                from scipy import io as matlab  # loaded where a file is written
 
-            matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
-        else:
-            from astmt_jax.files.encoding import encode_png
+                matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
+            else:
+                from astmt_jax.files.encoding import encode_png
 
-            partial.write_bytes(encode_png(stored))
-        partial.replace(path)  # all or nothing
+                partial.write_bytes(encode_png(stored))
 
     def read(self, folder: "Folder", path: str, task: str) -> np.ndarray:
         """Reads a prediction: PNG, the variable called as the task of a .mat file, or .npy.

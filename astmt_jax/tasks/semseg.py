@@ -14,14 +14,6 @@ VOC_CLASSES = (
     "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
-NYUD_CLASSES = (
-    "background", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",
-    "bookshelf", "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow",
-    "mirror", "floor mat", "clothes", "ceiling", "books", "refrigerator", "television", "paper",
-    "towel", "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink",
-    "lamp", "bathtub", "bag", "other structure", "other furniture", "other prop",
-)  # fmt: skip
-FSV_CLASSES = ("background", "vehicle", "object")
 
 
 def colorize_classes(

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
+from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.metric import Metric
 from astmt_jax.metrics.notation import Notation
 from astmt_jax.tasks.prediction_files import FileFormat
@@ -29,7 +31,7 @@ class Task:
         label 255; with the labels of a whole batch, what a part of it adds to the batch's loss.
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
-      geometry: how augmentation moves the label, a key of `augment.GEOMETRIES`.
+      geometry: how augmentation moves the label, a key of `pipeline.geometries.GEOMETRIES`.
       metric: makes an accumulator.
       notation: how each number of the metric's `result()` is written, with its unit and direction.
       headline: key of `result()` that stands for the task in tables and in the average drop.
@@ -65,6 +67,10 @@ class Task:
     def higher_is_better(self) -> bool:
         """Direction of the headline metric."""
         return self.notation[self.headline].higher_is_better
+
+    def is_labelled(self, truths: Mapping[str, np.ndarray]) -> bool:
+        """Whether an image has any label for the task, given its truths after the ignore rules."""
+        return bool((truths[self.name] != IGNORE).any())
 
     def with_metric(self, **settings: Any) -> "Task":
         """The same task, whose metric is made with these keywords."""

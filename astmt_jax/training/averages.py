@@ -57,12 +57,14 @@ class Averages:
             return ""
         return f" of task {self._names[int(np.argmin(np.isfinite(values)))]}"
 
-    def take(self) -> dict[str, Means | float]:
-        """Means since the last call: of each task by its name, or one number of all together."""
+    def take(self) -> tuple[dict[str, Means], Means]:
+        """Means since the last call, by metric: of each task by its name, and of all together."""
         self.flush()
         means = {key: (values / self._count).tolist() for key, values in self._sums.items()}
         self._sums, self._count = {}, 0
-        return {
-            key: dict(zip(self._names, mean, strict=True)) if isinstance(mean, list) else mean
+        by_task = {
+            key: dict(zip(self._names, mean, strict=True))
             for key, mean in means.items()
+            if isinstance(mean, list)
         }
+        return by_task, {key: mean for key, mean in means.items() if key not in by_task}

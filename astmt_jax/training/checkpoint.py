@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
 from astmt_jax.config import Config
+from astmt_jax.files.messages import one_line
 from astmt_jax.models.network import Network
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
@@ -143,7 +144,7 @@ class Checkpoints:
                     raise
                 CONSOLE.print(
                     f"Warning: the checkpoint of step {step} in {self._folder} is damaged "
-                    f"({_first_words(error)}) and passed over."
+                    f"({one_line(error, 100)}) and passed over."
                 )
                 self._damaged.append(step)
         raise CheckpointError(
@@ -238,9 +239,3 @@ def _checksum(tree: Any) -> jax.Array:
         weights = 2 * position + np.uint32(2 * number + 1)
         checksum += jnp.sum(words * weights, dtype=jnp.uint32)
     return checksum
-
-
-def _first_words(error: Exception, length: int = 100) -> str:
-    """The beginning of an error's message, or its kind where it has none."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= length else f"{words[:length]}..."

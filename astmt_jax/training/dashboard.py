@@ -5,16 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from clu import metric_writers
 from flax import traverse_util
 
 from astmt_jax.config import Config
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.monitoring import InputClock, device_memory
+from astmt_jax.runtime.quiet_tensorflow import metric_writers
 from astmt_jax.training.averages import Averages
-from astmt_jax.training.objective import Batch, Metrics
+from astmt_jax.training.objective import Batch
 from astmt_jax.training.progress import Progress
 from astmt_jax.training.schedules import Schedule
+from astmt_jax.training.update import TaskMetrics
 
 
 class Dashboard:
@@ -97,7 +98,7 @@ class TrainingReport:
         """The batches; how long each takes to come is counted."""
         return self._clock.timed(batches)
 
-    def add(self, step: int, metrics: Metrics) -> None:
+    def add(self, step: int, metrics: TaskMetrics) -> None:
         """Takes the metrics of the batch that led to `step`; errors as `Averages.add`."""
         self._averages.add(step, metrics)
 
@@ -107,10 +108,11 @@ class TrainingReport:
 
     def write(self, step: int) -> None:
         """Reports the steps since the last call: every number of the dashboard is made here."""
-        means = self._averages.take()
-        speed = self._progress.report(step, means["loss"])
+        by_task, together = self._averages.take()
+        speed = self._progress.report(step, by_task["loss"])
         scalars: dict[str, Any] = {
-            **traverse_util.flatten_dict(means, sep="/"),
+            **traverse_util.flatten_dict(by_task, sep="/"),
+            **together,
             "learning_rate": float(self._learning_rate(np.float32(step - 1))),
             "images_per_second": speed,
             "step_seconds": self._batch_size / speed,

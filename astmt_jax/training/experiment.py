@@ -1,6 +1,7 @@
 """An experiment made concrete: its data, its network and its training step, on these devices."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -12,7 +13,9 @@ from astmt_jax.evaluation import inference
 from astmt_jax.evaluation.network import Evaluation, evaluate_network
 from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches as pipeline
-from astmt_jax.pipeline.source import Source, check_classes, labelled
+from astmt_jax.pipeline.settings import InputSettings
+from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.records import check_choice
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
@@ -52,6 +55,7 @@ class Experiment:
 
     def __init__(self, config: Config):
         self.config = config
+        self.input = InputSettings.of(config)
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
         )
@@ -81,9 +85,8 @@ class Experiment:
           FileNotFoundError: the dataset has to be prepared first, naming the command.
         """
         config = self.config
-        data_dir = pathlib.Path(config.dataset.data_dir)
         training, evaluation = (
-            self.dataset.open(data_dir, config.dataset.options, split)
+            self.dataset.open(config.dataset.folder, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
         for task in self.tasks:
@@ -117,7 +120,7 @@ class Experiment:
           FileNotFoundError: there is no such file.
         """
         file = self.config.model.pretrained
-        tensors = None if file is None else read_tensors(file)
+        tensors = None if file is None else read_tensors(os.path.expanduser(file))
         state = step.init(jax.random.key(self.config.seed))
         if tensors is not None:
             try:
@@ -140,21 +143,19 @@ class Experiment:
 
         See `pipeline.train_batches`.
         """
-        train = self.config.train
         return pipeline.train_batches(
             source,
             self.tasks,
-            batch_size=train.batch_size,
-            image_size=train.image_size,
-            augmentation=self.config.augmentation,
-            normalize=train.normalize,
+            self.input,
+            self.config.augmentation,
             seed=self.config.seed,
-            num_steps=num_steps,
-            start_step=start_step,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-            num_threads=train.num_threads,
+            steps=range(start_step, num_steps),
+            share=pipeline.Share.of_this_process(),
         )
+
+    def describe_batch(self, batch_size: int) -> pipeline.Batch:
+        """Shapes and dtypes of the batches that `train_batches` yields."""
+        return pipeline.describe_batch(self.tasks, batch_size, self.config.train.image_size)
 
     def evaluate(
         self,
@@ -171,7 +172,6 @@ class Experiment:
         Raises:
           Interrupted: SIGTERM came, to one of several processes.
         """
-        train = self.config.train
         variables = self.placement.replicate(state.evaluated)
 
         def predict(images: jax.Array) -> dict[str, jax.Array]:
@@ -183,12 +183,9 @@ class Experiment:
             predict,
             source,
             self.config.evaluation,
-            batch_size=train.batch_size,
-            image_size=train.image_size,
-            normalize=train.normalize,
+            self.input,
             sharding=self.placement.batch,
             num_rows=num_rows,
-            num_threads=train.num_threads,
             notes=notes,
             save_to=save_to,
         )

@@ -10,7 +10,7 @@ from astmt_jax.training.accumulation import in_parts
 from astmt_jax.training.objective import Batch, Labels, Metrics
 from astmt_jax.training.optimizer import select
 from astmt_jax.training.state import TrainState
-from astmt_jax.training.update import Ingredients, compiled
+from astmt_jax.training.update import Ingredients, TaskMetrics, compiled, lowered
 
 
 class JointUpdate:
@@ -28,11 +28,11 @@ class JointUpdate:
         self._apply = jax.jit(self._applied, donate_argnames="state")
         self.program = compiled(self._update, ingredients.accumulate)
 
-    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
         return self.program(state, batch)
 
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
-        return self.program.lower(state, batch)
+        return lowered(self.program, state, batch)
 
     def _update(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         stats = self._whole_stats(state)

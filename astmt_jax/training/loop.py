@@ -6,7 +6,7 @@ import pathlib
 import jax
 
 from astmt_jax.models.network import parameter_count
-from astmt_jax.pipeline import batches
+from astmt_jax.pipeline.transfer import prefetch
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import Interrupted, StopRequest
@@ -138,7 +138,7 @@ class Loop:
         )
         profile(first)
         examples = self._experiment.train_batches(self._source, self._num_steps, first)
-        placed = batches.prefetch(examples, self._experiment.placement.batch)
+        placed = prefetch(examples, self._experiment.placement.batch)
         for number, batch in enumerate(report.timed(placed), first + 1):
             with jax.transfer_guard("disallow"):
                 state, metrics = self._step.update(state, batch)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
@@ -71,7 +72,7 @@ class Objective:
         stats: Stats,
         batch: Batch,
         index: jax.Array,
-        alpha: jax.Array,
+        alpha: ArrayLike,
         whole_labels: Labels | None = None,
     ) -> tuple[Params, Stats, Metrics]:
         """Gradients of one task's objective.
@@ -110,7 +111,7 @@ class Objective:
         params: Params,
         stats: Stats,
         batch: Batch,
-        alpha: jax.Array,
+        alpha: ArrayLike,
         whole_labels: Labels | None = None,
     ) -> tuple[Params, Stats, Metrics]:
         """Gradients of the sum of all tasks' objectives; arguments as in `task_gradients`.
@@ -194,10 +195,10 @@ class Objective:
         return Targets(of(labels), None if whole_labels is None else of(whole_labels))
 
     def _total(
-        self, params: Params, alpha: jax.Array, loss: TaskLoss, targets: Targets | None
+        self, params: Params, alpha: ArrayLike, loss: TaskLoss, targets: Targets | None
     ) -> tuple[jax.Array, Metrics]:
         """Objective of one task, and its metrics; of a part, what it adds to the batch's."""
-        if targets is None:
+        if targets is None or loss.gradient is None:  # there is no discriminator
             return loss.value, {"loss": loss.value}
         gradient = loss.gradient.astype(jnp.promote_types(loss.gradient.dtype, jnp.float32))
         reversed_ = reverse_gradient(unit_length(gradient), alpha)

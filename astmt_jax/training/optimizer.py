@@ -1,6 +1,7 @@
 """Optimizer: one transformation, applied to groups of variables at their own learning rates."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,11 +58,15 @@ class Optimizer:
 
     def init(self, params: Params) -> Params:
         """Optimizer states of all groups."""
+
+        def init(variables: dict) -> Any:
+            return self._direction.init(variables)
+
         return Params(
-            shared=self._direction.init(params.shared),
-            task=jax.vmap(self._direction.init)(params.task) if params.task else {},
-            heads={name: self._direction.init(head) for name, head in params.heads.items()},
-            discriminator=self._direction.init(params.discriminator),
+            shared=init(params.shared),
+            task=jax.vmap(init)(params.task) if params.task else {},
+            heads={name: init(head) for name, head in params.heads.items()},
+            discriminator=init(params.discriminator),
         )
 
     def update(
@@ -114,13 +119,14 @@ class Optimizer:
             name: task_step(head, gradients.heads[name], states.heads[name], head_active[name])
             for name, head in params.heads.items()
         }
-        return tuple(
-            Params(
+
+        def part(i: int) -> Params:
+            return Params(
                 heads={name: pair[i] for name, pair in heads.items()},
                 **{name: pair[i] for name, pair in groups.items()},
             )
-            for i in range(2)
-        )
+
+        return part(0), part(1)
 
 
 def select(flag: jax.Array, new, old):

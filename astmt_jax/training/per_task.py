@@ -12,7 +12,7 @@ from astmt_jax.training.accumulation import in_parts
 from astmt_jax.training.objective import Batch, Labels, Metrics
 from astmt_jax.training.optimizer import select
 from astmt_jax.training.state import TrainState
-from astmt_jax.training.update import Ingredients, compiled
+from astmt_jax.training.update import Ingredients, TaskMetrics, compiled, lowered
 
 
 class PerTaskUpdate:
@@ -32,7 +32,7 @@ class PerTaskUpdate:
         self._apply = jax.jit(self._applied, donate_argnames="state")
         self.program = compiled(self._task_update, ingredients.accumulate)
 
-    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
         metrics = []
         for number in range(self.runs):
             index = _beside(state.step, np.int32(number))
@@ -42,7 +42,7 @@ class PerTaskUpdate:
 
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
         index = jax.ShapeDtypeStruct((), jnp.int32, sharding=state.step.sharding)
-        return self.program.lower(state, batch, index)
+        return lowered(self.program, state, batch, index)
 
     def _task_update(
         self, state: TrainState, batch: Batch, index: jax.Array
@@ -113,7 +113,7 @@ def _with_slice(stacked: Any, view: Any, index: jax.Array) -> Any:
     return dataclasses.replace(view, task=task)
 
 
-def _beside(array: jax.Array, value: np.ndarray) -> jax.Array:
+def _beside(array: jax.Array, value: np.int32) -> jax.Array:
     """The scalar, explicitly on the array's devices: training refuses hidden transfers."""
     if not array.committed:
         return jax.device_put(value)

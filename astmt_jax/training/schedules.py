@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from astmt_jax.config import OptimizerConfig
 from astmt_jax.records import check_choice
 
-Schedule = Callable[[jax.Array], jax.Array]
+Schedule = Callable[[ArrayLike], jax.Array]
 """Of the step (batches seen, from 0)."""
 
 

@@ -1,7 +1,7 @@
 """What the updates have in common: what they are made of, and how they are called."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -10,10 +10,13 @@ import jax.numpy as jnp
 from astmt_jax.labels import IGNORE
 from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.runtime.sharding import Placement
-from astmt_jax.training.objective import Batch, Labels, Metrics, Objective
+from astmt_jax.training.objective import Batch, Labels, Objective
 from astmt_jax.training.optimizer import Optimizer, moving_average
 from astmt_jax.training.schedules import Schedule
 from astmt_jax.training.state import TrainState
+
+TaskMetrics = Mapping[str, jax.Array | Sequence[jax.Array]]
+"""`objective.Metrics` of all tasks: (T,) arrays, or sequences of T scalars."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +59,10 @@ class Ingredients:
         self, state: TrainState, variables: tuple[Params, Stats]
     ) -> tuple[Params, Stats] | None:
         """The moving average after a step from `state` to `variables`, if there is one."""
-        if state.average is None:
+        decay = self.optimizer.ema_decay
+        if state.average is None or decay is None:
             return None
-        return moving_average(state.average, variables, self.optimizer.ema_decay, state.step)
+        return moving_average(state.average, variables, decay, state.step)
 
     def labelled(self, labels: Labels) -> jax.Array:
         """(T,) bool: whether the batch has any label of each task."""
@@ -78,12 +82,13 @@ class Update(Protocol):
 
     def __init__(self, ingredients: Ingredients): ...
 
-    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        """The state after a batch, and metrics with one entry a task; the state is donated."""
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
+        """The state after a batch, and the metrics of all tasks; the state is donated."""
         ...
 
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
-        """The program for arrays that are only described (`jax.ShapeDtypeStruct`)."""
+        """The program for arrays that are only described (`jax.ShapeDtypeStruct`); errors as
+        `lowered`."""
         ...
 
 
@@ -91,3 +96,16 @@ def compiled(update: Callable, accumulate: int) -> Callable:
     """An update of (state, batch, ...) as one program, or, of several parts, as it is: its own
     steps are programs then."""
     return update if accumulate > 1 else jax.jit(update, donate_argnames="state")
+
+
+def lowered(program: Callable, *arguments: Any) -> jax.stages.Lowered:
+    """What `compiled` returned, for arrays that are only described.
+
+    Raises:
+      ValueError: it is of several parts.
+    """
+    if not isinstance(program, jax.stages.Wrapped):
+        raise ValueError(
+            "An update in several parts (config.train.accumulate above 1) is no single program."
+        )
+    return program.lower(*arguments)

@@ -14,6 +14,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from astmt_jax.files import storage
+from astmt_jax.files.messages import one_line
+
 WRAPPERS = ("state_dict", "model_state", "model")
 """Keys under which training programs, the reference implementation's among them, keep the weights
 when a file also holds the epoch or the optimizer's state."""
@@ -72,13 +75,9 @@ def write_tensors(
     """
     path = pathlib.Path(path)
     _, write = _format(path)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    try:
-        contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    with storage.whole_file(path) as partial:
         write(partial, contiguous, notes)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_format(path: str | pathlib.Path) -> None:
@@ -165,11 +164,9 @@ def _write_npz(path: pathlib.Path, tensors: Tensors, notes: Mapping[str, str]) -
 
 
 def _unreadable(path: pathlib.Path, kind: str, error: Exception) -> WeightsError:
-    reason = " ".join(str(error).split())
-    reason = reason if len(reason) <= 200 else f"{reason[:200]}..."
     return WeightsError(
         f"{path} cannot be read as {kind} (damaged, incomplete or of another kind: "
-        f"{reason or type(error).__name__})."
+        f"{one_line(error, 200)})."
     )
 
 

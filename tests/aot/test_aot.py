@@ -13,13 +13,14 @@ from golden_cases import task_record
 from jax.sharding import NamedSharding, PartitionSpec
 from rich.console import Console
 
-from astmt_jax import command_line
 from astmt_jax.aot import __main__ as aot
 from astmt_jax.aot import compilation, tpu
 from astmt_jax.aot.compilation import Compilation
 from astmt_jax.aot.hlo import Collective
 from astmt_jax.aot.tpu import GIB
+from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
+from astmt_jax.pipeline import batches
 from configs import scenes
 
 TINY = (
@@ -120,7 +121,7 @@ def test_table():
 def test_batch_is_the_pipelines():
     """Shapes and types of images and labels, as `pipeline.train_batches` documents them."""
     records = (task_record("semseg", 21, 0.95), task_record("normals", 3, 0.95))
-    batch = compilation.describe_batch(records, 8, 64)
+    batch = batches.describe_batch(records, 8, 64)
     described = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), batch)
     assert described == {
         "image": ((8, 64, 64, 3), "float32"),
@@ -143,7 +144,7 @@ def run(monkeypatch):
         monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
         with flagsaver.flagsaver():
             try:
-                aot.main(command_line.parse_flags(argv)[:1])
+                aot.main(config_flag.parse_flags(argv)[:1])
             except SystemExit as end:
                 return end.code
 
@@ -154,11 +155,12 @@ def run(monkeypatch):
     ("flags", "message"),
     [
         (["--topology=v5e:5x5"], "--topology is 'v5e:5x5', but slices of v5e are: v5e:1x1, "),
-        (["--topology=v5e:4x4", "--output=nowhere/aot.json"], "there is no folder nowhere"),
+        (["--topology=v5e:4x4", "--output={0}"], "exists already: choose another --output"),
+        (["--topology=v5e:4x4", "more"], "Unexpected arguments: more."),
     ],
 )
-def test_misuse_ends_with_one_sentence(run, flags, message):
-    code = run(TINY[0], *flags)
+def test_misuse_ends_with_one_sentence(run, tmp_path, flags, message):
+    code = run(TINY[0], *(flag.format(tmp_path) for flag in flags))
     assert message in code
     assert "\n" not in code
 
@@ -175,7 +177,7 @@ def test_without_libtpu(run, monkeypatch):
 def test_command(run, tmp_path, capsys):
     """Both programs for two slices: per chip the same operations, collectives between chips."""
     pytest.importorskip("libtpu")
-    output = tmp_path / "aot.json"
+    output = tmp_path / "new" / "aot.json"
     assert not run(
         *TINY,
         "--config.train.update_rule=per_task",

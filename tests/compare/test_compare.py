@@ -12,7 +12,7 @@ import time
 import pytest
 from absl.testing import flagsaver
 
-from astmt_jax import command_line
+from astmt_jax.command_line import config_flag
 from astmt_jax.compare import __main__ as compare
 from astmt_jax.runtime.interruption import EXIT_CODE
 
@@ -111,7 +111,7 @@ def test_misuse_ends_with_one_sentence(monkeypatch, tmp_path, arguments, words):
     monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overridden fields
     monkeypatch.setattr(compare, "network_costs", lambda compared: {})  # takes seconds
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
-        compare.main(command_line.parse_flags(argv))
+        compare.main(config_flag.parse_flags(argv))
     message = caught.value.code
     assert message.startswith("Error: ")
     assert "\n" not in message

@@ -12,6 +12,7 @@ from astmt_jax.datasets.prepare import prepare
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment
+from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.tasks.depth import disparity as disparity_task
 
 
@@ -56,7 +57,7 @@ def test_a_disparity_of_255_is_known(examples):
     """255.0, which is also the mark of what is unknown, moves by the smallest step."""
     disparity = examples["train"]["000_0001"]["depth"]
     assert (disparity[:3] == 255).all()
-    marked = augment.mark_ignored({"depth": disparity}, {"depth": "disparity"})["depth"]
+    marked = mark_ignored({"depth": disparity}, {"depth": "disparity"})["depth"]
     assert (marked[:3] != IGNORE).all()
     np.testing.assert_allclose(marked[:3], 255, rtol=1e-7)
     assert (marked[3:6] == IGNORE).all()

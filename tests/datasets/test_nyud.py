@@ -69,7 +69,7 @@ def test_every_map_is_what_the_files_hold(archive):
 def test_forty_classes_ignore_the_background(tmp_path):
     root = tmp_path / "NYUD_MT"
     archives.make_nyud(root, "astmt")
-    examples = prepare_examples("nyud", root, tmp_path, "classes40", {"classes": 40})["val"]
+    examples = prepare_examples("nyud", root, tmp_path, {"classes": 40})["val"]
     for name, example in examples.items():
         stored = read_again(root, "astmt", name)["semseg"].astype(int)
         assert_map(example["semseg"], np.where(stored == 0, 255, stored - 1), np.uint8)
@@ -85,8 +85,8 @@ def test_number_of_classes_follows_the_options():
 
 
 def test_unknown_configuration_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"'classes13', but must be one of: classes41, classes40"):
-        prepare("nyud", tmp_path, tmp_path, config="classes13")
+    with pytest.raises(ValueError, match=r"options\.classes is 13, but must be 40 or 41"):
+        prepare("nyud", tmp_path, tmp_path, options={"classes": 13})
 
 
 class Unpickled:

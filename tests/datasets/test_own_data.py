@@ -15,7 +15,8 @@ from astmt_jax.evaluation.scoring import EvaluationConfig
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import batches as pipeline
-from astmt_jax.pipeline.source import check_classes, labelled
+from astmt_jax.pipeline.settings import InputSettings
+from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.tasks.semseg import semseg
 
 OPTIONS = {"config": "rooms", "semseg_classes": ("a", "b", "c", "d", "e")}
@@ -33,7 +34,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def examples(folders):
     root, data_dir = folders
-    return prepare_examples("own_data", root, data_dir, "rooms", OPTIONS)
+    return prepare_examples("own_data", root, data_dir, OPTIONS)
 
 
 def test_every_map_is_what_the_files_hold(folders, examples):
@@ -66,13 +67,10 @@ def test_partly_labelled_examples_train_on_what_they_have(folders):
     (batch,) = pipeline.train_batches(
         source,
         tasks,
-        batch_size=3,
-        image_size=32,
-        augmentation=AugmentationConfig(rotation=5.0, scale=(0.6, 0.8)),
-        normalize="none",
+        InputSettings(3, 32, "none", num_threads=1),
+        AugmentationConfig(rotation=5.0, scale=(0.6, 0.8)),
         seed=0,
-        num_steps=1,
-        num_threads=1,
+        steps=range(1),
     )
     unknown = {
         name: sorted((label == IGNORE).reshape(3, -1).all(axis=1).tolist())
@@ -164,11 +162,8 @@ def test_only_labelled_examples_are_scored(folders):
         predict,
         source,
         EvaluationConfig(),
-        batch_size=2,
-        image_size=32,
-        normalize="none",
+        InputSettings(2, 32, "none", num_threads=1),
         sharding=NamedSharding(mesh, PartitionSpec("data")),
-        num_threads=1,
     ).scores
     depths = [np.load(root / f"depth/{name}.npy") for name in "ac"]
     expected = np.mean([np.sqrt(np.mean(depth**2)) for depth in depths])

@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.morphology import thin
 
 from astmt_jax.datasets import pascal_context
-from astmt_jax.datasets.edges import edges_of
+from astmt_jax.datasets.region_edges import edges_of
 from astmt_jax.files.folder import Folder
 
 VALID_CLASSES = pathlib.Path(pascal_context.__file__).parent / "normals_valid_classes.json"

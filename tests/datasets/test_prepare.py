@@ -83,13 +83,13 @@ def test_files_are_stored_as_array_record_and_small(source, prepared):
 
 
 def test_preparing_again_needs_no_source(prepared):
-    data_dir = pathlib.Path(prepared.data_dir).parents[2]
+    data_dir = pathlib.Path(prepared.data_dir).parents[1]
     again = prepare("pascal_context", "/nowhere", data_dir)
     assert same_records(again, prepared)
 
 
 def test_a_slice_of_a_split(prepared):
-    data_dir = pathlib.Path(prepared.data_dir).parents[2]
+    data_dir = pathlib.Path(prepared.data_dir).parents[1]
     source = registry.find("pascal_context").open(data_dir, {}, "train[:2]")
     assert list(read_examples(source)) == list(archives.PASCAL_NAMES["train"][:2])
 
@@ -188,8 +188,12 @@ def test_the_command_says_what_it_made(source, tmp_path, capsys):
     [
         (["--dataset=imagenet", "--source=x"], "'imagenet', but must be one of: pascal_context"),
         (["--dataset=fsv", "--source=/nowhere/x"], "/nowhere/x does not exist; it should be"),
-        (["--dataset=nyud", "--source=x", "--config=40"], "must be one of: classes41, classes40"),
-        (["--dataset=own_data", "--source=x", "--config=../x"], "'../x', but must be a name of"),
+        (["--dataset=nyud", "--source=x", "--options=classes=39"], "is 39, but must be 40 or 41"),
+        (["--dataset=nyud", "--source=x", "--options=config=a"], "options.config is not a field"),
+        (
+            ["--dataset=own_data", "--source=x", "--options=config=../x"],
+            "must be a name of letters",
+        ),
         (["--dataset=nyud", "--source=x", "--num_workers=0"], "num_workers is 0"),
     ],
 )
@@ -201,12 +205,24 @@ def test_misuse_ends_with_one_sentence(tmp_path, arguments, words):
     assert "\n" not in caught.value.code
 
 
+def test_the_former_config_is_answered_with_the_options(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--dataset=nyud", "--source=x", "--config=classes40"])
+    assert caught.value.code == 2
+    assert "--config any more: say --options=classes=40" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("dataset", "options", "command"),
     [
         ("pascal_context", {}, "--dataset=pascal_context --data_dir="),
-        ("nyud", {"classes": 40}, "--dataset=nyud --config=classes40 --data_dir="),
-        ("own_data", {"config": "mine"}, "--dataset=own_data --config=mine --data_dir="),
+        ("nyud", {}, "--dataset=nyud --data_dir="),
+        ("nyud", {"classes": 40}, "--dataset=nyud --options=classes=40 --data_dir="),
+        (
+            "own_data",
+            {"config": "mine", "semseg_classes": ("a", "b")},
+            "--dataset=own_data --options=config=mine --data_dir=",
+        ),
     ],
 )
 def test_the_missing_preparation_is_named(tmp_path, dataset, options, command):

@@ -12,8 +12,8 @@ from array_record.python import array_record_module
 
 from astmt_jax.datasets.scenes import CATEGORIES, render
 from astmt_jax.datasets.scenes import builder as scenes
-from astmt_jax.datasets.scenes.config import ScenesConfig
 from astmt_jax.datasets.scenes.generate import DEPTH_STEP, NORMAL_STEP, Recipe
+from astmt_jax.datasets.scenes.options import ScenesOptions
 
 ROOT = pathlib.Path(scenes.__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.fspath(ROOT)}  # for scripts outside the repository
@@ -30,7 +30,7 @@ def raw_records(builder, split: str) -> list[bytes]:
 def prepared(tmp_path_factory):
     """The small dataset, prepared by one process."""
     folder = tmp_path_factory.mktemp("one_worker")
-    return scenes.prepare(ScenesConfig(**SMALL), folder, num_workers=1)
+    return scenes.prepare(ScenesOptions(**SMALL), folder, num_workers=1)
 
 
 def test_stored_examples_decode_to_what_is_rendered(prepared):
@@ -56,7 +56,7 @@ def test_stored_examples_decode_to_what_is_rendered(prepared):
 
 
 def test_any_number_of_workers_gives_the_same_bytes(prepared, tmp_path):
-    other = scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=2)
+    other = scenes.prepare(ScenesOptions(**SMALL), tmp_path, num_workers=2)
     for split in ("train", "val"):
         assert raw_records(prepared, split) == raw_records(other, split)
 
@@ -77,7 +77,7 @@ def test_preparing_again_changes_nothing(prepared, monkeypatch):
         raise AssertionError("rendered again")
 
     monkeypatch.setattr(Recipe, "encoded", fail)
-    again = scenes.prepare(ScenesConfig(**SMALL), prepared.data_dir.split("/scenes/")[0], 1)
+    again = scenes.prepare(ScenesOptions(**SMALL), prepared.data_dir.split("/scenes/")[0], 1)
     assert raw_records(again, "val") == raw_records(prepared, "val")
 
 
@@ -92,10 +92,10 @@ def test_interrupted_preparation_leaves_nothing(prepared, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(Recipe, "encoded", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=1)
+            scenes.prepare(ScenesOptions(**SMALL), tmp_path, num_workers=1)
     assert not list(tmp_path.rglob("*.array_record*"))
     assert not list(tmp_path.rglob("dataset_info.json"))
-    again = scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=1)
+    again = scenes.prepare(ScenesOptions(**SMALL), tmp_path, num_workers=1)
     assert raw_records(again, "train") == raw_records(prepared, "train")
 
 
@@ -103,14 +103,14 @@ def test_killed_preparation_does_not_look_complete(prepared, tmp_path):
     """As above, without a chance to clean up."""
     script = f"""
 import os
-from astmt_jax.datasets.scenes import builder, config, generate
+from astmt_jax.datasets.scenes import builder, generate, options
 encoded = generate.Recipe.encoded
 generate.Recipe.encoded = lambda self, index: os._exit(9) if index == 3 else encoded(self, index)
-builder.prepare(config.ScenesConfig(**{SMALL}), {os.fspath(tmp_path)!r}, num_workers=1)
+builder.prepare(options.ScenesOptions(**{SMALL}), {os.fspath(tmp_path)!r}, num_workers=1)
 """
     killed = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, check=False)
     assert killed.returncode == 9
-    again = scenes.prepare(ScenesConfig(**SMALL), tmp_path, num_workers=1)
+    again = scenes.prepare(ScenesOptions(**SMALL), tmp_path, num_workers=1)
     assert raw_records(again, "train") == raw_records(prepared, "train")
 
 
@@ -118,7 +118,7 @@ def test_workers_do_not_run_the_main_script(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
         "print('started')\n"
-        "from astmt_jax import workers\n"
+        "from astmt_jax.runtime import workers\n"
         "with workers.ordered_map(abs, range(-4, 0), 2) as found:\n"
         "    print(list(found))\n"
     )
@@ -134,19 +134,19 @@ def test_preparation_needs_no_network(tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
-    config = ScenesConfig(image_size=64, num_train=1, num_val=1)
-    assert scenes.prepare(config, tmp_path, num_workers=1).info.splits["train"].num_examples == 1
+    options = ScenesOptions(image_size=64, num_train=1, num_val=1)
+    assert scenes.prepare(options, tmp_path, num_workers=1).info.splits["train"].num_examples == 1
 
 
 def test_each_configuration_has_its_own_folder():
     fields = ({}, {"image_size": 128}, {"num_train": 7}, {"num_val": 7}, {"seed": 7})
-    names = [ScenesConfig(**field).name for field in fields]
+    names = [ScenesOptions(**field).name for field in fields]
     assert names[0] == "96px_2000train_300val_seed0"
     assert len(set(names)) == len(names)
 
 
 def test_default_configuration_can_be_named_or_left_out(tmp_path):
-    explicit = scenes.Scenes(config=ScenesConfig(), data_dir=tmp_path)
+    explicit = scenes.Scenes(options=ScenesOptions(), data_dir=tmp_path)
     assert scenes.Scenes(data_dir=tmp_path).data_dir == explicit.data_dir
 
 
@@ -165,12 +165,12 @@ def test_default_configuration_can_be_named_or_left_out(tmp_path):
 def test_impossible_configurations_are_refused(field, value, range_):
     expected = f"^scenes: {field} is {value!r}, but must be a whole number {range_}.$"
     with pytest.raises(ValueError, match=expected):
-        ScenesConfig(**{field: value})
+        ScenesOptions(**{field: value})
 
 
 def test_impossible_numbers_of_workers_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^scenes: num_workers is 0, but must be"):
-        scenes.prepare(ScenesConfig(), tmp_path, num_workers=0)
+        scenes.prepare(ScenesOptions(), tmp_path, num_workers=0)
 
 
 def test_classes_and_people_are_frequent():

@@ -268,7 +268,7 @@ def test_most_boundaries_are_edges(examples):
 def two_boxes(first: tuple[float, float], second: tuple[float, float]) -> Scene:
     """A scene seen from the origin along y with two squares: (x, half size) at a distance of 4."""
     scene, _ = scene_and_camera(0)
-    red, grey = (Texture(np.tile(colour, (2, 1))) for colour in ([255, 0, 0], [120, 120, 120]))
+    red, grey = (Texture(np.tile(color, (2, 1))) for color in ([255, 0, 0], [120, 120, 120]))
     wall = SceneObject(0, (box((0, 9, 0), (30, 1, 30), grey),))
     things = [
         SceneObject(7, (box((x, 4, 0), (half, 0.1, half), texture),))
@@ -298,23 +298,23 @@ def test_saliency_prefers_large_central_objects(first, second, salient):
         assert (example["sal"][where] == expected).all()
 
 
-def test_albedo_is_the_texture_colour_whatever_the_light():
+def test_albedo_is_the_texture_color_whatever_the_light():
     scene, camera = scene_and_camera(1)
     dark = dataclasses.replace(scene, lights=(), ambient=np.zeros((2, 3)))
     lit, unlit = render(scene, camera, SIZE, noise=False), render(dark, camera, SIZE, noise=False)
     surface = lit["label_map"][..., 0] > 0
     np.testing.assert_array_equal(lit["albedo"][surface], unlit["albedo"][surface])
     assert unlit["image"][ndimage.minimum_filter(surface, 3)].max() == 0
-    colours = {
-        tuple(np.rint(colour).astype(int))
+    colors = {
+        tuple(np.rint(color).astype(int))
         for thing in scene.objects
         for part in thing.primitives
-        for colour in part.texture.colours
+        for color in part.texture.colors
     }
     plain = [p.texture.pattern is not Pattern.NOISE for t in scene.objects for p in t.primitives]
     assert any(plain)
     seen = {tuple(c) for c in np.rint(lit["albedo"][surface] * 255).astype(int)}
-    assert seen & colours
+    assert seen & colors
 
 
 def test_noise_changes_the_picture_only_and_repeats():

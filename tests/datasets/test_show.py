@@ -25,8 +25,8 @@ def test_the_sheet_shows_what_is_stored(data_dir, tmp_path, capsys):
     path = tmp_path / "sheet.png"
     main(
         [
-            "--dataset=own_data", f"--data_dir={data_dir}", f"--options={OPTIONS}", "--count=9",
-            "--size=64", f"--output={path}",
+            "--dataset=own_data", f"--data_dir={data_dir}", "--count=9",
+            "--options=semseg_classes=a+b+c+d+e", "--size=64", f"--output={path}",
         ]
     )  # fmt: skip
     assert "3 of 3 images of own_data/1.1.0:train" in capsys.readouterr().out
@@ -56,11 +56,12 @@ def test_rows_hold_the_labels_before_and_after_augmentation(data_dir):
         (["--dataset=own_data", "--split=test"], "there is no split"),
         (["--dataset=own_data", "--tasks=sal"], "has no sal"),
         (["--dataset=own_data", "--tasks=flow"], "names flow, but own_data has"),
-        (["--dataset=own_data", "--options={"], "Error: "),
+        (["--dataset=own_data", "--options=classes=3"], "options.classes is not a field"),
+        (["--dataset=own_data", "--output={here}"], "exists already: choose another --output"),
     ],
 )
 def test_misuse_ends_with_one_sentence(data_dir, arguments, words):
     with pytest.raises(SystemExit) as caught:
-        main([*arguments, f"--data_dir={data_dir}"])
+        main([*(text.format(here=data_dir) for text in arguments), f"--data_dir={data_dir}"])
     assert words in caught.value.code
     assert "\n" not in caught.value.code

@@ -3,9 +3,13 @@
 import errno
 import json
 import math
+import os
 import pathlib
+import secrets
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from astmt_jax.files import storage
 
@@ -23,8 +27,8 @@ def test_failed_writing_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
     storage.write_text(path, "old")
 
-    def write_half(self, text):
-        with self.open("w") as file:
+    def write_half(self, text, encoding):
+        with self.open("w", encoding=encoding) as file:
             file.write(text[: len(text) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -43,6 +47,79 @@ def test_json_has_null_where_a_number_is_undefined(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.write_json(path, [math.inf])
     assert json.loads(path.read_text()) == expected
+
+
+@pytest.mark.parametrize("ending", [".json", ".safetensors", ""])
+def test_file_appears_at_the_end_with_its_ending(tmp_path, ending):
+    """Nothing is at its place before, and what is there is not what one could guess."""
+    path = tmp_path / f"file{ending}"
+    with storage.whole_file(path) as partial:
+        assert not path.exists()
+        assert partial.parent == tmp_path
+        assert partial.suffix == ending
+        partial.write_bytes(b"content")
+        with storage.whole_file(path) as other:
+            assert other != partial
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("stop", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
+def test_whatever_ends_the_writing_leaves_what_was_there(tmp_path, stop):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def write():
+        with storage.whole_file(path) as partial:
+            partial.write_bytes(b"half")
+            raise stop
+
+    with pytest.raises(type(stop)):
+        write()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_that_lie_in_wait_are_not_followed(tmp_path, monkeypatch):
+    """Neither one with the name of the file to write, nor one with that of the file before it."""
+    (tmp_path / "precious").write_text("mine")
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+    ahead = tmp_path / f".partial-{'0' * 16}.json"
+    for link in (tmp_path / "a.json", ahead):
+        link.symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError):
+        storage.write_text(tmp_path / "a.json", "new")
+    ahead.unlink()  # is still there
+    storage.write_text(tmp_path / "a.json", "new")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert (tmp_path / "a.json").read_text() == "new"
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_permissions_are_those_of_every_new_file(tmp_path, mask):
+    """Also where a library puts a file of its own in place, as safetensors does."""
+    before = os.umask(mask)
+    try:
+        (tmp_path / "plain").touch()
+        storage.write_text(tmp_path / "text", "")
+        with storage.whole_file(tmp_path / "weights.safetensors") as partial:
+            safetensors.numpy.save_file({"x": np.zeros(1)}, partial)
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_errors_name_the_file_that_was_meant(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        storage.write_text(tmp_path / "none" / "file", "text")
+    assert caught.value.filename == str(tmp_path / "none" / "file")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder'$"):
+        storage.write_text(tmp_path / "folder", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def chained():

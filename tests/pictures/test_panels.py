@@ -109,8 +109,12 @@ def test_seven_tasks_fit_a_page():
 
 
 def test_picture_is_white_and_opaque_and_saved_as_returned(tmp_path):
+    """Where a link has that name, what it leads to stays as it is."""
     path = tmp_path / "panels.png"
+    (tmp_path / "precious").write_text("mine")
+    path.symlink_to(tmp_path / "precious")
     picture = panels.draw([example_row()], [SEMSEG], path)
+    assert (tmp_path / "precious").read_text() == "mine"
     assert picture.dtype == np.uint8
     assert (picture[0] == 255).all()
     assert (picture[-1] == 255).all()

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from astmt_jax.config import AugmentationConfig
+from astmt_jax.config import NORMALIZATIONS, AugmentationConfig
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment, warp
 from astmt_jax.pipeline.augment import Motion
+from astmt_jax.pipeline.geometries import mark_ignored
 
 GEOMETRIES = {
     "edge": "label",
@@ -274,15 +275,29 @@ def test_people_who_leave_the_frame_leave_a_map_that_says_nothing():
     assert (moved == IGNORE).all()
 
 
-def test_colors_are_mapped_last(random):
+def test_colors_are_changed_last_and_in_order(random):
     image = {"image": random.integers(0, 256, (24, 24, 3)).astype(np.uint8)}
     motion = Motion(rotation=20, zoom=0.5)
     plain = augment.move(image, {}, 24, motion)["image"]
     assert (plain == 0).all(axis=-1).any()  # outside the frame
-    matrix = random.normal(size=(3, 4))
-    mapped = augment.move(image, {}, 24, motion, matrix)["image"]
-    expected = plain @ matrix[:, :3].T + matrix[:, 3]
-    np.testing.assert_allclose(mapped, expected, rtol=0, atol=1e-3)
+    steps = [lambda rows: rows + np.float32(5), lambda rows: 2 * rows[..., ::-1]]
+    changed = augment.move(image, {}, 24, motion, steps)["image"]
+    np.testing.assert_allclose(changed, 2 * (plain + 5)[..., ::-1], rtol=0, atol=1e-4)
+
+
+def test_an_augmented_example_is_moved_as_drawn_and_normalised(random):
+    example = make_example(random, 24, 30)
+    augmentation = AugmentationConfig()
+    found = augment.augmented(
+        example, GEOMETRIES, 16, "imagenet", augmentation, np.random.default_rng(7)
+    )
+    motion = augment.draw_motion(augmentation, np.random.default_rng(7))
+    expected = augment.move(example, GEOMETRIES, 16, motion)
+    mean, deviation = NORMALIZATIONS["imagenet"]
+    image = (expected.pop("image") - mean) / deviation
+    np.testing.assert_allclose(found.pop("image"), image, rtol=0, atol=1e-4)
+    for name, label in expected.items():
+        np.testing.assert_array_equal(found[name], label)
 
 
 def test_an_unlabelled_map_stays_unlabelled_outside_the_frame(random):
@@ -298,7 +313,7 @@ def test_ignore_rules(random):
     example = make_example(random, 12, 12)
     labels = {name: example[name] for name in GEOMETRIES}
     before = {name: label.copy() for name, label in labels.items()}
-    marked = augment.mark_ignored(labels, GEOMETRIES)
+    marked = mark_ignored(labels, GEOMETRIES)
     for name in ("edge", "semseg", "human_parts", "sal", "albedo"):
         np.testing.assert_array_equal(marked[name], before[name])
     for name in ("normals", "depth"):
@@ -313,7 +328,7 @@ def test_only_human_parts_without_a_person_are_ignored():
     empty = np.zeros((6, 6, 1), np.uint8)
     names = ("edge", "semseg", "human_parts", "sal")
     geometries = dict.fromkeys(names, "label") | {"human_parts": "foreground"}
-    marked = augment.mark_ignored(dict.fromkeys(names, empty), geometries)
+    marked = mark_ignored(dict.fromkeys(names, empty), geometries)
     assert (marked.pop("human_parts") == IGNORE).all()
     assert all((label == 0).all() for label in marked.values())
 

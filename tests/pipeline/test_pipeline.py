@@ -12,9 +12,12 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.labels import IGNORE
-from astmt_jax.pipeline import augment
+from astmt_jax.pipeline import augment, transfer
 from astmt_jax.pipeline import batches as pipeline
-from astmt_jax.pipeline.source import Source, labelled
+from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.settings import InputSettings
+from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline.survey import labelled
 from astmt_jax.tasks import registry as tasks
 
 TASKS = (
@@ -107,22 +110,27 @@ def source(builder):
     return Source.from_builder(builder, "train", decode)
 
 
-def train(source, wanted=TASKS, **changes):
-    settings = {
-        "batch_size": 4,
-        "image_size": 16,
-        "augmentation": AugmentationConfig(),
-        "normalize": "none",
-        "seed": 3,
-        "num_steps": 5,
-        "num_threads": 1,
-    }
-    return list(pipeline.train_batches(source, wanted, **settings | changes))
+ALONE = pipeline.ALONE
 
 
-def evaluate(source, wanted=TASKS, **changes):
+def train(source, wanted=TASKS, augmentation=None, seed=3, steps=range(5), share=ALONE, **changes):
+    settings = {"batch_size": 4, "image_size": 16, "normalize": "none", "num_threads": 1}
+    return list(
+        pipeline.train_batches(
+            source,
+            wanted,
+            InputSettings(**settings | changes),
+            augmentation or AugmentationConfig(),
+            seed=seed,
+            steps=steps,
+            share=share,
+        )
+    )
+
+
+def evaluate(source, wanted=TASKS, share=ALONE, **changes):
     settings = {"batch_size": 4, "image_size": 16, "normalize": "none", "num_threads": 2}
-    return list(pipeline.eval_batches(source, wanted, **settings | changes))
+    return list(pipeline.eval_batches(source, wanted, InputSettings(**settings | changes), share))
 
 
 def assert_same(ours, theirs):
@@ -135,7 +143,7 @@ def stored_numbers(source):
 
 
 def test_batches_have_the_promised_shapes_and_types(source):
-    (batch,) = train(source, num_steps=1)
+    (batch,) = train(source, steps=range(1))
     assert batch["image"].shape == (4, 16, 16, 3)
     assert batch["image"].dtype == np.float32
     assert list(batch["labels"]) == [task.name for task in TASKS]
@@ -146,7 +154,7 @@ def test_batches_have_the_promised_shapes_and_types(source):
 
 
 def test_an_epoch_has_every_example_at_most_once_resized_with_its_own_labels(source):
-    batches = train(source, augmentation=STILL, num_steps=4)
+    batches = train(source, augmentation=STILL, steps=range(4))
     expected = [
         augment.move(truth_of(number), GEOMETRIES, 16, augment.Motion()) for number in range(LENGTH)
     ]
@@ -167,28 +175,28 @@ def test_an_epoch_has_every_example_at_most_once_resized_with_its_own_labels(sou
 
 def test_augmentation_differs_between_examples_and_epochs(source):
     one = source.select([0])
-    first, second = train(one, batch_size=1, num_steps=2)
+    first, second = train(one, batch_size=1, steps=range(2))
     assert not np.array_equal(first["image"], second["image"])
     copies = source.select([0, 0])
-    (batch,) = train(copies, batch_size=2, num_steps=1)
+    (batch,) = train(copies, batch_size=2, steps=range(1))
     assert not np.array_equal(batch["image"][0], batch["image"][1])
 
 
 def test_batches_do_not_depend_on_threads_or_restarts(source):
     whole = train(source, num_threads=1)
     assert_same(train(source, num_threads=4), whole)
-    assert_same(train(source, num_threads=2, start_step=3), whole[3:])
+    assert_same(train(source, num_threads=2, steps=range(3, 5)), whole[3:])
 
 
 def test_the_seed_decides(source):
-    (first,), (again,), (other,) = (train(source, num_steps=1, seed=seed) for seed in (3, 3, 4))
+    (first,), (again,), (other,) = (train(source, steps=range(1), seed=seed) for seed in (3, 3, 4))
     assert_same(first, again)
     assert not np.array_equal(first["image"], other["image"])
 
 
 def test_processes_share_out_the_same_global_batch(source):
     whole = train(source)
-    parts = [train(source, process_index=index, process_count=2) for index in range(2)]
+    parts = [train(source, share=pipeline.Share(index, 2)) for index in range(2)]
     assert parts[0][0]["image"].shape[0] == 2
     joined = [
         jax.tree.map(lambda *a: np.concatenate(a), *pair) for pair in zip(*parts, strict=True)
@@ -210,7 +218,7 @@ def test_only_wanted_features_are_decoded(source):
 
 def test_imagenet_normalisation(source):
     (plain,), (normalised,) = (
-        train(source, num_steps=1, normalize=name) for name in ("none", "imagenet")
+        train(source, steps=range(1), normalize=name) for name in ("none", "imagenet")
     )
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     expected = (plain["image"] / 255 - mean) / deviation
@@ -221,26 +229,23 @@ def test_imagenet_normalisation(source):
 def test_evaluation_yields_every_example_once_with_its_truth(source, process_count):
     names = []
     shares = [
-        evaluate(source, process_index=index, process_count=process_count)
+        evaluate(source, share=pipeline.Share(index, process_count))
         for index in range(process_count)
     ]
     assert {len(share) for share in shares} == {3}
     for batch in itertools.chain(*shares):
         rows = 4 // process_count
         assert batch.images.shape == (rows, 16, 16, 3)
-        assert batch.mask.sum() == len(batch.names) == len(batch.truths) == len(batch.originals)
         real = len(batch.names)
-        assert batch.mask.tolist() == [True] * real + [False] * (rows - real)
+        assert real == len(batch.truths) == len(batch.originals) <= rows
         assert not batch.images[real:].any()
-        assert not batch.sizes[real:].any()
         names += batch.names
         for row, name in enumerate(batch.names):
             truth = truth_of(int(name.removeprefix("example")))
             np.testing.assert_array_equal(batch.originals[row], truth["image"])
-            assert tuple(batch.sizes[row]) == truth["image"].shape[:2]
             resized = augment.resize_image(truth["image"], 16)
             np.testing.assert_allclose(batch.images[row], resized, rtol=0, atol=1e-4)
-            marked = augment.mark_ignored(truth, GEOMETRIES)
+            marked = mark_ignored(truth, GEOMETRIES)
             assert_same(batch.truths[row], marked | {"label_map": truth["label_map"]})
     assert sorted(names) == sorted(f"example{number}" for number in range(LENGTH))
 
@@ -255,7 +260,7 @@ def test_evaluation_resizes_as_it_is_told(source):
 def test_ignore_rules_reach_training_and_evaluation(source):
     numbers = stored_numbers(source)
     without = source.select([i for i, n in enumerate(numbers) if n not in WITH_PERSON])
-    (batch,) = train(without, num_steps=1)
+    (batch,) = train(without, steps=range(1))
     assert (batch["labels"]["human_parts"] == IGNORE).all()
     assert not (batch["labels"]["semseg"] == IGNORE).all()
     for name in ("normals", "depth"):
@@ -285,7 +290,7 @@ def test_prefetch_puts_batches_on_the_devices_in_order(source):
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     batches = train(source)
-    placed = list(pipeline.prefetch(iter(batches), sharding))
+    placed = list(transfer.prefetch(iter(batches), sharding))
     assert_same(placed, batches)
     assert all(leaf.sharding == sharding for leaf in jax.tree.leaves(placed))
 
@@ -299,14 +304,14 @@ def test_prefetch_runs_ahead_by_no_more_than_it_should():
             taken.append(number)
             yield np.full(1, number)
 
-    placed = pipeline.prefetch(batches(), NamedSharding(mesh, PartitionSpec("data")), lookahead=2)
+    placed = transfer.prefetch(batches(), NamedSharding(mesh, PartitionSpec("data")), lookahead=2)
     assert next(placed) == 0
     assert taken == [0, 1, 2]
 
 
 UNFINISHED = """
 import numpy as np, tensorflow as tf
-from astmt_jax.pipeline.source import iterate
+from astmt_jax.pipeline.iteration import iterate
 def slow(number):
     return np.float32(sum(range(20000)))
 dataset = tf.data.Dataset.range(10**9).map(
@@ -329,8 +334,15 @@ def test_a_program_may_end_before_its_data():
     [
         ({"batch_size": 12}, "batch_size is 12; it must be 1 to 11"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"process_count": 3}, "multiple of the number of processes, 3"),
-        ({"normalize": "mean"}, "normalize is 'mean'"),
+        ({"share": pipeline.Share(0, 3)}, "multiple of the number of processes, 3"),
+        (
+            {"normalize": "mean"},
+            r"^train\.normalize is 'mean', but must be one of",
+        ),
+        (
+            {"resize": "area"},
+            r"^evaluation\.image_resize is 'area', but must be one of: linear, cubic\.$",
+        ),
         ({"seed": -1}, "seed is -1"),
         ({"num_threads": 0}, "num_threads is 0"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from report_analysis import make_analysis
 
 from astmt_jax.report import __main__ as command
-from astmt_jax.report import blocks, page, sections
+from astmt_jax.report import blocks, sections
 
 SECTIONS = (
     "configuration", "results", "curves", "edges", "classes", "examples", "failures", "modulation",
@@ -152,18 +152,12 @@ def test_pictures_are_shrunk_to_a_data_url():
     assert blocks.png_url(colors).startswith("data:image/png;base64,iVBOR")
 
 
-def test_page_is_written_as_a_whole(tmp_path):
-    (tmp_path / "report.html").write_text("before")
-    page.write(tmp_path / "report.html", "after")
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    assert (tmp_path / "report.html").read_text() == "after"
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--workdir={0}"], "There is no run in"),
-        (["--workdir={0}", "--output={0}/none/r.html"], "there is no folder"),
+        (["--workdir={0}", "--output={0}/none/r.html"], "There is no run in"),
+        (["--workdir={0}", "--output={0}"], "exists already: choose another --output"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(arguments, words, tmp_path):

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from astmt_jax.datasets.scenes import generate
-from astmt_jax.datasets.scenes.config import ScenesConfig, check_integer
+from astmt_jax.datasets.scenes.options import ScenesOptions, check_integer
 from astmt_jax.datasets.terminal import LocalBuilder, progress_bar, quiet_tfds
+from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.runtime.workers import ordered_map
 
 
@@ -19,7 +20,7 @@ class Scenes(LocalBuilder):
     """Rooms and outdoor grounds with exact ground truth for all seven tasks.
 
     Args:
-      config: size and seed.
+      options: size and seed.
       num_workers: processes that render during preparation; the data do not depend on it.
       **kwargs: those of every TFDS builder.
     """
@@ -31,19 +32,21 @@ class Scenes(LocalBuilder):
     def __init__(
         self,
         *,
-        config: ScenesConfig | None = None,
+        options: ScenesOptions | None = None,
         num_workers: int = 1,
         file_format: str = "array_record",
         **kwargs,
     ):
         check_integer("num_workers", num_workers, 1)
         self._num_workers = num_workers
-        super().__init__(config=config or ScenesConfig(), file_format=file_format, **kwargs)
+        self._options = options or ScenesOptions()
+        config = tfds.core.BuilderConfig(name=self._options.name)
+        super().__init__(config=config, file_format=file_format, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        size = self.builder_config.image_size
+        size = self._options.image_size
 
-        def png(channels: int, dtype: type) -> tfds.features.Image:
+        def png(channels: int, dtype: type[np.unsignedinteger]) -> tfds.features.Image:
             return tfds.features.Image(
                 shape=(size, size, channels), dtype=dtype, encoding_format="png"
             )
@@ -68,28 +71,26 @@ class Scenes(LocalBuilder):
 
     def _split_generators(self, dl_manager):
         del dl_manager  # nothing is downloaded
-        config = self.builder_config
-        counts = (config.num_train, config.num_val)
+        counts = (self._options.num_train, self._options.num_val)
         return {
             split: self._generate_examples(split, count)
             for split, count in zip(generate.SPLITS, counts, strict=True)
         }
 
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict]]:
-        recipe = generate.Recipe(self.builder_config.seed, split, self.builder_config.image_size)
+        recipe = generate.Recipe(self._options.seed, split, self._options.image_size)
         with (
             ordered_map(recipe.encoded, range(count), self._num_workers) as examples,
             progress_bar() as bar,
         ):
             tracked = bar.track(examples, total=count, description=f"scenes: rendering {split}")
             for index, example in enumerate(tracked):
-                name = example.pop("name")
                 files = {key: io.BytesIO(png) for key, png in example.items()}
-                yield index, {"name": name, **files}
+                yield index, {"name": recipe.name(index), **files}
 
 
 def prepare(
-    config: ScenesConfig,
+    options: ScenesOptions,
     data_dir: str | os.PathLike,
     num_workers: int | None = None,
 ) -> Scenes:
@@ -98,7 +99,7 @@ def prepare(
     An interrupted preparation leaves nothing under the dataset's final folder and can be repeated.
 
     Args:
-      config: size and seed.
+      options: size and seed.
       data_dir: TFDS data folder; the dataset goes to data_dir/scenes/CONFIG/VERSION.
       num_workers: rendering processes; all cores by default.
 
@@ -111,11 +112,16 @@ def prepare(
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
     folder = str(pathlib.Path(data_dir).expanduser())
     with quiet_tfds():
-        builder = Scenes(config=config, data_dir=folder, num_workers=workers)
+        builder = Scenes(options=options, data_dir=folder, num_workers=workers)
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
         )
     return builder
+
+
+def open_split(options: ScenesOptions, data_dir: pathlib.Path, split: str) -> Source:
+    """A split, rendered first if need be; errors of `Source.from_builder`."""
+    return Source.from_builder(prepare(options, data_dir), split, decode)
 
 
 def decode(features: dict[str, Any]) -> dict[str, Any]:

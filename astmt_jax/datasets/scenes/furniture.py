@@ -72,8 +72,8 @@ def table(rng: np.random.Generator) -> SceneObject:
 def sofa(rng: np.random.Generator) -> SceneObject:
     """A sofa for two or three, seat at about SEAT_HEIGHT, with cushions."""
     hue = rng.choice([0.0, 215.0, 265.0, 175.0])
-    colour = paint.hsv(rng, (hue - 15, hue + 15), (0.25, 0.7), (0.3, 0.75))
-    cloth, other = paint.fabric(rng, colour), paint.plain(0.88 * colour)
+    color = paint.hsv(rng, (hue - 15, hue + 15), (0.25, 0.7), (0.3, 0.75))
+    cloth, other = paint.fabric(rng, color), paint.plain(0.88 * color)
     half = rng.uniform(0.75, 1.1)
     arm = rng.uniform(0.55, 0.66)
     parts = [
@@ -112,8 +112,8 @@ def potted_plant(rng: np.random.Generator) -> SceneObject:
 
 
 def _leaf_texture(rng: np.random.Generator) -> Texture:
-    colour = paint.hsv(rng, (85, 140), (0.5, 0.85), (0.3, 0.65))
-    return paint.noise(rng, (colour, 0.65 * colour), 0.08, 2.0, gloss=0.15)
+    color = paint.hsv(rng, (85, 140), (0.5, 0.85), (0.3, 0.65))
+    return paint.noise(rng, (color, 0.65 * color), 0.08, 2.0, gloss=0.15)
 
 
 def _fan(rng: np.random.Generator, base: float) -> list[Primitive]:

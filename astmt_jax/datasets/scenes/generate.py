@@ -43,8 +43,8 @@ class Recipe:
         scene = sample_scene(rng)
         return scene, sample_camera(rng, scene)
 
-    def encoded(self, index: int) -> dict[str, bytes | str]:
-        """An example as stored: its name, and PNG files of everything that `render` returns.
+    def encoded(self, index: int) -> dict[str, bytes]:
+        """An example as stored, but for its name: PNG files of everything that `render` returns.
 
         Normals and depth are 16-bit codes (NORMAL_STEP, DEPTH_STEP), region ids 16-bit, the rest
         8-bit.
@@ -60,6 +60,4 @@ class Recipe:
             "albedo": np.rint(example["albedo"] * 255).astype(np.uint8),
             "label_map": example["label_map"].astype(np.uint16),
         }
-        return {"name": self.name(index)} | {
-            key: encode_png(value) for key, value in planes.items()
-        }
+        return {key: encode_png(value) for key, value in planes.items()}

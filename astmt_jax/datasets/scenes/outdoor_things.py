@@ -103,10 +103,10 @@ def sheep(rng: np.random.Generator) -> SceneObject:
     """A woolly sheep with a dark or a light face."""
     wool = paint.hsv(rng, (30, 48), (0.06, 0.25), (0.78, 0.96))
     fleece = paint.noise(rng, (wool, 0.72 * wool), 0.07, 2.0)
-    face_colour = paint.hsv(rng, (15, 30), (0.15, 0.4), (0.1, 0.22))
+    face_color = paint.hsv(rng, (15, 30), (0.15, 0.4), (0.1, 0.22))
     if rng.random() < 0.35:
-        face_colour = paint.hsv(rng, (15, 35), (0.2, 0.35), (0.6, 0.85))
-    face = paint.plain(face_colour)
+        face_color = paint.hsv(rng, (15, 35), (0.2, 0.35), (0.6, 0.85))
+    face = paint.plain(face_color)
     nod = rng.uniform(-0.25, 0.08)
     head = np.array([-0.66, 0, 0.82 + nod])
     parts = [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from astmt_jax.datasets.scenes.world import Pattern, Texture
+from astmt_jax.datasets.scenes.world import Pattern, Texture, Vector
 
 Range = tuple[float, float]
 Rgb = tuple[float, float, float]
@@ -26,27 +26,27 @@ def hsv(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -
     return 255 * cv2.cvtColor(np.array([[code]], np.float32), cv2.COLOR_HSV2RGB)[0, 0].astype(float)
 
 
-def pick(rng: np.random.Generator, colours: Sequence[Rgb], jitter: float = 12) -> np.ndarray:
-    """One of `colours`, varied by up to `jitter` grey levels per channel."""
-    colour = np.array(colours[rng.integers(len(colours))], float)
-    return np.clip(colour + rng.uniform(-jitter, jitter, 3), 0, 255)
+def pick(rng: np.random.Generator, colors: Sequence[Rgb], jitter: float = 12) -> np.ndarray:
+    """One of `colors`, varied by up to `jitter` grey levels per channel."""
+    color = np.array(colors[int(rng.integers(len(colors)))], float)
+    return np.clip(color + rng.uniform(-jitter, jitter, 3), 0, 255)
 
 
-def plain(colour: np.ndarray, gloss: float = 0.0) -> Texture:
+def plain(color: np.ndarray, gloss: float = 0.0) -> Texture:
     """One colour (3,) in 0..255 everywhere."""
-    return Texture(np.stack([colour, colour]), gloss=gloss)
+    return Texture(np.stack([color, color]), gloss=gloss)
 
 
 def checker(
-    rng: np.random.Generator, colours: Sequence[np.ndarray], cell: float, gloss: float = 0.0
+    rng: np.random.Generator, colors: Sequence[np.ndarray], cell: float, gloss: float = 0.0
 ) -> Texture:
     """Cubes of `cell` metres in two colours."""
-    return Texture(np.stack(colours), Pattern.CHECKER, np.full(3, cell), _phase(rng), gloss=gloss)
+    return Texture(np.stack(colors), Pattern.CHECKER, np.full(3, cell), _phase(rng), gloss=gloss)
 
 
 def stripes(
     rng: np.random.Generator,
-    colours: Sequence[np.ndarray],
+    colors: Sequence[np.ndarray],
     width: float,
     axis: int,
     gloss: float = 0.0,
@@ -54,42 +54,42 @@ def stripes(
     """Layers `width` metres thick, across the primitive's axis number `axis`."""
     cell = np.full(3, np.inf)
     cell[axis] = width
-    return Texture(np.stack(colours), Pattern.CHECKER, cell, _phase(rng), gloss=gloss)
+    return Texture(np.stack(colors), Pattern.CHECKER, cell, _phase(rng), gloss=gloss)
 
 
 def noise(
     rng: np.random.Generator,
-    colours: Sequence[np.ndarray],
-    cell: float | Sequence[float],
+    colors: Sequence[np.ndarray],
+    cell: float | Vector,
     sharpness: float = 1.6,
     gloss: float = 0.0,
 ) -> Texture:
     """Smooth noise between two colours with features of `cell` metres."""
     cells = np.broadcast_to(np.asarray(cell, float), 3)
     return Texture(
-        np.stack(colours), Pattern.NOISE, cells, 50 * _phase(rng), sharpness=sharpness, gloss=gloss
+        np.stack(colors), Pattern.NOISE, cells, 50 * _phase(rng), sharpness=sharpness, gloss=gloss
     )
 
 
 def wood(rng: np.random.Generator, grain_axis: int = 0, gloss: float = 0.1) -> Texture:
     """Wood with its grain along one axis of the primitive."""
-    colour = pick(rng, WOOD)
+    color = pick(rng, WOOD)
     cell = np.full(3, 0.035)
     cell[grain_axis] = 0.6
-    return noise(rng, (colour, 0.72 * colour), cell, 2.0, gloss)
+    return noise(rng, (color, 0.72 * color), cell, 2.0, gloss)
 
 
-def fabric(rng: np.random.Generator, colour: np.ndarray) -> Texture:
+def fabric(rng: np.random.Generator, color: np.ndarray) -> Texture:
     """Cloth of a main colour: plain, striped, checked or mottled."""
-    other = np.clip(colour * rng.choice([0.55, 0.75, 1.35]) + rng.uniform(-25, 25, 3), 0, 255)
+    other = np.clip(color * rng.choice([0.55, 0.75, 1.35]) + rng.uniform(-25, 25, 3), 0, 255)
     style = rng.integers(4)
     if style == 0:
-        return stripes(rng, (colour, other), rng.uniform(0.04, 0.1), int(rng.integers(3)))
+        return stripes(rng, (color, other), rng.uniform(0.04, 0.1), int(rng.integers(3)))
     if style == 1:
-        return checker(rng, (colour, other), rng.uniform(0.05, 0.12))
+        return checker(rng, (color, other), rng.uniform(0.05, 0.12))
     if style == 2:
-        return noise(rng, (colour, other), rng.uniform(0.05, 0.15))
-    return plain(colour)
+        return noise(rng, (color, other), rng.uniform(0.05, 0.15))
+    return plain(color)
 
 
 def _phase(rng: np.random.Generator) -> np.ndarray:

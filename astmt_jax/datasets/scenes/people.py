@@ -93,14 +93,17 @@ def _standing(rng: np.random.Generator) -> Pose:
         elbow = _pair(rng, 0, 60)
     elif rng.random() < 0.3:
         swing, elbow = (rng.uniform(40, 110), swing[1]), (rng.uniform(10, 80), elbow[1])
-    knee = tuple(max(0.0, -h) * 0.9 + rng.uniform(0, 6) for h in hip)
+    knee = (
+        max(0.0, -hip[0]) * 0.9 + rng.uniform(0, 6),
+        max(0.0, -hip[1]) * 0.9 + rng.uniform(0, 6),
+    )
     return Pose(rng.uniform(-4, 10), (rng.uniform(-15, 15), rng.uniform(-50, 50)),
                 swing, spread, elbow, hip, knee)  # fmt: skip
 
 
 def _seated(rng: np.random.Generator) -> Pose:
     hip = _pair(rng, 80, 90)
-    knee = tuple(h + rng.uniform(-12, 8) for h in hip)
+    knee = (hip[0] + rng.uniform(-12, 8), hip[1] + rng.uniform(-12, 8))
     return Pose(rng.uniform(-12, 6), (rng.uniform(-10, 15), rng.uniform(-40, 40)),
                 _pair(rng, 5, 50), _pair(rng, 4, 18), _pair(rng, 25, 80), hip, knee)  # fmt: skip
 

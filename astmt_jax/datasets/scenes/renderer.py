@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from astmt_jax.datasets.edges import edges_of
-from astmt_jax.datasets.scenes import labels, raycast, shading, texture, world
+from astmt_jax.datasets.region_edges import edges_of
+from astmt_jax.datasets.scenes import raycast, saliency, shading, texture, world
 from astmt_jax.datasets.scenes.camera import Camera
 
 MAX_DEPTH = 30.0  # metres; surfaces beyond have no depth, like those beyond a sensor's range
@@ -55,7 +55,7 @@ def render(
 
     Returns:
       image: (size, size, 3) uint8, sRGB-like (linear light ^ 1/2.2).
-      edge: (size, size, 1) uint8, 0 or 1, see `edges.edges_of`.
+      edge: (size, size, 1) uint8, 0 or 1, see `region_edges.edges_of`.
       semseg: (size, size, 1) uint8, PASCAL class ids, 0 is background.
       human_parts: (size, size, 1) uint8, 0 or 1..6: head, torso with neck, upper arms, lower arms
         and hands, upper legs, lower legs and feet.
@@ -63,7 +63,7 @@ def render(
         camera. Visible surfaces face the camera: the scalar product with (-x, -y, 1), the direction
         from the surface point to the camera for a pixel at (x, y) focal lengths from the optical
         axis, is positive. (0, 0, 0) for sky.
-      sal: (size, size, 1) uint8, 0 or 1, see `labels.saliency_of`.
+      sal: (size, size, 1) uint8, 0 or 1, see `saliency.saliency_of`.
       depth: (size, size, 1) float32 metres along the optical axis; 0 for sky and beyond MAX_DEPTH.
       albedo: (size, size, 3) float32, n/255: the sRGB-like surface colour before lighting; for sky,
         its colour.
@@ -89,7 +89,7 @@ def render(
         "semseg": picture(np.append(category, 0)[owner]).astype(np.uint8),
         "human_parts": picture(np.append(parts, 0)[view.primitive]).astype(np.uint8),
         "normals": picture(camera.to_camera(view.normal)).astype(np.float32),
-        "sal": labels.saliency_of(owner.reshape(size, size), category > 0, albedo)[..., None],
+        "sal": saliency.saliency_of(owner.reshape(size, size), category > 0, albedo)[..., None],
         "depth": picture(np.where(view.depth <= MAX_DEPTH, view.depth, 0)).astype(np.float32),
         "albedo": albedo.astype(np.float32) / np.float32(255),
         "label_map": regions.astype(np.int32),

@@ -37,10 +37,10 @@ def shade(
     highlight = np.zeros_like(diffuse)
     for light in scene.lights:
         to_light, irradiance = _arriving(light, geometry, point, normal)
-        colour = _column(light.colour) * irradiance
-        diffuse = diffuse + colour
+        color = _column(light.color) * irradiance
+        diffuse = diffuse + color
         half = _unit(to_light + view)
-        highlight += colour * np.maximum(_dot(half, normal), 0) ** _SHININESS
+        highlight += color * np.maximum(_dot(half, normal), 0) ** _SHININESS
     return LINEAR[albedo] * diffuse + gloss * highlight
 
 

@@ -124,13 +124,13 @@ def _sky(rng: np.random.Generator) -> Sky:
 
 
 def _wall_texture(rng: np.random.Generator) -> Texture:
-    colour = paint.hsv(rng, (25, 230), (0.02, 0.28), (0.68, 0.95))
+    color = paint.hsv(rng, (25, 230), (0.02, 0.28), (0.68, 0.95))
     style = rng.random()
     if style < 0.2:
-        return paint.stripes(rng, (colour, 0.88 * colour), rng.uniform(0.1, 0.35), 0)
+        return paint.stripes(rng, (color, 0.88 * color), rng.uniform(0.1, 0.35), 0)
     if style < 0.35:
-        return paint.noise(rng, (colour, 0.85 * colour), rng.uniform(0.15, 0.5))
-    return paint.plain(colour)
+        return paint.noise(rng, (color, 0.85 * color), rng.uniform(0.15, 0.5))
+    return paint.plain(color)
 
 
 def _floor_texture(rng: np.random.Generator) -> Texture:
@@ -166,8 +166,8 @@ def _pictures(rng, left, right, back) -> list[SceneObject]:
         if rng.random() < 0.45:
             continue
         half, tall = rng.uniform(0.18, 0.42), rng.uniform(0.2, 0.4)
-        colours = [paint.hsv(rng, (0, 360), (0.2, 0.8), (0.3, 0.95)) for _ in range(2)]
-        canvas = paint.noise(rng, colours, rng.uniform(0.1, 0.3), 4.0)
+        colors = [paint.hsv(rng, (0, 360), (0.2, 0.8), (0.3, 0.95)) for _ in range(2)]
+        canvas = paint.noise(rng, colors, rng.uniform(0.1, 0.3), 4.0)
         middle = np.array([x, back, rng.uniform(1.55, 1.85)])
         found.append(
             SceneObject(
@@ -182,8 +182,8 @@ def _pictures(rng, left, right, back) -> list[SceneObject]:
 
 
 def _rug(rng: np.random.Generator, x: float, y: float) -> SceneObject:
-    colours = [paint.hsv(rng, (0, 360), (0.2, 0.6), (0.35, 0.85)) for _ in range(2)]
-    texture = paint.stripes(rng, colours, rng.uniform(0.1, 0.3), int(rng.integers(2)))
+    colors = [paint.hsv(rng, (0, 360), (0.2, 0.6), (0.35, 0.85)) for _ in range(2)]
+    texture = paint.stripes(rng, colors, rng.uniform(0.1, 0.3), int(rng.integers(2)))
     half = (rng.uniform(0.8, 1.4), rng.uniform(0.7, 1.2), 0.008)
     return SceneObject(0, (box((x, y, 0.008), half, texture),))
 

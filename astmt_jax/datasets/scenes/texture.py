@@ -13,8 +13,8 @@ class Palette:
     """The textures of a scene's primitives as arrays, one column per primitive."""
 
     def __init__(self, textures: Sequence[Texture]):
-        self._first = _columns([texture.colours[0] for texture in textures])
-        self._second = _columns([texture.colours[1] for texture in textures])
+        self._first = _columns([texture.colors[0] for texture in textures])
+        self._second = _columns([texture.colors[1] for texture in textures])
         self._pattern = np.array([texture.pattern for texture in textures])
         self._frequency = 1 / _columns([texture.cell for texture in textures])
         self._phase = _columns([texture.phase for texture in textures])

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Vector = Sequence[float] | np.ndarray  # (3,), metres or a direction
+
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
@@ -37,7 +39,7 @@ class Texture:
     """Surface colour as a function of the point on the primitive, in the primitive's own frame.
 
     Attributes:
-      colours: two sRGB colours, (2, 3) in 0..255; a plain texture shows the first.
+      colors: two sRGB colours, (2, 3) in 0..255; a plain texture shows the first.
       pattern: how the two are blended.
       cell: cell size along the primitive's axes, (3,) metres; `inf` ignores an axis.
       phase: offset of the cells, (3,) in cells.
@@ -45,7 +47,7 @@ class Texture:
       gloss: strength of the highlight, 0 (matt) to 1.
     """
 
-    colours: np.ndarray
+    colors: np.ndarray
     pattern: Pattern = Pattern.PLAIN
     cell: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(3))
     phase: np.ndarray = dataclasses.field(default_factory=lambda: np.full(3, 0.37))
@@ -116,9 +118,7 @@ class SceneObject:
     category: int
     primitives: tuple[Primitive, ...]
 
-    def moved(
-        self, translation: Sequence[float], yaw: float = 0.0, scale: float = 1.0
-    ) -> "SceneObject":
+    def moved(self, translation: Vector, yaw: float = 0.0, scale: float = 1.0) -> "SceneObject":
         """The object scaled, turned by `yaw` radians about the vertical, then shifted."""
         rotation = rotation_z(yaw)
         centres = scale * np.stack([part.centre for part in self.primitives]) @ rotation.T
@@ -153,13 +153,13 @@ class Light:
 
     Attributes:
       position: (3,) metres for a lamp, the direction towards the light for a sun.
-      colour: (3,) linear RGB; for a lamp, the irradiance at a distance of 2 m.
+      color: (3,) linear RGB; for a lamp, the irradiance at a distance of 2 m.
       is_sun: parallel light without fall-off.
       casts_shadow: whether objects block it.
     """
 
     position: np.ndarray
-    colour: np.ndarray
+    color: np.ndarray
     is_sun: bool = False
     casts_shadow: bool = True
 
@@ -236,7 +236,7 @@ def rotation_y(angle: float) -> np.ndarray:
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def frame_along(direction: Sequence[float]) -> np.ndarray:
+def frame_along(direction: Vector) -> np.ndarray:
     """(3, 3) rotation whose third column is `direction` (any length but 0) made unit."""
     z = np.asarray(direction, float)
     z = z / np.sqrt((z * z).sum())
@@ -247,8 +247,8 @@ def frame_along(direction: Sequence[float]) -> np.ndarray:
 
 
 def ellipsoid(
-    centre: Sequence[float],
-    radii: Sequence[float],
+    centre: Vector,
+    radii: Vector,
     texture: Texture,
     rotation: np.ndarray | None = None,
     part: int = 0,
@@ -258,8 +258,8 @@ def ellipsoid(
 
 
 def box(
-    centre: Sequence[float],
-    half: Sequence[float],
+    centre: Vector,
+    half: Vector,
     texture: Texture,
     rotation: np.ndarray | None = None,
     taper: tuple[float, float] = (0.0, 0.0),
@@ -271,32 +271,32 @@ def box(
 
 
 def frustum(
-    bottom: Sequence[float],
-    top: Sequence[float],
+    bottom: Vector,
+    top: Vector,
     radii: tuple[float, float],
     texture: Texture,
     part: int = 0,
 ) -> Primitive:
     """Cylinder or cut cone between two points, with `radii` metres at the bottom and the top."""
-    bottom, top = _vector(bottom), _vector(top)
-    half = np.sqrt(((top - bottom) ** 2).sum()) / 2
-    axes = frame_along(top - bottom) * np.array([radii[0], radii[0], half])
+    low, high = _vector(bottom), _vector(top)
+    half = np.sqrt(((high - low) ** 2).sum()) / 2
+    axes = frame_along(high - low) * np.array([radii[0], radii[0], half])
     shape = (radii[1] / radii[0], 0.0)
-    return Primitive(Kind.FRUSTUM, (bottom + top) / 2, axes, texture, shape=shape, part=part)
+    return Primitive(Kind.FRUSTUM, (low + high) / 2, axes, texture, shape=shape, part=part)
 
 
 def capsule(
-    start: Sequence[float], end: Sequence[float], radius: float, texture: Texture, part: int = 0
+    start: Vector, end: Vector, radius: float, texture: Texture, part: int = 0
 ) -> Primitive:
     """All points within `radius` metres of the segment from `start` to `end`."""
-    start, end = _vector(start), _vector(end)
-    length = np.sqrt(((end - start) ** 2).sum())
-    axes = frame_along(end - start) * radius
+    first, last = _vector(start), _vector(end)
+    length = np.sqrt(((last - first) ** 2).sum())
+    axes = frame_along(last - first) * radius
     shape = (length / 2 / radius, 0.0)
-    return Primitive(Kind.CAPSULE, (start + end) / 2, axes, texture, shape=shape, part=part)
+    return Primitive(Kind.CAPSULE, (first + last) / 2, axes, texture, shape=shape, part=part)
 
 
-def plane(point: Sequence[float], normal: Sequence[float], texture: Texture) -> Primitive:
+def plane(point: Vector, normal: Vector, texture: Texture) -> Primitive:
     """Infinite plane through `point`, visible from the side that `normal` points to."""
     return Primitive(Kind.PLANE, _vector(point), frame_along(normal), texture)
 
@@ -308,9 +308,9 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ])  # fmt: skip
 
 
-def _vector(values: Sequence[float]) -> np.ndarray:
+def _vector(values: Vector) -> np.ndarray:
     return np.asarray(values, float)
 
 
-def _axes(scale: Sequence[float], rotation: np.ndarray | None) -> np.ndarray:
+def _axes(scale: Vector, rotation: np.ndarray | None) -> np.ndarray:
     return (np.eye(3) if rotation is None else rotation) * _vector(scale)

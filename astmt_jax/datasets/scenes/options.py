@@ -3,14 +3,13 @@
 import dataclasses
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 _SIZES = (64, 512)
 
 
-@dataclasses.dataclass(eq=False, kw_only=True)
-class ScenesConfig(tfds.core.BuilderConfig):
-    """Size and seed of the dataset; its name, and so its folder, follows from them.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScenesOptions:
+    """Size and seed of the dataset; the name under which it is prepared follows from them.
 
     Attributes:
       image_size: width and height in pixels, 64 to 512.
@@ -22,7 +21,6 @@ class ScenesConfig(tfds.core.BuilderConfig):
       ValueError: if a field is not a whole number in its range.
     """
 
-    name: str = dataclasses.field(init=False, default="")
     image_size: int = 96
     num_train: int = 2000
     num_val: int = 300
@@ -33,7 +31,11 @@ class ScenesConfig(tfds.core.BuilderConfig):
         check_integer("num_train", self.num_train, 1)
         check_integer("num_val", self.num_val, 1)
         check_integer("seed", self.seed, 0)
-        self.name = f"{self.image_size}px_{self.num_train}train_{self.num_val}val_seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """That of the folder with the dataset of this size and seed."""
+        return f"{self.image_size}px_{self.num_train}train_{self.num_val}val_seed{self.seed}"
 
 
 def check_integer(name: str, value: object, low: int, high: int | None = None) -> None:

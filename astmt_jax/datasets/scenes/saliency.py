@@ -33,12 +33,12 @@ def saliency_of(owner: np.ndarray, foreground: np.ndarray, albedo: np.ndarray) -
     slot = owner.ravel() + 1
     count = foreground.size + 1
     share = np.bincount(slot, weight.ravel(), count)
-    colour = np.stack(
+    color = np.stack(
         [np.bincount(slot, (weight * albedo[..., c]).ravel() / 255, count) for c in range(3)],
         axis=1,
     )
-    inside = colour / np.maximum(share, 1e-12)[:, None]
-    outside = (colour.sum(axis=0) - colour) / np.maximum(1 - share, 1e-12)[:, None]
+    inside = color / np.maximum(share, 1e-12)[:, None]
+    outside = (color.sum(axis=0) - color) / np.maximum(1 - share, 1e-12)[:, None]
     score = share * (0.5 + np.sqrt(((inside - outside) ** 2).sum(axis=1)))
     score[0] = 0.0
     score[1:][~foreground] = 0.0

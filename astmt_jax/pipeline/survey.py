@@ -1,0 +1,77 @@
+"""Questions that are asked about the label of every example before training starts."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from astmt_jax.labels import IGNORE
+from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.iteration import iterate
+from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.quiet_tensorflow import tf
+from astmt_jax.runtime.workers import count_threads
+from astmt_jax.tasks.task import Task
+
+
+def labelled(source: Source, task: Task, num_threads: int | None = None) -> Source:
+    """Returns the source without the examples that have no label for the task.
+
+    A network for human parts alone learns from images with people only. Reads this one label of
+    every example.
+
+    Raises:
+      ValueError: no example is labelled.
+    """
+    geometries = {task.name: task.geometry}
+
+    def has_label(label: np.ndarray) -> np.ndarray:
+        return (mark_ignored({task.name: label}, geometries)[task.name] != IGNORE).any()
+
+    kept = [index for index, found in _survey(source, task, has_label, num_threads) if found]
+    if not kept:
+        raise ValueError(f"{source.name} has no example with a label for {task.name}")
+    return source.select(kept)
+
+
+def check_classes(source: Source, task: Task, num_threads: int | None = None) -> None:
+    """Checks that all class ids in a task's maps have names; reads this label of every example.
+
+    Raises:
+      ValueError: an id is neither among `task.class_names` nor 255; names an example that has it.
+    """
+    count = len(task.class_names)
+
+    def is_known(label: np.ndarray) -> np.ndarray:
+        return ((label < count) | (label == IGNORE)).all()
+
+    for index, known in _survey(source, task, is_known, num_threads):
+        if not known:
+            example = source.parser((task.name, "name"))(source.read([index])[0])
+            ids = np.unique(example[task.name])
+            (unknown, *_) = ids[(ids >= count) & (ids != IGNORE)]
+            raise ValueError(
+                f"The {task.name} of {example['name'].decode()} in {source.name} holds class "
+                f"{unknown}, but the classes are 0..{count - 1} ({', '.join(task.class_names)}), "
+                f"or {IGNORE} where unknown."
+            )
+
+
+def _survey(
+    source: Source,
+    task: Task,
+    question: Callable[[np.ndarray], np.ndarray],
+    num_threads: int | None,
+) -> Iterator[tuple[int, bool]]:
+    """The index of every example, and the answer to a question about its label for the task."""
+    parse = source.parser((task.name,))
+
+    def answer(record: bytes) -> np.ndarray:
+        return question(parse(record)[task.name])
+
+    def process(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index, tf.numpy_function(answer, [record], tf.bool, stateful=False)
+
+    threads = count_threads(num_threads)
+    dataset = source.in_order().map(process, num_parallel_calls=threads)
+    for index, answered in iterate(dataset, threads):
+        yield int(index), bool(answered)

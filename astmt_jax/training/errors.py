@@ -1,0 +1,7 @@
+"""What ends training and evaluation with a sentence for whoever started them."""
+
+from astmt_jax.evaluation.counting import ScoringError
+from astmt_jax.training.checkpoint import CheckpointError
+from astmt_jax.weights.files import WeightsError
+
+TRAINING_ERRORS = (WeightsError, CheckpointError, ScoringError, FloatingPointError)

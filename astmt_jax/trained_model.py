@@ -1,12 +1,10 @@
 """A trained network for use on any picture: `load(workdir).predict(photo)`."""
 
 import collections
-import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +13,7 @@ from astmt_jax.config import NORMALIZATIONS, Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import predictor
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.pictures.network_input import NetworkInput
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.checkpoint import restore_variables
@@ -40,20 +39,6 @@ def load(workdir: str | pathlib.Path) -> "Model":
     network = Network(config.model, channels_by_name(tasks), config.discriminator)
     trained = restore_variables(workdir, config, network)
     return Model(config, network, tasks, *trained.evaluated, int(trained.step))
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkInput:
-    """The size at which the network sees a picture.
-
-    Attributes:
-      content: (height, width) that the picture is scaled to.
-      padded: the same with the margin at the bottom and on the right that makes both multiples of
-        the network's output stride.
-    """
-
-    content: tuple[int, int]
-    padded: tuple[int, int]
 
 
 class Model:
@@ -166,7 +151,7 @@ class Model:
         inputs = [self.network_input(picture.shape[:2], size) for picture in pictures]
         found: list[dict[str, np.ndarray]] = [{} for _ in pictures]
         for chunk in _chunks([one.padded for one in inputs], batch_size):
-            batch = np.stack([_scaled(pictures[index], inputs[index]) for index in chunk])
+            batch = np.stack([inputs[index].scaled(pictures[index]) for index in chunk])
             outputs = self._run(batch, modulations)
             for position, index in enumerate(chunk):
                 height, width = inputs[index].content
@@ -185,13 +170,7 @@ class Model:
           ValueError: `size` is not positive.
         """
         size = self.config.train.image_size if size is None else size
-        if size < 1:
-            raise ValueError(f"size is {size}, but must be at least 1.")
-        longer = max(image_size)
-        height, width = (max(1, round(length * size / longer)) for length in image_size)
-        stride = self.config.model.output_stride
-        padded = -(-height // stride) * stride, -(-width // stride) * stride
-        return NetworkInput((height, width), padded)
+        return NetworkInput.of(image_size, size, self.config.model.output_stride)
 
     def colorize(
         self, task: str, prediction: np.ndarray, value_range: tuple[float, float] | None = None
@@ -282,24 +261,6 @@ def prediction(
     """
     logits = network.head_logits(slice_of_task(found, place), task.name, params, stats, size)
     return task.predict(logits)
-
-
-def _scaled(picture: np.ndarray, sizes: NetworkInput) -> np.ndarray:
-    """Uint8 (H, W, 3) to float32 (*sizes.padded, 3) in 0..255.
-
-    Bilinear, after averages over blocks of pixels where the picture shrinks to half or less, as in
-    training.
-    """
-    blocks = tuple(
-        length // max(1, length // target)
-        for length, target in zip(picture.shape[:2], sizes.content, strict=True)
-    )
-    scaled = picture.astype(np.float32)
-    if blocks != picture.shape[:2]:
-        scaled = cv2.resize(scaled, blocks[::-1], interpolation=cv2.INTER_AREA)
-    scaled = cv2.resize(scaled, sizes.content[::-1], interpolation=cv2.INTER_LINEAR)
-    margins = [(0, p - c) for p, c in zip(sizes.padded, sizes.content, strict=True)]
-    return np.pad(scaled, [*margins, (0, 0)], mode="edge")
 
 
 def _chunks(shapes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:

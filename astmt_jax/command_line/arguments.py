@@ -4,7 +4,7 @@ import argparse
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 
 from absl import logging
 
@@ -121,6 +121,18 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
+
+
+@overload
+def output_file(
+    output: pathlib.Path | None, overwrite: bool, own: pathlib.Path
+) -> pathlib.Path: ...
+
+
+@overload
+def output_file(
+    output: pathlib.Path | None, overwrite: bool, own: None = None
+) -> pathlib.Path | None: ...
 
 
 def output_file(

@@ -10,10 +10,12 @@ layers behind the trunk.
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, check_discriminator
 from astmt_jax.models import families, layers
@@ -73,12 +75,15 @@ class Stats:
     frozen: dict
 
 
-def one_task(variables: Params | Stats, index: int | jax.Array) -> Params | Stats:
+Variables = TypeVar("Variables", Params, Stats)
+
+
+def one_task(variables: Variables, index: ArrayLike) -> Variables:
     """The view of one task: its slice of `task`; `index` may be traced."""
     return dataclasses.replace(variables, task=slice_of_task(variables.task, index))
 
 
-def slice_of_task(stacked, index: int | jax.Array):
+def slice_of_task(stacked, index: ArrayLike):
     """One task's entry of every array in a tree of arrays with a leading task axis."""
     return jax.tree.map(lambda x: x[index], stacked)
 
@@ -132,7 +137,8 @@ class Network:
         self._discriminator_config = None
         if discriminator is not None and discriminator.weight > 0 and len(channels) > 1:
             self._discriminator_config = discriminator
-            self._discriminator_graph = nnx.graphdef(nnx.eval_shape(self._new_discriminator))
+            new = partial(self._new_discriminator, discriminator)
+            self._discriminator_graph = nnx.graphdef(nnx.eval_shape(new))
 
     @property
     def has_discriminator(self) -> bool:
@@ -146,12 +152,10 @@ class Network:
         head = DECODERS[self.config.decoder][1]
         return head(self.channels[name], self.config, self.backbone.family)
 
-    def _new_discriminator(self) -> Discriminator:
+    def _new_discriminator(self, config: DiscriminatorConfig) -> Discriminator:
         # The gradients it reads are float32 at least, whatever the network computes in.
         dtype = jnp.promote_types(self.config.compute_dtype, jnp.float32)
-        return Discriminator(
-            self.config.decoder_width, len(self.names), self._discriminator_config, dtype
-        )
+        return Discriminator(self.config.decoder_width, len(self.names), config, dtype)
 
     def init(self, key: jax.Array) -> tuple[Params, Stats]:
         """Initial variables in float32; `key` is a typed PRNG key."""
@@ -164,8 +168,9 @@ class Network:
                 self._new_head(name), nnx.Param, nnx.BatchStat
             )
         discriminator = {}
-        if self.has_discriminator:
-            (discriminator,) = _declared(self._new_discriminator(), nnx.Param)
+        if self._discriminator_config is not None:
+            new = self._new_discriminator(self._discriminator_config)
+            (discriminator,) = _declared(new, nnx.Param)
         declared = (
             Params(shared=shared, task=task, heads=heads, discriminator=discriminator),
             Stats(shared=shared_stats, task=task_stats, heads=head_stats, frozen=frozen),
@@ -238,7 +243,7 @@ class Network:
         return features, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def logits(
-        self, name: str, head: dict, head_stats: dict, features: jax.Array, size: tuple[int, int]
+        self, name: str, head: dict, head_stats: dict, features: jax.Array, size: tuple[int, ...]
     ) -> jax.Array:
         """Prediction layer of task `name`: its features (B, h, w, C) -> (B, *size, channels)."""
         prediction = nnx.merge(self._head_graphs[name], head, head_stats)(features)
@@ -265,7 +270,7 @@ class Network:
         }
 
     def head_logits(
-        self, features, name: str, params: Params, stats: Stats, size: tuple[int, int]
+        self, features, name: str, params: Params, stats: Stats, size: tuple[int, ...]
     ) -> jax.Array:
         """Logits (B, *size, channels) that a task's head makes of the trunk's features."""
         head, head_stats = params.heads[name], stats.heads[name]

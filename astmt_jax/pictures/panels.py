@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +15,7 @@ from PIL import Image
 from astmt_jax.files import storage
 from astmt_jax.labels import IGNORE
 from astmt_jax.tasks.colormaps import DEPTH_COLORS, ValueRange, depth_range, depth_scale, scale_ends
-
-if TYPE_CHECKING:
-    from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Task
 
 KINDS = ("predictions", "truths")
 """What a row of a picture has maps of, from the upper line to the lower."""
@@ -92,7 +90,7 @@ class _Canvas:
 
 def draw(
     rows: Sequence[Mapping[str, Any]],
-    tasks: Sequence["Task"],
+    tasks: Sequence[Task],
     path: str | pathlib.Path | None = None,
     lines: Sequence[str] = ("prediction", "truth"),
     cell: int = CELL,
@@ -163,7 +161,7 @@ def _stacked(length: int, count: int) -> int:
 
 
 def _check_rows(
-    rows: Sequence[Mapping[str, Any]], tasks: Sequence["Task"], kinds: Sequence[str]
+    rows: Sequence[Mapping[str, Any]], tasks: Sequence[Task], kinds: Sequence[str]
 ) -> None:
     if not rows or not tasks:
         raise ValueError(
@@ -181,7 +179,7 @@ def _check_rows(
                 raise ValueError(f"image {row['name']!r} has no {kind} for {', '.join(missing)}")
 
 
-def _columns(tasks: Sequence["Task"], cell: int, lines: int) -> tuple[list[int], int]:
+def _columns(tasks: Sequence[Task], cell: int, lines: int) -> tuple[list[int], int]:
     """Left end of every task's column, and the width of the picture."""
     x = MARGIN + _stacked(cell, lines) + SIDE_LABEL
     columns = []
@@ -194,7 +192,7 @@ def _columns(tasks: Sequence["Task"], cell: int, lines: int) -> tuple[list[int],
 def _draw_row(
     canvas: _Canvas,
     row: Mapping[str, Any],
-    tasks: Sequence["Task"],
+    tasks: Sequence[Task],
     columns: Sequence[int],
     y: int,
     size: tuple[int, int],
@@ -226,7 +224,7 @@ def _draw_row(
 
 
 def legend(
-    task: "Task", rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]
+    task: Task, rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]
 ) -> list[tuple[np.ndarray, str]]:
     """(colour, name) of the classes that occur in a task's maps, by class id."""
     maps = [row[kind][task.name] for row in rows for kind in kinds]

@@ -149,7 +149,7 @@ class Model:
         pictures = [read_photo(image) for image in images]
         modulations = self._modulations(tasks, modulation)
         inputs = [self.network_input(picture.shape[:2], size) for picture in pictures]
-        found: list[dict[str, np.ndarray]] = [{} for _ in pictures]
+        predictions: list[dict[str, np.ndarray]] = [{} for _ in pictures]
         for chunk in _chunks([one.padded for one in inputs], batch_size):
             batch = np.stack([inputs[index].scaled(pictures[index]) for index in chunk])
             outputs = self._run(batch, modulations)
@@ -158,10 +158,10 @@ class Model:
                 size_wanted = pictures[index].shape[:2] if resize else (height, width)
                 for name, output in outputs.items():
                     cropped = output[position, :height, :width]
-                    found[index][name] = predictor.resize_task_prediction(
+                    predictions[index][name] = predictor.resize_task_prediction(
                         self.task(name), cropped, size_wanted
                     )
-        return found
+        return predictions
 
     def network_input(self, image_size: tuple[int, int], size: int | None = None) -> NetworkInput:
         """The size at which the network sees a picture of (height, width) `image_size`.
@@ -200,12 +200,12 @@ class Model:
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
         used = list(dict.fromkeys(modulation for _, modulation in modulations))
         numbers = np.array([self.network.names.index(name) for name in used], np.int32)
-        found = self._features(self.params, self.stats, padded, numbers)
+        modulated = self._features(self.params, self.stats, padded, numbers)
         outputs = {
             name: self._prediction(
                 self.params,
                 self.stats,
-                found,
+                modulated,
                 np.int32(used.index(modulation)),
                 name=name,
                 size=padded.shape[1:3],
@@ -243,8 +243,8 @@ def prediction(
     network: Network,
     params: Params,
     stats: Stats,
-    found,
-    place: jax.Array | int,
+    modulated,
+    index: jax.Array | int,
     task: Task,
     size: tuple[int, int],
 ) -> jax.Array:
@@ -254,12 +254,12 @@ def prediction(
       network: what predicts.
       params: of all tasks.
       stats: of all tasks.
-      found: what `features` gave for M modulations.
-      place: () int32, which of them the task reads.
+      modulated: what `features` gave for M modulations.
+      index: () int32, which of them the task reads.
       task: its record.
       size: height and width of the pictures.
     """
-    logits = network.head_logits(slice_of_task(found, place), task.name, params, stats, size)
+    logits = network.head_logits(slice_of_task(modulated, index), task.name, params, stats, size)
     return task.predict(logits)
 
 

@@ -103,20 +103,20 @@ def find_largest_batch(training: Callable[[int], Compilation], batch: int) -> li
     """Looks for the largest batch per chip that fits.
 
     The memory of two batches, `batch` and twice as much, is extrapolated linearly; one compilation
-    says whether the batch found so does fit.
+    says whether it does fit.
 
     Args:
       training: compiles the training step for a batch per chip.
       batch: where to start.
 
     Returns:
-      The compilations, the one of the batch that was found last.
+      The compilations, last that of the batch that the extrapolation gives.
     """
     small, large = training(batch), training(2 * batch)
-    found = extrapolated_batch(small, large)
-    if found in (small.batch_per_chip, large.batch_per_chip) or found < 1:
+    largest = extrapolated_batch(small, large)
+    if largest in (small.batch_per_chip, large.batch_per_chip) or largest < 1:
         return [small, large]
-    return [small, large, training(found)]
+    return [small, large, training(largest)]
 
 
 def extrapolated_batch(small: Compilation, large: Compilation) -> int:

@@ -170,10 +170,10 @@ class Compiler:
 
 def required_bytes(message: str) -> int | None:
     """Memory that a program would need, by XLA's refusal; None for a refusal of other kinds."""
-    found = _OUT_OF_MEMORY.search(message)
-    if found is None:
+    match = _OUT_OF_MEMORY.search(message)
+    if match is None:
         return None
-    number, unit = (group for group in found.groups() if group is not None)
+    number, unit = (group for group in match.groups() if group is not None)
     return int(float(number) * {"M": 2**20, "G": GIB}[unit])
 
 

@@ -101,7 +101,7 @@ def task_names(text: str) -> tuple[str, ...]:
 
 def options(text: str) -> dict[str, Written]:
     """NAME=VALUE,NAME=VALUE as a dict, for `records.build_record` to read the values."""
-    found: dict[str, Written] = {}
+    values: dict[str, Written] = {}
     for part in filter(None, text.split(",")):
         name, separator, value = part.partition("=")
         if not separator or not name.isidentifier():
@@ -109,10 +109,10 @@ def options(text: str) -> dict[str, Written]:
                 f"{text!r} is not of the form NAME=VALUE,NAME=VALUE, with lists joined by +, such "
                 "as classes=40 or config=mine,semseg_classes=floor+wall"
             )
-        if name in found:
+        if name in values:
             raise argparse.ArgumentTypeError(f"{name} stands twice in {text!r}")
-        found[name] = Written(value)
-    return found
+        values[name] = Written(value)
+    return values
 
 
 def positive(text: str) -> int:

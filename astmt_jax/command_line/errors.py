@@ -19,7 +19,7 @@ RUN_ERRORS = (
     NotADirectoryError,
     PermissionError,
 )
-"""What ends training and evaluation with a message for whoever started them."""
+"""Errors of files that end a resumable command with their message, whatever else it names."""
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ What each task owns (`TaskParam`, `TaskStat`) is stored stacked, with a leading 
 task. Running one task takes a slice; running all is `jax.vmap` over that axis with everything else
 broadcast, so that the shared convolutions see one batch of T * B images and whatever does not
 depend on the task is computed once. Prediction layers differ in width, so they are a dict of small
-layers behind the trunk.
+layers after the trunk.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Params:
     Attributes:
       shared: used by every task.
       task: owned by each task; leading axis T, or none in the view of one task.
-      heads: what each task has behind the trunk (prediction layers), by task name.
+      heads: what each task has after the trunk (prediction layers), by task name.
       discriminator: empty without a discriminator.
     """
 

@@ -21,8 +21,7 @@ import numpy as np
 
 from astmt_jax.config import NORMALIZATIONS, AugmentationConfig
 from astmt_jax.pipeline.geometries import GEOMETRIES, Sampler, scale
-from astmt_jax.pipeline.warp import Motion as Motion
-from astmt_jax.pipeline.warp import Warp
+from astmt_jax.pipeline.warp import Motion, Warp
 
 Example = dict[str, np.ndarray]
 

@@ -141,7 +141,7 @@ class Experiment:
     ) -> Iterator[pipeline.Batch]:
         """This process's share of the batches of steps `start_step` + 1 to `num_steps`.
 
-        See `pipeline.train_batches`.
+        See `pipeline.batches.train_batches`.
         """
         return pipeline.train_batches(
             source,

@@ -119,7 +119,7 @@ def test_table():
 
 
 def test_batch_is_the_pipelines():
-    """Shapes and types of images and labels, as `pipeline.train_batches` documents them."""
+    """Shapes and types of images and labels, as `pipeline.batches.train_batches` documents them."""
     records = (task_record("semseg", 21, 0.95), task_record("normals", 3, 0.95))
     batch = batches.describe_batch(records, 8, 64)
     described = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), batch)

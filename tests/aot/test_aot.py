@@ -101,9 +101,9 @@ def too_large(batch):
 def test_table():
     """One column for each program; a program that does not fit shows why and no speed."""
     config = from_config_dict(scenes.get_config())
-    fits = dataclasses.replace(
-        training(4, 10 * GIB), collectives={"all-reduce": Collective(90, 2_500_000)}
-    )
+    fits = training(4, 10 * GIB)
+    sent = {"all-reduce": Collective(90, 2_500_000)}
+    fits = dataclasses.replace(fits, work=dataclasses.replace(fits.work, collectives=sent))
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(aot.compilation_table(config, [fits, training(8, 20 * GIB, flops=None)]))
     text = console.export_text()

@@ -99,11 +99,12 @@ def parse_variant(argument: str, **defaults: str | tuple[str, ...]) -> dict[str,
       ValueError: an unknown key or value, or no '=' in an entry.
     """
     choices = {key: known for key, known in defaults.items() if isinstance(known, tuple)}
-    chosen = {key: known if isinstance(known, str) else known[0] for key, known in defaults.items()}
+    first = {key: known if isinstance(known, str) else known[0] for key, known in defaults.items()}
+    chosen = dict(first)
     for entry in filter(None, argument.split(",")):
         key, separator, value = entry.partition("=")
         if not separator or key not in defaults:
-            known = ", ".join(f"{key}={value}" for key, value in chosen.items())
+            known = ", ".join(f"{key}={value}" for key, value in first.items())
             raise ValueError(
                 f"{entry!r} after the config file's colon is not understood; known, with their "
                 f"defaults: {known}."

@@ -74,7 +74,7 @@ def _noise(
     """
     order = sorted(range(len(variables)), key=lambda index: _is_owned(variables[index]))
     sizes = [math.prod(shapes[index]) if deviations[index] else 0 for index in order]
-    parts = jnp.split(jax.random.normal(key, sum(sizes)), np.cumsum(sizes)[:-1])
+    parts = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
     by_index = dict(zip(order, parts, strict=True))
     return [by_index[index] for index in range(len(variables))]
 

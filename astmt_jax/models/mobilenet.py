@@ -83,7 +83,7 @@ class InvertedResidual(nnx.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, in_channels) -> (B, H / stride, W / stride, out_channels)."""
         y = x
-        if self.expand_conv is not None:
+        if self.expand_conv is not None and self.expand_norm is not None:
             y = layers.relu6(self.expand_norm(self.expand_conv(y), train=train))
         y = layers.relu6(self.depthwise_norm(self.depthwise_conv(y), train=train))
         y = self.se(self.project_norm(self.project_conv(y), train=train))

@@ -10,6 +10,7 @@ layers behind the trunk.
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +74,10 @@ class Stats:
     frozen: dict
 
 
-def one_task(variables: Params | Stats, index: int | jax.Array) -> Params | Stats:
+Variables = TypeVar("Variables", Params, Stats)
+
+
+def one_task(variables: Variables, index: int | jax.Array) -> Variables:
     """The view of one task: its slice of `task`; `index` may be traced."""
     return dataclasses.replace(variables, task=slice_of_task(variables.task, index))
 
@@ -117,8 +121,8 @@ class Network:
         channels: Mapping[str, int],
         discriminator: DiscriminatorConfig | None = None,
     ):
-        if discriminator is not None:
-            check_discriminator(config, discriminator)
+        self._discriminator_config = discriminator or DiscriminatorConfig(weight=0.0)
+        check_discriminator(config, self._discriminator_config)
         check_choice("model.conv_init", config.conv_init, INITIAL_DEVIATIONS)
         check_choice("model.remat", config.remat, REMATERIALIZATIONS)
         self.backbone = families.find(config)
@@ -129,15 +133,13 @@ class Network:
         self._head_graphs = {
             name: nnx.graphdef(nnx.eval_shape(partial(self._new_head, name))) for name in channels
         }
-        self._discriminator_config = None
-        if discriminator is not None and discriminator.weight > 0 and len(channels) > 1:
-            self._discriminator_config = discriminator
+        if self.has_discriminator:
             self._discriminator_graph = nnx.graphdef(nnx.eval_shape(self._new_discriminator))
 
     @property
     def has_discriminator(self) -> bool:
         """Whether gradients of several tasks are told apart; one task has nothing to tell."""
-        return self._discriminator_config is not None
+        return self._discriminator_config.weight > 0 and len(self.names) > 1
 
     def _new_trunk(self) -> Trunk:
         return Trunk(self.config, self.backbone)
@@ -253,12 +255,12 @@ class Network:
         index = self.names.index(name)
         view = one_task(params, index), one_task(stats, index)
         features, _ = self.task_features(*view, images, train=False)
-        return self.head_logits(features, name, params, stats, images.shape[1:3])
+        return self.head_logits(features, name, params, stats, _size(images))
 
     def all_logits(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
         """Logits (B, H, W, channels) of every task by name, with running statistics."""
         features, _ = self.features(params, stats, images, train=False)
-        size = images.shape[1:3]
+        size = _size(images)
         return {
             name: self.head_logits(slice_of_task(features, index), name, params, stats, size)
             for index, name in enumerate(self.names)
@@ -277,6 +279,11 @@ def _declared(module: nnx.Module, *types: type[nnx.Variable]) -> list[dict]:
     """The variables of a module, which are of these types, as a nested dict for each type."""
     _, *states = nnx.split(module, *types)
     return [nnx.to_pure_dict(state, lambda variable: variable) for state in states]
+
+
+def _size(images: jax.Array) -> tuple[int, int]:
+    _, height, width, _ = images.shape
+    return height, width
 
 
 def parameter_count(variables) -> int:

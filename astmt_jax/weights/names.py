@@ -90,7 +90,7 @@ def slots(path: tuple, network: Network) -> Iterator[Slot]:
     stacked = collection == "task"
     name = _module_name("/".join(module), network)
     for task in network.names if stacked else (None,):
-        parts = (name, task, LEAVES[leaf]) if stacked else (name, LEAVES[leaf])
+        parts = (name, LEAVES[leaf]) if task is None else (name, task, LEAVES[leaf])
         yield Slot(".".join(parts), stacked, pointwise=module[-1] == "adapter")
 
 

@@ -49,7 +49,7 @@ class ModelConfig:
     """The network's architecture and which of its parts each task owns.
 
     What depends on the family of the backbone is checked where networks are built, by
-    `families.check`, and so are the choices that tables of `models` hold.
+    `families.find`, and so are the choices that tables in the folder models/ hold.
 
     Attributes:
       backbone: a key of `families.BACKBONES`.
@@ -305,7 +305,7 @@ class TrainConfig:
       batch_size: images a batch, over all devices.
       epochs: passes over the training split.
       accumulate: in how many parts a batch is taken, one after the other, to save memory; see
-        `TrainStep` for what that means for batch norm.
+        `training.update.Ingredients` for what that means for batch norm.
       update_rule: 'per_task' (the paper's: one optimizer step a task and batch) or 'joint' (one
         step a batch on the sum of all losses).
       normalize: scaling of the input, a key of `NORMALIZATIONS`.
@@ -415,16 +415,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "co
 
     Those that are `FREE_TO_CHANGE` are left out.
     """
-    found = []
+    changes = []
     for name in sorted({*old, *new}):
         a, b, path = old.get(name), new.get(name), f"{where}.{name}"
         if path in FREE_TO_CHANGE:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += differences(a, b, path)
+            changes += differences(a, b, path)
         elif _plain(a) != _plain(b):
-            found.append(f"{path}: {a!r} -> {b!r}")
-    return found
+            changes.append(f"{path}: {a!r} -> {b!r}")
+    return changes
 
 
 def _plain(value: Any) -> Any:

@@ -60,12 +60,14 @@ def export_network(model: Model, tasks: Sequence[str]) -> jax_export.Exported:
 
     @jax.jit
     def predict(images):
-        found = features(network, model.config.train.normalize, params, stats, images, modulations)
+        modulated = features(
+            network, model.config.train.normalize, params, stats, images, modulations
+        )
         return {
             name: prediction(
-                network, params, stats, found, place, model.task(name), images.shape[1:3]
+                network, params, stats, modulated, index, model.task(name), images.shape[1:3]
             )
-            for place, name in enumerate(tasks)
+            for index, name in enumerate(tasks)
         }
 
     stride = model.config.model.output_stride
@@ -83,15 +85,15 @@ def difference(exported: jax_export.Exported, model: Model, tasks: Sequence[str]
     """
     stride = model.config.model.output_stride
     random = np.random.default_rng(0)
-    found = []
+    distances = []
     for batch, height, width in ((1, 4 * stride, 4 * stride), (2, 2 * stride, 3 * stride)):
         pictures = random.integers(0, 256, (batch, height, width, 3)).astype(np.uint8)
         outputs = jax.device_get(jax.jit(exported.call)(pictures.astype(np.float32)))
         wanted = model.predict_batch(list(pictures), tasks, size=max(height, width))
         for name in tasks:
             expected = np.stack([prediction[name] for prediction in wanted])
-            found.append(_distance(outputs[name], expected))
-    return max(found)
+            distances.append(_distance(outputs[name], expected))
+    return max(distances)
 
 
 def _distance(output: np.ndarray, expected: np.ndarray) -> float:

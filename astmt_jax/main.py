@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 from absl import flags
+from ml_collections import config_flags
 
 from astmt_jax.command_line import config_flag
 from astmt_jax.command_line.errors import resumable
@@ -71,7 +72,9 @@ def settings(workdir: pathlib.Path) -> Config:
 def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
     del argv
-    workdir = WORKDIR.value or default_workdir(flags.FLAGS["config"].config_filename)
+    workdir = WORKDIR.value or default_workdir(
+        config_flags.get_config_filename(flags.FLAGS["config"])
+    )
     compilation_cache.enable(COMPILATION_CACHE.value)
     with distributed.ending_together(), resumable(workdir, *TRAINING_ERRORS):
         _run(workdir)

@@ -30,7 +30,7 @@ from rich.progress import Progress
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import told
-from astmt_jax.evaluation.inference import resize_prediction, resize_task_prediction
+from astmt_jax.evaluation.predictor import resize_prediction, resize_task_prediction
 from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.pictures import panels
@@ -161,10 +161,10 @@ def predict_photos(
         for batch in _batches(jobs, model, size, batch_size):
             read = {job.name: _read(job, problems) for job in batch}
             read = {name: photo for name, photo in read.items() if photo is not None}
-            found = model.predict_batch(
+            predicted = model.predict_batch(
                 list(read.values()), tasks, size=size, batch_size=batch_size, resize=False
             )
-            for (name, photo), predictions in zip(read.items(), found, strict=True):
+            for (name, photo), predictions in zip(read.items(), predicted, strict=True):
                 try:
                     output.write(name, photo, predictions)
                 except ValueError as error:

@@ -1,20 +1,19 @@
 """A trained network for use on any picture: `load(workdir).predict(photo)`."""
 
 import collections
-import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.config import NORMALIZATIONS, Config
 from astmt_jax.datasets import registry
-from astmt_jax.evaluation import inference
+from astmt_jax.evaluation import predictor
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.pictures.network_input import NetworkInput
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.checkpoint import restore_variables
@@ -34,26 +33,12 @@ def load(workdir: str | pathlib.Path) -> "Model":
       CheckpointError: no checkpoint can be read.
       ValueError: its settings cannot be read.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(workdir).expanduser()
     config = recorded_config(workdir)
     tasks = registry.tasks_of(config)
     network = Network(config.model, channels_by_name(tasks), config.discriminator)
     trained = restore_variables(workdir, config, network)
     return Model(config, network, tasks, *trained.evaluated, int(trained.step))
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkInput:
-    """The size at which the network sees a picture.
-
-    Attributes:
-      content: (height, width) that the picture is scaled to.
-      padded: the same with the margin at the bottom and on the right that makes both multiples of
-        the network's output stride.
-    """
-
-    content: tuple[int, int]
-    padded: tuple[int, int]
 
 
 class Model:
@@ -164,19 +149,19 @@ class Model:
         pictures = [read_photo(image) for image in images]
         modulations = self._modulations(tasks, modulation)
         inputs = [self.network_input(picture.shape[:2], size) for picture in pictures]
-        found: list[dict[str, np.ndarray]] = [{} for _ in pictures]
+        predictions: list[dict[str, np.ndarray]] = [{} for _ in pictures]
         for chunk in _chunks([one.padded for one in inputs], batch_size):
-            batch = np.stack([_scaled(pictures[index], inputs[index]) for index in chunk])
+            batch = np.stack([inputs[index].scaled(pictures[index]) for index in chunk])
             outputs = self._run(batch, modulations)
             for position, index in enumerate(chunk):
                 height, width = inputs[index].content
                 size_wanted = pictures[index].shape[:2] if resize else (height, width)
                 for name, output in outputs.items():
                     cropped = output[position, :height, :width]
-                    found[index][name] = inference.resize_task_prediction(
+                    predictions[index][name] = predictor.resize_task_prediction(
                         self.task(name), cropped, size_wanted
                     )
-        return found
+        return predictions
 
     def network_input(self, image_size: tuple[int, int], size: int | None = None) -> NetworkInput:
         """The size at which the network sees a picture of (height, width) `image_size`.
@@ -185,13 +170,7 @@ class Model:
           ValueError: `size` is not positive.
         """
         size = self.config.train.image_size if size is None else size
-        if size < 1:
-            raise ValueError(f"size is {size}, but must be at least 1.")
-        longer = max(image_size)
-        height, width = (max(1, round(length * size / longer)) for length in image_size)
-        stride = self.config.model.output_stride
-        padded = -(-height // stride) * stride, -(-width // stride) * stride
-        return NetworkInput((height, width), padded)
+        return NetworkInput.of(image_size, size, self.config.model.output_stride)
 
     def colorize(
         self, task: str, prediction: np.ndarray, value_range: tuple[float, float] | None = None
@@ -221,12 +200,12 @@ class Model:
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
         used = list(dict.fromkeys(modulation for _, modulation in modulations))
         numbers = np.array([self.network.names.index(name) for name in used], np.int32)
-        found = self._features(self.params, self.stats, padded, numbers)
+        modulated = self._features(self.params, self.stats, padded, numbers)
         outputs = {
             name: self._prediction(
                 self.params,
                 self.stats,
-                found,
+                modulated,
                 np.int32(used.index(modulation)),
                 name=name,
                 size=padded.shape[1:3],
@@ -244,7 +223,7 @@ def features(
     images: jax.Array,
     modulations: jax.Array | np.ndarray,
 ):
-    """The trunk's features of pictures, as `inference.modulated_features` gives them.
+    """The trunk's features of pictures, as `predictor.modulated_features` gives them.
 
     Args:
       network: what predicts.
@@ -257,15 +236,15 @@ def features(
     """
     mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
     scaled = (images.astype(jnp.float32) - mean) / deviation
-    return inference.modulated_features(network, params, stats, scaled, modulations)
+    return predictor.modulated_features(network, params, stats, scaled, modulations)
 
 
 def prediction(
     network: Network,
     params: Params,
     stats: Stats,
-    found,
-    place: jax.Array | int,
+    modulated,
+    index: jax.Array | int,
     task: Task,
     size: tuple[int, int],
 ) -> jax.Array:
@@ -275,31 +254,13 @@ def prediction(
       network: what predicts.
       params: of all tasks.
       stats: of all tasks.
-      found: what `features` gave for M modulations.
-      place: () int32, which of them the task reads.
+      modulated: what `features` gave for M modulations.
+      index: () int32, which of them the task reads.
       task: its record.
       size: height and width of the pictures.
     """
-    logits = network.head_logits(slice_of_task(found, place), task.name, params, stats, size)
+    logits = network.head_logits(slice_of_task(modulated, index), task.name, params, stats, size)
     return task.predict(logits)
-
-
-def _scaled(picture: np.ndarray, sizes: NetworkInput) -> np.ndarray:
-    """Uint8 (H, W, 3) to float32 (*sizes.padded, 3) in 0..255.
-
-    Bilinear, after averages over blocks of pixels where the picture shrinks to half or less, as in
-    training.
-    """
-    blocks = tuple(
-        length // max(1, length // target)
-        for length, target in zip(picture.shape[:2], sizes.content, strict=True)
-    )
-    scaled = picture.astype(np.float32)
-    if blocks != picture.shape[:2]:
-        scaled = cv2.resize(scaled, blocks[::-1], interpolation=cv2.INTER_AREA)
-    scaled = cv2.resize(scaled, sizes.content[::-1], interpolation=cv2.INTER_LINEAR)
-    margins = [(0, p - c) for p, c in zip(sizes.padded, sizes.content, strict=True)]
-    return np.pad(scaled, [*margins, (0, 0)], mode="edge")
 
 
 def _chunks(shapes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:

@@ -128,7 +128,7 @@ def measure(
       compile_: compiles the program.
       step: does one step with it; returns what it computed.
       calls: how often a step calls the program.
-      steps: how many to time, behind one to warm up.
+      steps: how many to time, after one to warm up.
     """
     start = time.perf_counter()
     compiled = compile_()

@@ -17,7 +17,7 @@ A trial on 64 images: add --config.dataset.train_split='train[:64]'
 --config.dataset.eval_split=val_all_tasks_present.
 
 The paper's networks start from ImageNet weights: add --config.model.pretrained=FILE, which
-astmt_jax/pretrained.py describes.
+astmt_jax/weights/imagenet.py describes.
 
 Cost: 60 epochs of 4,998 images, 37,440 batches of 8, five updates each. With ResNet-101 a forward
 pass at 512 x 512 takes 59.8 GMAC a task and image (ResNet-50 39.2, ResNet-26 25.9); with three

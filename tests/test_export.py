@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
-from networks import MOBILENET, SMALL, SMALL_MOBILENET
+from networks import SMALL, SMALL_MOBILENET
 from tiny_network import TinyNetwork
 from tiny_run import TASKS, tiny_config, tiny_model
 
@@ -235,7 +235,7 @@ def test_real_network_exports_for_any_size():
         {},
         {"output_stride": 8},
         SMALL_MOBILENET,
-        MOBILENET | {"output_stride": 8},
+        SMALL_MOBILENET | {"output_stride": 8},
         {"decoder": "uber"},
     ],
     ids=["resnet", "stride8", "mobilenet", "mobilenet8", "uber"],

@@ -191,7 +191,7 @@ def assert_stopped(started: tuple[Run, Run]) -> None:
 
 @pytest.mark.timeout(1200)
 def test_one_of_two_is_stopped(runs, whole_of_two):
-    """Both stop behind the same step, or the same batch of the evaluation, and go on from there.
+    """Both stop after the same step, or the same batch of the evaluation, and go on from there.
 
     The second one gets the signal: in training, before the first step, and at the end of training.
     """

@@ -4,19 +4,41 @@ import pathlib
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
+from test_config import settings
+
+from astmt_jax.config import from_config_dict
+from astmt_jax.training.checkpoint import Checkpoints
+from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.workdir import claim_workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 DATA = ("tensorflow", "tensorflow_datasets", "clu")
+PICTURES = ("matplotlib", "cv2", "PIL")
+HEAVY = (*DATA, *PICTURES, "scipy.io")
 
 LIGHT = {
-    "astmt_jax.datasets.registry": DATA,
+    "astmt_jax.config": (*HEAVY, "flax", "orbax", "rich", "scipy"),
+    "astmt_jax.datasets.registry": (*DATA, "matplotlib"),
     "astmt_jax.datasets.scenes.generate": (*DATA, "jax"),
+    "astmt_jax.metrics.edges": (*HEAVY, "jax", "rich"),
+    "astmt_jax.metrics.saliency": (*HEAVY, "jax", "rich"),
+    "astmt_jax.metrics.summary": (*HEAVY, "jax", "rich"),
+    "astmt_jax.models.cost": HEAVY,
+    "astmt_jax.models.network": HEAVY,
     "astmt_jax.pipeline.augment": DATA,
     "astmt_jax.pipeline.transfer": DATA,
     "astmt_jax.runtime.workers": (*DATA, "jax"),
+    "astmt_jax.tasks.losses": HEAVY,
+    "astmt_jax.tasks.registry": HEAVY,
+    "astmt_jax.trained_model": (*DATA, "matplotlib"),
+    "astmt_jax.training.objective": HEAVY,
+    "astmt_jax.training.optimizer": HEAVY,
+    "astmt_jax.training.train_step": HEAVY,
 }
-"""Module -> packages that it must not load."""
+"""Module -> packages that it must not load. (Flax itself loads rich.)"""
 
 
 def run(script: str) -> str:
@@ -34,12 +56,26 @@ def test_an_import_is_light(module):
 
 
 UNCHANGED = """
-import cv2
+import logging, os, signal
+import clu.metric_writers, cv2, jax, orbax.checkpoint
 import tensorflow as tf
-before = cv2.getNumThreads(), tf.config.get_visible_devices()
+
+def state():
+    return (
+        cv2.getNumThreads(),
+        tf.config.get_visible_devices(),
+        [list(logging.getLogger(name).filters) for name in (None, "absl", "concurrent.futures")],
+        [logging.getLogger(name).level for name in (None, "absl")],
+        [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)],
+        jax.config.jax_compilation_cache_dir,
+    )
+
+before = state()
+import astmt_jax.main, astmt_jax.evaluate, astmt_jax.predict, astmt_jax.export
+import astmt_jax.compare.__main__, astmt_jax.report.__main__, astmt_jax.datasets.prepare
 import astmt_jax.pipeline.batches
 import astmt_jax.datasets.stored
-print(before == (cv2.getNumThreads(), tf.config.get_visible_devices()))
+print(before == state())
 next(iter(astmt_jax.pipeline.iteration.iterate(tf.data.Dataset.range(1), threads=1)))
 print(cv2.getNumThreads())
 """
@@ -47,3 +83,34 @@ print(cv2.getNumThreads())
 
 def test_the_pipeline_changes_libraries_when_it_runs_only():
     assert run(UNCHANGED).split() == ["True", "1"]
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules |= dict.fromkeys({packages!r})  # as if they were not installed
+import numpy as np
+from astmt_jax import load
+predictions = load({workdir!r}).predict(np.zeros((20, 30, 3), np.uint8))
+print({{name: prediction.shape for name, prediction in predictions.items()}})
+"""
+
+
+def test_a_network_predicts_where_tensorflow_is_not_installed(tmp_path):
+    config = from_config_dict(
+        settings(
+            tasks=("semseg", "normals"),
+            model__width_multiplier=0.0625,
+            train__image_size=32,
+            discriminator__weight=0.0,
+        )
+    )
+    claim_workdir(tmp_path, config)
+    step = Experiment(config).train_step(steps_per_epoch=1)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(3, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), described(step)))
+    printed = run(WITHOUT_TENSORFLOW.format(packages=DATA, workdir=str(tmp_path)))
+    assert printed.strip() == "{'semseg': (20, 30), 'normals': (20, 30, 3)}"
+
+
+def described(step):
+    return jax.eval_shape(step.init, jax.random.key(0))

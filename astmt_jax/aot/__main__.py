@@ -25,7 +25,7 @@ import jax
 from absl import flags
 from rich.table import Table
 
-from astmt_jax.aot.compilation import Compilation, Compiler
+from astmt_jax.aot.compilation import Compilation, Compiler, StepWork
 from astmt_jax.aot.tpu import GIB, Topology, parse_topology
 from astmt_jax.command_line import arguments, config_flag
 from astmt_jax.command_line.errors import told
@@ -103,20 +103,20 @@ def find_largest_batch(training: Callable[[int], Compilation], batch: int) -> li
     """Looks for the largest batch per chip that fits.
 
     The memory of two batches, `batch` and twice as much, is extrapolated linearly; one compilation
-    says whether the batch found so does fit.
+    says whether it does fit.
 
     Args:
       training: compiles the training step for a batch per chip.
       batch: where to start.
 
     Returns:
-      The compilations, the one of the batch that was found last.
+      The compilations, last that of the batch that the extrapolation gives.
     """
     small, large = training(batch), training(2 * batch)
-    found = extrapolated_batch(small, large)
-    if found in (small.batch_per_chip, large.batch_per_chip) or found < 1:
+    largest = extrapolated_batch(small, large)
+    if largest in (small.batch_per_chip, large.batch_per_chip) or largest < 1:
         return [small, large]
-    return [small, large, training(found)]
+    return [small, large, training(largest)]
 
 
 def extrapolated_batch(small: Compilation, large: Compilation) -> int:
@@ -145,19 +145,23 @@ def compilation_table(config: Config, compilations: Sequence[Compilation]) -> Ta
     return table
 
 
-def _if_compiled(write: Callable[[Compilation], str]) -> Callable[[Compilation], str]:
-    return lambda compilation: "" if compilation.flops is None else write(compilation)
+def _if_it_fits(write: Callable[[StepWork], str]) -> Callable[[Compilation], str]:
+    return lambda compilation: "" if compilation.work is None else write(compilation.work)
 
 
 def _gib(count: int) -> str:
     return f"{count / GIB:.2f} GiB"
 
 
-def _collectives(compilation: Compilation) -> str:
+def _collectives(work: StepWork) -> str:
     return "\n".join(
         f"{total.count} {kind}, {total.bytes / 1e6:.1f} MB"
-        for kind, total in compilation.collectives.items()
+        for kind, total in work.collectives.items()
     )
+
+
+def _images_a_second(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:,.0f}"
 
 
 ROWS: dict[str, Callable[[Compilation], str]] = {
@@ -166,14 +170,14 @@ ROWS: dict[str, Callable[[Compilation], str]] = {
     "HBM: peak": lambda c: _gib(c.peak_bytes),
     "HBM: capacity": lambda c: _gib(c.topology.chip.hbm_bytes),
     "fits": lambda c: "yes" if c.fits else "no",
-    "operations": _if_compiled(lambda c: f"{c.flops / 1e12:.2f} TFLOP"),
-    "bytes accessed": _if_compiled(lambda c: f"{c.bytes_accessed / 1e9:.1f} GB"),
-    "collectives": _if_compiled(_collectives),
-    "step time at best": _if_compiled(
-        lambda c: f"{1000 * c.roofline.seconds:.1f} ms ({c.roofline.bound})"
+    "operations": _if_it_fits(lambda work: f"{work.flops / 1e12:.2f} TFLOP"),
+    "bytes accessed": _if_it_fits(lambda work: f"{work.bytes_accessed / 1e9:.1f} GB"),
+    "collectives": _if_it_fits(_collectives),
+    "step time at best": _if_it_fits(
+        lambda work: f"{1000 * work.roofline.seconds:.1f} ms ({work.roofline.bound})"
     ),
-    "share of peak FLOP/s": _if_compiled(lambda c: f"{c.roofline.utilization:.0%}"),
-    "images/s, all chips": _if_compiled(lambda c: f"{c.images_per_second:,.0f}"),
+    "share of peak FLOP/s": _if_it_fits(lambda work: f"{work.roofline.utilization:.0%}"),
+    "images/s, all chips": lambda c: _images_a_second(c.images_per_second),
     "compile time": lambda c: format_duration(c.compile_seconds),
 }
 
@@ -197,7 +201,7 @@ def main(argv: list[str]) -> None:
     done: list[Compilation] = []
     with told(ModuleNotFoundError):
         config = config_flag.settings()
-        topologies = [parse_topology(name) for name in TOPOLOGIES.value]
+        topologies = [parse_topology(name) for name in TOPOLOGIES.value or ()]
         output = arguments.output_file(OUTPUT.value, OVERWRITE.value)
 
         def report(compilations: list[Compilation]) -> None:

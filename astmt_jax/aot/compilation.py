@@ -12,11 +12,28 @@ from jax.sharding import NamedSharding
 
 from astmt_jax.aot.hlo import Collective, collectives
 from astmt_jax.aot.roofline import Roofline
-from astmt_jax.aot.tpu import GIB, Topology, describe_devices
+from astmt_jax.aot.tpu import GIB, Chip, Topology, describe_devices
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.training.experiment import Experiment
 
 _OUT_OF_MEMORY = re.compile(r"temporaries \(([\d.]+)([MG])\)|Used ([\d.]+)([MG]) of [\d.]+G hbm")
+
+
+@dataclasses.dataclass(frozen=True)
+class StepWork:
+    """What one step has a chip do.
+
+    Attributes:
+      flops: floating-point operations.
+      bytes_accessed: of its memory.
+      collectives: operations between chips, by kind.
+      roofline: bounds on the time.
+    """
+
+    flops: float
+    bytes_accessed: float
+    collectives: dict[str, Collective]
+    roofline: Roofline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +49,7 @@ class Compilation:
       argument_bytes: variables, optimizer state and batch.
       temporary_bytes: intermediate results.
       other_bytes: results that take no argument's place, and the program itself.
-      flops: floating-point operations of a step; None if it does not fit, as the two below.
-      bytes_accessed: by a step.
-      collectives: operations of a step, by kind.
+      work: of a step; None if the program does not fit.
     """
 
     program: str
@@ -45,9 +60,7 @@ class Compilation:
     argument_bytes: int
     temporary_bytes: int
     other_bytes: int
-    flops: float | None = None
-    bytes_accessed: float | None = None
-    collectives: dict[str, Collective] | None = None
+    work: StepWork | None = None
 
     @property
     def peak_bytes(self) -> int:
@@ -57,37 +70,33 @@ class Compilation:
     @property
     def fits(self) -> bool:
         """Whether the chip has it."""
-        return self.flops is not None and self.peak_bytes <= self.topology.chip.hbm_bytes
-
-    @property
-    def roofline(self) -> Roofline | None:
-        """Bounds on the time of a step; None without figures."""
-        if self.flops is None or self.bytes_accessed is None:
-            return None
-        return Roofline.of(self.topology.chip, self.flops, self.bytes_accessed)
+        return self.work is not None and self.peak_bytes <= self.topology.chip.hbm_bytes
 
     @property
     def images_per_second(self) -> float | None:
         """Of all chips together, at the roofline."""
-        if self.roofline is None:
+        if self.work is None:
             return None
-        return self.topology.chips * self.batch_per_chip / self.roofline.seconds
+        return self.topology.chips * self.batch_per_chip / self.work.roofline.seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
-        roofline = self.roofline
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        work = own.pop("work")
         return {
-            **dataclasses.asdict(self),
+            **own,
+            "flops": work and work.flops,
+            "bytes_accessed": work and work.bytes_accessed,
+            "collectives": work
+            and {kind: total._asdict() for kind, total in work.collectives.items()},
             "topology": self.topology.name,
             "chips": self.topology.chips,
             "capacity_bytes": self.topology.chip.hbm_bytes,
-            "collectives": self.collectives
-            and {kind: total._asdict() for kind, total in self.collectives.items()},
             "peak_bytes": self.peak_bytes,
             "fits": self.fits,
-            "step_seconds": roofline and roofline.seconds,
-            "bound": roofline and roofline.bound,
-            "utilization": roofline and roofline.utilization,
+            "step_seconds": work and work.roofline.seconds,
+            "bound": work and work.roofline.bound,
+            "utilization": work and work.roofline.utilization,
             "images_per_second": self.images_per_second,
         }
 
@@ -138,7 +147,7 @@ class Compiler:
         runs: int,
     ) -> Compilation:
         start = time.perf_counter()
-        figures = {}
+        work = None
         try:
             compiled = lower(*arguments).compile()
         except jax.errors.JaxRuntimeError as error:
@@ -147,7 +156,7 @@ class Compiler:
                 raise
             memory = (argument_bytes(arguments), required, 0)
         else:
-            memory, figures = _figures(compiled, runs)
+            memory, work = _figures(compiled, runs, self.topology.chip)
         return Compilation(
             program,
             self.topology,
@@ -155,16 +164,16 @@ class Compiler:
             runs,
             time.perf_counter() - start,
             *memory,
-            **figures,
+            work=work,
         )
 
 
 def required_bytes(message: str) -> int | None:
     """Memory that a program would need, by XLA's refusal; None for a refusal of other kinds."""
-    found = _OUT_OF_MEMORY.search(message)
-    if found is None:
+    match = _OUT_OF_MEMORY.search(message)
+    if match is None:
         return None
-    number, unit = (group for group in found.groups() if group is not None)
+    number, unit = (group for group in match.groups() if group is not None)
     return int(float(number) * {"M": 2**20, "G": GIB}[unit])
 
 
@@ -177,25 +186,25 @@ def argument_bytes(arguments: Any) -> int:
 
 
 def _figures(
-    compiled: jax.stages.Compiled, runs: int
-) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    compiled: jax.stages.Compiled, runs: int, chip: Chip
+) -> tuple[tuple[int, int, int], StepWork]:
     """Bytes of arguments, temporaries and others, and what a step of some `runs` does."""
     memory, cost, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
     if memory is None or cost is None or text is None:
         raise ValueError("This compiler does not tell what its programs need and do.")
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     sent = collectives(text)
+    flops, bytes_accessed = runs * cost["flops"], runs * cost["bytes accessed"]
     return (
         memory.argument_size_in_bytes,
         memory.temp_size_in_bytes,
         new_results + memory.generated_code_size_in_bytes,
-    ), {
-        "flops": runs * cost["flops"],
-        "bytes_accessed": runs * cost["bytes accessed"],
-        "collectives": {
-            kind: Collective(runs * total.count, runs * total.bytes) for kind, total in sent.items()
-        },
-    }
+    ), StepWork(
+        flops,
+        bytes_accessed,
+        {kind: Collective(runs * total.count, runs * total.bytes) for kind, total in sent.items()},
+        Roofline.of(chip, flops, bytes_accessed),
+    )
 
 
 def _placed(shapes: Any, sharding: NamedSharding) -> Any:

@@ -41,15 +41,15 @@ def collectives(text: str) -> dict[str, Collective]:
     Args:
       text: of an optimised HLO module, as `jax.stages.Compiled.as_text` gives it.
     """
-    found = {kind: Collective(0, 0) for kind in COLLECTIVES}
+    totals = {kind: Collective(0, 0) for kind in COLLECTIVES}
     for match in filter(None, map(_INSTRUCTION.match, text.splitlines())):
         kind = match["kind"]
         sizes = [_bytes(array) for array in _ARRAY.finditer(match["type"])]
         if match["start"] and kind != "all-reduce":
             # Its type is the operands and then as many results (and the state of a transfer).
             sizes = sizes[len(sizes) // 2 :] if kind != "collective-permute" else sizes[1:2]
-        found[kind] = Collective(found[kind].count + 1, found[kind].bytes + sum(sizes))
-    return {kind: total for kind, total in found.items() if total.count}
+        totals[kind] = Collective(totals[kind].count + 1, totals[kind].bytes + sum(sizes))
+    return {kind: total for kind, total in totals.items() if total.count}
 
 
 def _bytes(array: re.Match) -> int:

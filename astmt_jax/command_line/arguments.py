@@ -4,7 +4,7 @@ import argparse
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 
 from absl import logging
 
@@ -101,7 +101,7 @@ def task_names(text: str) -> tuple[str, ...]:
 
 def options(text: str) -> dict[str, Written]:
     """NAME=VALUE,NAME=VALUE as a dict, for `records.build_record` to read the values."""
-    found: dict[str, Written] = {}
+    values: dict[str, Written] = {}
     for part in filter(None, text.split(",")):
         name, separator, value = part.partition("=")
         if not separator or not name.isidentifier():
@@ -109,10 +109,10 @@ def options(text: str) -> dict[str, Written]:
                 f"{text!r} is not of the form NAME=VALUE,NAME=VALUE, with lists joined by +, such "
                 "as classes=40 or config=mine,semseg_classes=floor+wall"
             )
-        if name in found:
+        if name in values:
             raise argparse.ArgumentTypeError(f"{name} stands twice in {text!r}")
-        found[name] = Written(value)
-    return found
+        values[name] = Written(value)
+    return values
 
 
 def positive(text: str) -> int:
@@ -121,6 +121,18 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
+
+
+@overload
+def output_file(
+    output: pathlib.Path | None, overwrite: bool, own: pathlib.Path
+) -> pathlib.Path: ...
+
+
+@overload
+def output_file(
+    output: pathlib.Path | None, overwrite: bool, own: None = None
+) -> pathlib.Path | None: ...
 
 
 def output_file(

@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import jax
 
@@ -19,11 +19,11 @@ RUN_ERRORS = (
     NotADirectoryError,
     PermissionError,
 )
-"""What ends training and evaluation with a message for whoever started them."""
+"""Errors of files that end a resumable command with their message, whatever else it names."""
 
 
 @contextlib.contextmanager
-def told(*further: type[Exception], interrupted: str | None = None) -> Iterator[None]:
+def told(*further: type[Exception], interrupted: str | None = None) -> Generator[None]:
     """Context of a command, whose errors end it with one sentence: `ValueError` and `OSError`.
 
     Args:
@@ -41,7 +41,7 @@ def told(*further: type[Exception], interrupted: str | None = None) -> Iterator[
 
 
 @contextlib.contextmanager
-def full_disk_told(folder: pathlib.Path, remedy: str) -> Iterator[None]:
+def full_disk_told(folder: pathlib.Path, remedy: str) -> Generator[None]:
     """Context that a full disk of a folder ends with one sentence, whoever meets it and how."""
     try:
         yield
@@ -52,7 +52,7 @@ def full_disk_told(folder: pathlib.Path, remedy: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Iterator[None]:
+def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Generator[None]:
     """Context of what a further call of the same command goes on with, however this one ends.
 
     SIGTERM and Ctrl-C end it with `EXIT_CODE`, a full disk with an error; each says in one sentence

@@ -1,1 +1,1 @@
-"""Datasets: TFDS builders and the procedural `scenes`."""
+"""Datasets: one record each, how they are prepared and stored, and the procedural `scenes`."""

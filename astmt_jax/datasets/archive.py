@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from astmt_jax.datasets.terminal import tracked_file
 from astmt_jax.files.folder import Folder
@@ -25,7 +25,7 @@ _GZIP = b"\x1f\x8b"
 @contextlib.contextmanager
 def opened(
     source: pathlib.Path, marker: str, scratch: pathlib.Path, described: str
-) -> Iterator[Folder]:
+) -> Generator[Folder]:
     """Context in which the content of an archive or an unpacked folder can be read.
 
     Args:
@@ -122,7 +122,7 @@ def _unpack_entries(archive: tarfile.TarFile, source: pathlib.Path, folder: path
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
+def locked(path: pathlib.Path) -> Generator[None]:
     """Context that one process at a time can be in; the lock ends with the process.
 
     Raises:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from astmt_jax.datasets.contents import Archive
-from astmt_jax.records import build_record
+from astmt_jax.records import Record, build_record
 from astmt_jax.tasks.task import Task
 
 if TYPE_CHECKING:
     from astmt_jax.datasets.stored import Prepared
     from astmt_jax.pipeline.source import Source
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound=Record)
 
 NO_OPTIONS: Mapping[str, Any] = {}
 

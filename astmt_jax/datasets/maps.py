@@ -150,26 +150,32 @@ class StoredMap(tfds.features.FeatureConnector):
         kind = KINDS[self.kind]
         return tfds.features.TensorInfo(shape=(None, None, kind.channels), dtype=kind.dtype)
 
-    def get_serialized_info(self) -> tfds.features.TensorInfo:
+    # TFDS has it with a cache around it, which is nothing to who calls it.
+    def get_serialized_info(  # ty: ignore[incompatible-attribute-override]
+        self,
+    ) -> tfds.features.TensorInfo:
         return tfds.features.TensorInfo(shape=(), dtype=np.object_)
 
-    def encode_example(self, data: bytes | None) -> bytes:
-        return data or b""
+    def encode_example(self, example_data: bytes | None) -> bytes:
+        return example_data or b""
 
-    def decode_example_np(self, data: bytes) -> np.ndarray:
+    def decode_example_np(self, example_data: Any) -> np.ndarray:
+        """Of bytes."""
         kind = KINDS[self.kind]
-        return kind.decode(data) if data else np.zeros((0, 0, kind.channels), kind.dtype)
+        if not example_data:
+            return np.zeros((0, 0, kind.channels), kind.dtype)
+        return kind.decode(example_data)
 
-    def decode_example(self, data: tf.Tensor) -> tf.Tensor:
+    def decode_example(self, tfexample_data: tf.Tensor) -> tf.Tensor:
         def decode(data: bytes | np.ndarray) -> np.ndarray:
             # Outside of graphs TensorFlow passes an array of one object.
             return self.decode_example_np(data if isinstance(data, bytes) else data.item())
 
         kind = KINDS[self.kind]
-        decoded = tf.numpy_function(decode, [data], kind.dtype, stateful=False)
+        decoded = tf.numpy_function(decode, [tfexample_data], kind.dtype, stateful=False)
         return tf.ensure_shape(decoded, (None, None, kind.channels))
 
-    def to_json_content(self) -> dict[str, str]:
+    def to_json_content(self) -> dict[str, Any]:
         return {"kind": self.kind}
 
 
@@ -198,17 +204,22 @@ def _or_unknown(value: np.ndarray, feature: StoredMap, size: tuple[int, int]) ->
 
 
 class _Packing(tfds.decode.Decoder):
-    """Decodes a `StoredMap` with `Kind.pack`."""
+    """Decodes a `StoredMap` with its kind's `pack`."""
 
-    def decode_example(self, data: bytes) -> np.ndarray:
-        pack = KINDS[self.feature.kind].pack
-        return pack(data) if data else self.feature.decode_example_np(data)
+    def __init__(self, pack: Callable[[bytes], np.ndarray]):
+        super().__init__()
+        self._pack = pack
+
+    def decode_example(self, serialized_example: bytes) -> np.ndarray:
+        if serialized_example:
+            return self._pack(serialized_example)
+        return self.feature.decode_example_np(serialized_example)
 
 
 def packing(features: tfds.features.FeaturesDict) -> dict[str, tfds.decode.Decoder]:
     """`Source.packing` for records of these features."""
     return {
-        key: _Packing()
+        key: _Packing(pack)
         for key, feature in features.items()
-        if isinstance(feature, StoredMap) and KINDS[feature.kind].pack
+        if isinstance(feature, StoredMap) and (pack := KINDS[feature.kind].pack)
     }

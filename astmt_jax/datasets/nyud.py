@@ -88,9 +88,10 @@ def contents(folder: Folder, classes: int) -> Contents:
     first = splits["train"][:1]
     files = {}
     for key, label in labels(classes).items():
-        files[key] = label.find(folder, first)
-        if files[key] is None:
+        found = label.find(folder, first)
+        if found is None:
             raise label.missing(folder, *first)
+        files[key] = found
     examples = readers.FolderExamples(folder, files)
     return Contents(examples.kinds(), splits, examples)
 

@@ -5,8 +5,8 @@
 Needs a prepared dataset (`scenes` prepares itself).
 """
 
+import dataclasses
 import pathlib
-import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,16 +21,23 @@ from astmt_jax.pipeline.augment import augmented
 from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.tasks.colormaps import ValueRange
 from astmt_jax.tasks.task import Task
 
 SHEET_FILE = pathlib.Path("sheet.png")
-INPUT = types.SimpleNamespace(
-    name="input",
-    class_names=(),
-    color_bar_unit=None,
-    colorize=lambda values, value_range=None: values,
-)
-"""The column of the images, beside those of the tasks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InputColumn:
+    """The column of the images, beside those of the tasks."""
+
+    name: str = "input"
+    class_names: tuple[str, ...] = ()
+    color_bar_unit: str | None = None
+
+    def colorize(self, values: np.ndarray, value_range: ValueRange | None = None) -> np.ndarray:
+        """The image as it is."""
+        return values
 
 
 def sheet_rows(
@@ -98,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
             source, tasks, AugmentationConfig(), count=args.count, size=args.size, seed=args.seed
         )
         output.parent.mkdir(parents=True, exist_ok=True)
-        panels.draw(rows, [INPUT, *tasks], output, lines=("stored", "augmented"))
+        panels.draw(rows, [InputColumn(), *tasks], output, lines=("stored", "augmented"))
     CONSOLE.print(f"{len(rows)} of {source.length} images of {source.name}: {output}")
 
 

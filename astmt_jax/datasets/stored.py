@@ -73,7 +73,7 @@ class StoredDataset(LocalBuilder, skip_registration=True):
             disable_shuffling=True,
         )
 
-    def _features(self) -> tfds.features.FeaturesDict:
+    def _features(self) -> tfds.features.FeatureConnector:
         """Those of the files that are prepared, which can differ from one archive to another."""
         if self._preparation is None:
             return tfds.features.FeaturesDict.from_config(os.fspath(self._data_dir))

@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import BinaryIO
 
 from absl import logging
@@ -22,7 +22,7 @@ def progress_bar() -> progress.Progress:
 
 
 @contextlib.contextmanager
-def tracked_file(path: pathlib.Path, description: str) -> Iterator[BinaryIO]:
+def tracked_file(path: pathlib.Path, description: str) -> Generator[BinaryIO]:
     """Opens a file to be read from its start to its end; one line shows how far that is."""
     columns = (
         progress.TextColumn("{task.description}"),
@@ -51,7 +51,7 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 @contextlib.contextmanager
-def quiet_tfds() -> Iterator[None]:
+def quiet_tfds() -> Generator[None]:
     """Hides TFDS's progress bars, which overwrite ours, and its warning that a config is custom."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)

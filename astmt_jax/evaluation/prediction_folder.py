@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from astmt_jax.evaluation.inference import resize_prediction
+from astmt_jax.evaluation.predictor import resize_prediction
 from astmt_jax.files.folder import Folder
 from astmt_jax.tasks.task import Task
 
@@ -29,20 +29,20 @@ def find_tasks(
     """
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
-    found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     layout = f"{root} must hold one folder a task, TASK/NAME.png; tasks are {', '.join(known)}"
     if chosen is None:
-        strange = [name for name in found if name not in known]
+        strange = [name for name in folders if name not in known]
         if strange:
             raise ValueError(
                 f"{layout}, but it has {', '.join(strange)}: name the tasks to score with --tasks."
             )
-        if not found:
+        if not folders:
             raise ValueError(f"{layout}, but it has no folder.")
-    lacking = [name for name in chosen or () if name not in found]
+    lacking = [name for name in chosen or () if name not in folders]
     if lacking:
         raise ValueError(f"{layout}, but it has no {', '.join(lacking)}.")
-    return tuple(known[name] for name in known if name in (chosen or found))
+    return tuple(known[name] for name in known if name in (chosen or folders))
 
 
 class PredictionFolder:
@@ -95,7 +95,7 @@ class PredictionFolder:
             "not of this split, or not of a form that is read": extra,
             "there more than once": repeated,
         }
-        lines = [_listing(problem, found) for problem, found in problems.items() if found]
+        lines = [_listing(problem, paths) for problem, paths in problems.items() if paths]
         if lines:
             raise ValueError(
                 f"The predictions in {self._root} are not those of the split's {len(known)} images:"

@@ -1,4 +1,4 @@
-"""results.json: what a split's predictions reach. Nothing else writes, reads or names it."""
+"""results.json: what a split's predictions reach. Nothing else writes or reads it."""
 
 import json
 import math

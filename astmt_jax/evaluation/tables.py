@@ -1,19 +1,17 @@
 """Tables of results, with the metrics' usual units."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
 from astmt_jax.metrics.summary import Results
-
-if TYPE_CHECKING:
-    from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Task
 
 HEADINGS = ("task", "metric", "value", "other metrics")
 
 
-def result_row(task: "Task", results: Results) -> tuple[str, str, str, list[str]]:
+def result_row(task: Task, results: Results) -> tuple[str, str, str, list[str]]:
     """What stands under `HEADINGS` for a task.
 
     Args:
@@ -46,7 +44,7 @@ def result_row(task: "Task", results: Results) -> tuple[str, str, str, list[str]
     return task.name, headline.title, headline.write(values[task.headline]), others
 
 
-def result_table(results: Results, tasks: Sequence["Task"]) -> Table:
+def result_table(results: Results, tasks: Sequence[Task]) -> Table:
     """Results as a table for the terminal, one row a task (`rich.print` shows it).
 
     Args:
@@ -64,7 +62,7 @@ def result_table(results: Results, tasks: Sequence["Task"]) -> Table:
     return table
 
 
-def class_tables(details: Mapping[str, Mapping[str, Any]], tasks: Sequence["Task"]) -> list[Table]:
+def class_tables(details: Mapping[str, Mapping[str, Any]], tasks: Sequence[Task]) -> list[Table]:
     """A table of the IoU by class for each task that has classes.
 
     A class that is absent from the truth has an IoU only where the mean counts it.

@@ -1,4 +1,4 @@
-"""Writes maps as the bytes that `maps.KINDS` decode. Free of TensorFlow."""
+"""Writes maps as the bytes that `datasets.maps.KINDS` decode. Free of TensorFlow."""
 
 import cv2
 import numpy as np

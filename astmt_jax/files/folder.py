@@ -1,4 +1,4 @@
-"""Reads the files of a dataset from strangers; what is wrong with one is said in one sentence.
+"""Reads files from strangers, data or predictions; what is wrong with one is said in one sentence.
 
 Free of TensorFlow, so that worker processes start quickly.
 """
@@ -24,7 +24,7 @@ KEPT_FORMATS = ("JPEG", "PNG", "WEBP")
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """An unpacked dataset, which is only read.
+    """A folder of data or predictions, which is only read.
 
     All methods take paths relative to the root and raise a ValueError that names the file.
 

@@ -7,7 +7,7 @@ import math
 import pathlib
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -15,7 +15,7 @@ _FULL_MESSAGES = ("No space left on device", "Disk quota exceeded")
 
 
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def whole_file(path: pathlib.Path) -> Generator[pathlib.Path]:
     """Context that gives an empty file to write, which becomes `path` at its end.
 
     However the writing ends, the old content or the new one is there, and nothing else is left. The

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from astmt_jax.metrics.thinning import thin, thin_levels
 Truth = np.ndarray | Sequence[np.ndarray]
 
 
-class TrueEdges(Protocol):
+class TrueEdges(typing.Protocol):
     """A function from the truth of an image to boolean edge maps, one per annotator."""
 
     __name__: str

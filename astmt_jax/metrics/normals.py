@@ -87,12 +87,12 @@ class NormalsMetric:
         names = [f"below_{limit:g}" for limit in LIMITS]
         if not self._pixels:
             return dict.fromkeys(["mean", "median", "rmse", *names], float("nan"))
-        percent = 100 * self._below / self._pixels
+        below = 100 * self._below / self._pixels
         return {
             "mean": float(self._sum / self._pixels),
             "median": self._median(),
             "rmse": float(np.sqrt(self._square_sum / self._pixels)),
-            **dict(zip(names, percent.tolist(), strict=True)),
+            **dict(zip(names, below.tolist(), strict=True)),
         }
 
     def _median(self) -> float:

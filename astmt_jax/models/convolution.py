@@ -16,7 +16,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import core, lax
+from jax import lax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -111,7 +112,7 @@ def _primitive(name: str, function: Callable, shares_kernel: bool) -> Primitive:
 
     def abstract_eval(*operands, **parameters):
         shape = jax.eval_shape(partial(plain, **parameters), *map(_description, operands))
-        return core.ShapedArray(shape.shape, shape.dtype)
+        return ShapedArray(shape.shape, shape.dtype)
 
     def batch(operands, axes, **parameters):
         images, kernel = operands

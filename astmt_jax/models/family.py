@@ -27,7 +27,7 @@ class DecoderStyle:
       grouped: whether the convolutions have as many groups as their widths allow, instead of one.
       pooled_se: whether the pyramid's pooled branch has squeeze-and-excitation (SE).
       low_first: whether low-level features come first where they meet the high-level ones.
-      low_se_reduction: of the SE behind the reduced low-level features.
+      low_se_reduction: of the SE after the reduced low-level features.
     """
 
     grouped: bool = False
@@ -73,7 +73,7 @@ class ClassifierNames:
     """How files of ImageNet classifiers name the encoder's tensors, and what else they hold.
 
     Attributes:
-      left_out: pattern of what names of tensors behind the encoder's features begin with.
+      left_out: pattern of what names of tensors that come after the encoder begin with.
       renamed: (pattern, replacement) pairs, one after the other, from the original
         implementation's names, less the task, to those in the files.
       gates: patterns of names, in the original implementation, for classifiers without

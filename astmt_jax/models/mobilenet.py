@@ -19,7 +19,7 @@ from astmt_jax.models.rematerialization import apply_block
 
 STEM_CHANNELS = 32
 SE_REDUCTION = 4
-LOW_LEVEL_STAGES = 2  # the low-level features are behind the one of 24 channels
+LOW_LEVEL_STAGES = 2  # the low-level features are those after the one of 24 channels
 
 
 class Stage(NamedTuple):

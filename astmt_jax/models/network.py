@@ -4,7 +4,7 @@ What each task owns (`TaskParam`, `TaskStat`) is stored stacked, with a leading 
 task. Running one task takes a slice; running all is `jax.vmap` over that axis with everything else
 broadcast, so that the shared convolutions see one batch of T * B images and whatever does not
 depend on the task is computed once. Prediction layers differ in width, so they are a dict of small
-layers behind the trunk.
+layers after the trunk.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, check_discriminator
 from astmt_jax.models import families, layers
@@ -46,7 +47,7 @@ class Params:
     Attributes:
       shared: used by every task.
       task: owned by each task; leading axis T, or none in the view of one task.
-      heads: what each task has behind the trunk (prediction layers), by task name.
+      heads: what each task has after the trunk (prediction layers), by task name.
       discriminator: empty without a discriminator.
     """
 
@@ -77,12 +78,12 @@ class Stats:
 Variables = TypeVar("Variables", Params, Stats)
 
 
-def one_task(variables: Variables, index: int | jax.Array) -> Variables:
+def one_task(variables: Variables, index: ArrayLike) -> Variables:
     """The view of one task: its slice of `task`; `index` may be traced."""
     return dataclasses.replace(variables, task=slice_of_task(variables.task, index))
 
 
-def slice_of_task(stacked, index: int | jax.Array):
+def slice_of_task(stacked, index: ArrayLike):
     """One task's entry of every array in a tree of arrays with a leading task axis."""
     return jax.tree.map(lambda x: x[index], stacked)
 
@@ -121,8 +122,8 @@ class Network:
         channels: Mapping[str, int],
         discriminator: DiscriminatorConfig | None = None,
     ):
-        self._discriminator_config = discriminator or DiscriminatorConfig(weight=0.0)
-        check_discriminator(config, self._discriminator_config)
+        if discriminator is not None:
+            check_discriminator(config, discriminator)
         check_choice("model.conv_init", config.conv_init, INITIAL_DEVIATIONS)
         check_choice("model.remat", config.remat, REMATERIALIZATIONS)
         self.backbone = families.find(config)
@@ -133,13 +134,16 @@ class Network:
         self._head_graphs = {
             name: nnx.graphdef(nnx.eval_shape(partial(self._new_head, name))) for name in channels
         }
-        if self.has_discriminator:
-            self._discriminator_graph = nnx.graphdef(nnx.eval_shape(self._new_discriminator))
+        self._discriminator_config = None
+        if discriminator is not None and discriminator.weight > 0 and len(channels) > 1:
+            self._discriminator_config = discriminator
+            new = partial(self._new_discriminator, discriminator)
+            self._discriminator_graph = nnx.graphdef(nnx.eval_shape(new))
 
     @property
     def has_discriminator(self) -> bool:
         """Whether gradients of several tasks are told apart; one task has nothing to tell."""
-        return self._discriminator_config.weight > 0 and len(self.names) > 1
+        return self._discriminator_config is not None
 
     def _new_trunk(self) -> Trunk:
         return Trunk(self.config, self.backbone)
@@ -148,12 +152,10 @@ class Network:
         head = DECODERS[self.config.decoder][1]
         return head(self.channels[name], self.config, self.backbone.family)
 
-    def _new_discriminator(self) -> Discriminator:
+    def _new_discriminator(self, config: DiscriminatorConfig) -> Discriminator:
         # The gradients it reads are float32 at least, whatever the network computes in.
         dtype = jnp.promote_types(self.config.compute_dtype, jnp.float32)
-        return Discriminator(
-            self.config.decoder_width, len(self.names), self._discriminator_config, dtype
-        )
+        return Discriminator(self.config.decoder_width, len(self.names), config, dtype)
 
     def init(self, key: jax.Array) -> tuple[Params, Stats]:
         """Initial variables in float32; `key` is a typed PRNG key."""
@@ -166,8 +168,9 @@ class Network:
                 self._new_head(name), nnx.Param, nnx.BatchStat
             )
         discriminator = {}
-        if self.has_discriminator:
-            (discriminator,) = _declared(self._new_discriminator(), nnx.Param)
+        if self._discriminator_config is not None:
+            new = self._new_discriminator(self._discriminator_config)
+            (discriminator,) = _declared(new, nnx.Param)
         declared = (
             Params(shared=shared, task=task, heads=heads, discriminator=discriminator),
             Stats(shared=shared_stats, task=task_stats, heads=head_stats, frozen=frozen),
@@ -240,7 +243,7 @@ class Network:
         return features, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def logits(
-        self, name: str, head: dict, head_stats: dict, features: jax.Array, size: tuple[int, int]
+        self, name: str, head: dict, head_stats: dict, features: jax.Array, size: tuple[int, ...]
     ) -> jax.Array:
         """Prediction layer of task `name`: its features (B, h, w, C) -> (B, *size, channels)."""
         prediction = nnx.merge(self._head_graphs[name], head, head_stats)(features)
@@ -255,19 +258,19 @@ class Network:
         index = self.names.index(name)
         view = one_task(params, index), one_task(stats, index)
         features, _ = self.task_features(*view, images, train=False)
-        return self.head_logits(features, name, params, stats, _size(images))
+        return self.head_logits(features, name, params, stats, images.shape[1:3])
 
     def all_logits(self, params: Params, stats: Stats, images: jax.Array) -> dict[str, jax.Array]:
         """Logits (B, H, W, channels) of every task by name, with running statistics."""
         features, _ = self.features(params, stats, images, train=False)
-        size = _size(images)
+        size = images.shape[1:3]
         return {
             name: self.head_logits(slice_of_task(features, index), name, params, stats, size)
             for index, name in enumerate(self.names)
         }
 
     def head_logits(
-        self, features, name: str, params: Params, stats: Stats, size: tuple[int, int]
+        self, features, name: str, params: Params, stats: Stats, size: tuple[int, ...]
     ) -> jax.Array:
         """Logits (B, *size, channels) that a task's head makes of the trunk's features."""
         head, head_stats = params.heads[name], stats.heads[name]
@@ -279,11 +282,6 @@ def _declared(module: nnx.Module, *types: type[nnx.Variable]) -> list[dict]:
     """The variables of a module, which are of these types, as a nested dict for each type."""
     _, *states = nnx.split(module, *types)
     return [nnx.to_pure_dict(state, lambda variable: variable) for state in states]
-
-
-def _size(images: jax.Array) -> tuple[int, int]:
-    _, height, width, _ = images.shape
-    return height, width
 
 
 def parameter_count(variables) -> int:

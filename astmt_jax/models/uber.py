@@ -52,8 +52,7 @@ class UberHead(nnx.Module):
         """Low (B, H, W, .) and high-level features -> (B, H, W, 2 * num_outputs)."""
         low, high = features
         low = self.reduce_low(low, train=train)
-        _, height, width, _ = low.shape
-        high = layers.resize_bilinear(self.reduce_high(high, train=train), (height, width))
+        high = layers.resize_bilinear(self.reduce_high(high, train=train), low.shape[1:3])
         return jnp.concatenate([low, high], axis=-1)
 
     def __call__(self, features: jax.Array) -> jax.Array:

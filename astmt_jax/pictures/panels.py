@@ -1,8 +1,8 @@
 """The picture that sets predictions beside the truth."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -15,9 +15,6 @@ from PIL import Image
 from astmt_jax.files import storage
 from astmt_jax.labels import IGNORE
 from astmt_jax.tasks.colormaps import DEPTH_COLORS, ValueRange, depth_range, depth_scale, scale_ends
-
-if TYPE_CHECKING:
-    from astmt_jax.tasks.task import Task
 
 KINDS = ("predictions", "truths")
 """What a row of a picture has maps of, from the upper line to the lower."""
@@ -41,6 +38,22 @@ def resize_for_print(colors: np.ndarray, width: int, height: int) -> np.ndarray:
     times = max(1, -(-height // colors.shape[0]), -(-width // colors.shape[1]))
     repeated = colors.repeat(times, axis=0).repeat(times, axis=1)
     return cv2.resize(repeated, (width, height), interpolation=cv2.INTER_AREA)
+
+
+class Column(Protocol):
+    """What a column has to tell: a task's record, or the like."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def class_names(self) -> Sequence[str]: ...
+
+    @property
+    def color_bar_unit(self) -> str | None: ...
+
+    @property
+    def colorize(self) -> Callable[..., np.ndarray]: ...
 
 
 class _Canvas:
@@ -92,7 +105,7 @@ class _Canvas:
 
 def draw(
     rows: Sequence[Mapping[str, Any]],
-    tasks: Sequence["Task"],
+    tasks: Sequence[Column],
     path: str | pathlib.Path | None = None,
     lines: Sequence[str] = ("prediction", "truth"),
     cell: int = CELL,
@@ -106,8 +119,7 @@ def draw(
     Args:
       rows: one mapping an image: `image` uint8 (H, W, 3), `name`, and `predictions` and `truths`,
         mappings from task name to a map that the task's `colorize` takes.
-      tasks: records of the columns, in order; `name`, `class_names`, `colorize` and
-        `color_bar_unit` are used.
+      tasks: records of the columns, in order.
       path: where to write the picture as PNG; None writes nothing.
       lines: what stands beside the upper and the lower line of maps; a single word leaves out the
         truths, which rows then need not have.
@@ -163,7 +175,7 @@ def _stacked(length: int, count: int) -> int:
 
 
 def _check_rows(
-    rows: Sequence[Mapping[str, Any]], tasks: Sequence["Task"], kinds: Sequence[str]
+    rows: Sequence[Mapping[str, Any]], tasks: Sequence[Column], kinds: Sequence[str]
 ) -> None:
     if not rows or not tasks:
         raise ValueError(
@@ -181,7 +193,7 @@ def _check_rows(
                 raise ValueError(f"image {row['name']!r} has no {kind} for {', '.join(missing)}")
 
 
-def _columns(tasks: Sequence["Task"], cell: int, lines: int) -> tuple[list[int], int]:
+def _columns(tasks: Sequence[Column], cell: int, lines: int) -> tuple[list[int], int]:
     """Left end of every task's column, and the width of the picture."""
     x = MARGIN + _stacked(cell, lines) + SIDE_LABEL
     columns = []
@@ -194,7 +206,7 @@ def _columns(tasks: Sequence["Task"], cell: int, lines: int) -> tuple[list[int],
 def _draw_row(
     canvas: _Canvas,
     row: Mapping[str, Any],
-    tasks: Sequence["Task"],
+    tasks: Sequence[Column],
     columns: Sequence[int],
     y: int,
     size: tuple[int, int],
@@ -226,7 +238,7 @@ def _draw_row(
 
 
 def legend(
-    task: "Task", rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]
+    task: Column, rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]
 ) -> list[tuple[np.ndarray, str]]:
     """(colour, name) of the classes that occur in a task's maps, by class id."""
     maps = [row[kind][task.name] for row in rows for kind in kinds]

@@ -21,8 +21,7 @@ import numpy as np
 
 from astmt_jax.config import NORMALIZATIONS, AugmentationConfig
 from astmt_jax.pipeline.geometries import GEOMETRIES, Sampler, scale
-from astmt_jax.pipeline.warp import Motion as Motion
-from astmt_jax.pipeline.warp import Warp
+from astmt_jax.pipeline.warp import Motion, Warp
 
 Example = dict[str, np.ndarray]
 
@@ -125,12 +124,12 @@ def _image_sampler(image: np.ndarray, warp: Warp, colors: Sequence[ColorStep]) -
 
 def _assembled(sample: Sampler, bands: Sequence[Warp], size: int) -> np.ndarray:
     """All rows (size, size, c)."""
-    moved = None
-    for band in bands:
-        rows = np.atleast_3d(sample(band))
-        if moved is None:
-            moved = _aligned_empty((size, size, rows.shape[2]), rows.dtype)
-        moved[band.rows] = rows
+    first, *others = bands
+    rows = np.atleast_3d(sample(first))
+    moved = _aligned_empty((size, size, rows.shape[2]), rows.dtype)
+    moved[first.rows] = rows
+    for band in others:
+        moved[band.rows] = np.atleast_3d(sample(band))
     return moved
 
 

@@ -213,7 +213,7 @@ def _training_example(
     size = settings.image_size
 
     def prepare(epoch: np.ndarray, index: np.ndarray, record: bytes) -> list[np.ndarray]:
-        random = _random(seed, "augmentation", epoch, index)
+        random = _random(seed, "augmentation", int(epoch), int(index))
         augmented = augment.augmented(
             parse(record), geometries, size, settings.normalize, augmentation, random
         )

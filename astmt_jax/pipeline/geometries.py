@@ -76,12 +76,12 @@ def _depth_scale(motion: Motion) -> float:
 def _value_sampler(label: np.ndarray, warp: Warp, factor: float) -> Sampler:
     """Averages of what is not 0, times `factor`."""
     values, weights = warp.averaged(label), warp.averaged((~_unknown(label)).astype(np.float32))
-    factor = np.float32(factor)
+    times = np.float32(factor)
 
     def sample(band: Warp) -> np.ndarray:
         weight = band.linear(weights) * band.inside
         mean = band.linear(values) / np.maximum(weight, KNOWN_SHARE)
-        return _ignore_values(factor * mean, weight >= KNOWN_SHARE)
+        return _ignore_values(times * mean, weight >= KNOWN_SHARE)
 
     return sample
 
@@ -110,7 +110,8 @@ def _normals_sampler(label: np.ndarray, warp: Warp) -> Sampler:
 def centered(packed: np.ndarray) -> np.ndarray:
     """Packed normals to float32 (v - 127.5, a), all 0 where unknown."""
     known = cv2.extractChannel(packed, 3)
-    return cv2.subtract(packed, (127.5, 127.5, 127.5, 0), mask=known, dtype=cv2.CV_32F)
+    offset = np.array([127.5, 127.5, 127.5, 0])
+    return cv2.subtract(packed, offset, mask=known, dtype=cv2.CV_32F)
 
 
 def _unknown(label: np.ndarray) -> np.ndarray:

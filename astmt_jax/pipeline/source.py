@@ -97,7 +97,7 @@ class Source:
                 f"{self.name} has no {', '.join(missing)}; it has {', '.join(self.features)}"
             )
         wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
-        features = wanted.extract_features(self.features)
+        features: Any = wanted.extract_features(self.features)  # like them, a FeaturesDict
         decoders = {key: self.packing[key] for key in keys if packed and key in self.packing}
         return lambda record: self.decode(
             features.deserialize_example_np(record, decoders=decoders)

@@ -27,7 +27,8 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
     def has_label(label: np.ndarray) -> np.ndarray:
         return (mark_ignored({task.name: label}, geometries)[task.name] != IGNORE).any()
 
-    kept = [index for index, found in _survey(source, task, has_label, num_threads) if found]
+    answers = _survey(source, task, has_label, num_threads)
+    kept = [index for index, is_labelled in answers if is_labelled]
     if not kept:
         raise ValueError(f"{source.name} has no example with a label for {task.name}")
     return source.select(kept)

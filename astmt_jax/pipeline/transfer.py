@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import jax
 from jax.experimental import multihost_utils
@@ -25,7 +25,8 @@ def to_global(batch: Any, sharding: jax.sharding.NamedSharding) -> Any:
 
 def to_local(outputs: Any, sharding: jax.sharding.NamedSharding) -> Any:
     """The inverse of `to_global`: this process's rows of a tree of global arrays, on the host."""
-    local = multihost_utils.global_array_to_host_local_array(outputs, sharding.mesh, sharding.spec)
+    mesh = cast(jax.sharding.Mesh, sharding.mesh)  # where there are arrays there are devices
+    local = multihost_utils.global_array_to_host_local_array(outputs, mesh, sharding.spec)
     return jax.device_get(local)
 
 

@@ -56,9 +56,8 @@ class Warp:
         self.rows = slice(0, size)
         self._shape = shape
         self._size = size
-        self._blocks = tuple(
-            length // max(1, int(length / (size * motion.zoom))) for length in shape
-        )
+        height, width = (length // max(1, int(length / (size * motion.zoom))) for length in shape)
+        self._blocks = height, width
         self._pixels_from = self._matrix(shape)
         self._blocks_from = self._matrix(self._blocks)
         self.inside = self.nearest(np.ones(shape, np.uint8)).astype(np.float32)

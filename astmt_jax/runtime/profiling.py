@@ -7,7 +7,7 @@ from collections.abc import Callable
 from astmt_jax.runtime.quiet_tensorflow import periodic_actions
 
 Hook = Callable[[int], object]
-"""Called with the number of steps made: before the first step, and behind every one."""
+"""Called with the number of steps made: before the first step, and after every one."""
 
 
 def trace_hook(steps: str | None, num_steps: int, folder: pathlib.Path) -> Hook:
@@ -23,8 +23,8 @@ def trace_hook(steps: str | None, num_steps: int, folder: pathlib.Path) -> Hook:
     """
     if steps is None:
         return lambda number: None
-    found = re.fullmatch(r"(\d+):(\d+)", steps)
-    start, stop = map(int, found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"(\d+):(\d+)", steps)
+    start, stop = map(int, match.groups()) if match else (0, 0)
     if not start < stop <= num_steps:
         raise ValueError(
             f"--profile_steps is {steps!r}, but must be START:STOP, such as 0:{num_steps}, with "

@@ -15,7 +15,7 @@ import numpy as np
 from astmt_jax.files import storage
 
 if TYPE_CHECKING:
-    from astmt_jax.files.folder import Folder
+    from astmt_jax.files.folder import Folder  # it loads PIL, OpenCV and scipy.io
 
 Convert = Callable[[np.ndarray], np.ndarray]
 
@@ -65,7 +65,7 @@ class FileFormat:
 
                 matlab.savemat(partial, {task: stored}, appendmat=False, do_compression=True)
             else:
-                from astmt_jax.files.encoding import encode_png
+                from astmt_jax.files.encoding import encode_png  # loads OpenCV
 
                 partial.write_bytes(encode_png(stored))
 

@@ -9,7 +9,7 @@ import jax
 
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
-from astmt_jax.evaluation import inference
+from astmt_jax.evaluation import predictor
 from astmt_jax.evaluation.network import Evaluation, evaluate_network
 from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches as pipeline
@@ -73,7 +73,7 @@ class Experiment:
         self.objective = Objective(self.network, self.tasks, config.discriminator.weight)
         self.optimizer = Optimizer(config.optimizer, len(self.tasks))
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
-        self.predict = inference.predictor(self.network, self.tasks)
+        self.predict = predictor.predictor(self.network, self.tasks)
 
     def open_splits(self) -> "Splits":
         """Opens the dataset's splits, preparing it where that needs no download.
@@ -141,7 +141,7 @@ class Experiment:
     ) -> Iterator[pipeline.Batch]:
         """This process's share of the batches of steps `start_step` + 1 to `num_steps`.
 
-        See `pipeline.train_batches`.
+        See `pipeline.batches.train_batches`.
         """
         return pipeline.train_batches(
             source,

@@ -53,7 +53,7 @@ class TrainedVariables:
 
     @classmethod
     def described(cls, variables: tuple[Params, Stats], ema_decay: float | None) -> Self:
-        """Descriptions of a network's, given those of its variables (`jax.ShapeDtypeStruct`)."""
+        """Descriptions (`jax.ShapeDtypeStruct`), given those of a network's variables."""
         step = jax.eval_shape(jnp.int32, 0)
         return cls(step, *variables, average=None if ema_decay is None else variables)
 

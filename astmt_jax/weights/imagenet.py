@@ -102,7 +102,7 @@ def _as_linear(value: np.ndarray) -> np.ndarray:
 
 
 def _with_neutral_gates(tensors: Tensors, opening: str, before: str) -> Tensors:
-    """Gates of 1/2 behind batch norms of twice the scale and bias.
+    """Gates of 1/2 after batch norms of twice the scale and bias.
 
     Args:
       tensors: the original's name -> array.

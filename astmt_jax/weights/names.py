@@ -89,9 +89,8 @@ def slots(path: tuple, network: Network) -> Iterator[Slot]:
         module = [collection, *module]
     stacked = collection == "task"
     name = _module_name("/".join(module), network)
-    for task in network.names if stacked else (None,):
-        parts = (name, LEAVES[leaf]) if task is None else (name, task, LEAVES[leaf])
-        yield Slot(".".join(parts), stacked, pointwise=module[-1] == "adapter")
+    for owner in [f"{name}.{task}" for task in network.names] if stacked else [name]:
+        yield Slot(f"{owner}.{LEAVES[leaf]}", stacked, pointwise=module[-1] == "adapter")
 
 
 def _key(entry) -> str:

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from astmt_jax.aot import __main__ as aot
 from astmt_jax.aot import compilation, tpu
-from astmt_jax.aot.compilation import Compilation
+from astmt_jax.aot.compilation import Compilation, StepWork
 from astmt_jax.aot.hlo import Collective
+from astmt_jax.aot.roofline import Roofline
 from astmt_jax.aot.tpu import GIB
 from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
@@ -35,11 +36,10 @@ TINY = (
 
 def training(batch, temporaries, flops=1.97e12, name="v5e:4x4"):
     """A compilation whose program takes 1 GiB beside its temporaries (bytes)."""
-    figures = {"flops": flops, "bytes_accessed": 8.19e9, "collectives": {}} if flops else {}
-    return Compilation(
-        "training", tpu.parse_topology(name), batch, 1, 60.0, GIB // 2, temporaries, GIB // 2,
-        **figures,
-    )  # fmt: skip
+    topology, work = tpu.parse_topology(name), None
+    if flops:
+        work = StepWork(flops, 8.19e9, {}, Roofline.of(topology.chip, flops, 8.19e9))
+    return Compilation("training", topology, batch, 1, 60.0, GIB // 2, temporaries, GIB // 2, work)
 
 
 def test_figures_of_a_compilation():
@@ -47,7 +47,7 @@ def test_figures_of_a_compilation():
     found = training(4, 10 * GIB)
     assert found.peak_bytes == 11 * GIB
     assert found.fits
-    assert found.roofline.seconds == pytest.approx(0.01)
+    assert found.work.roofline.seconds == pytest.approx(0.01)
     assert found.images_per_second == pytest.approx(6400)
     assert json.loads(json.dumps(found.to_dict()))["utilization"] == pytest.approx(1)
 
@@ -119,7 +119,7 @@ def test_table():
 
 
 def test_batch_is_the_pipelines():
-    """Shapes and types of images and labels, as `pipeline.train_batches` documents them."""
+    """Shapes and types of images and labels, as `pipeline.batches.train_batches` documents them."""
     records = (task_record("semseg", 21, 0.95), task_record("normals", 3, 0.95))
     batch = batches.describe_batch(records, 8, 64)
     described = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), batch)

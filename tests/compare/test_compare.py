@@ -58,7 +58,7 @@ def finish(process):
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_interrupted_comparison_goes_on(tmp_path):
-    """Ctrl-C behind the second run; then the rest; then only the table."""
+    """Ctrl-C after the second run; then the rest; then only the table."""
     workdir = tmp_path / "comparison"
     process = start(tmp_path)
     while not (workdir / "seed0" / "single-depth" / "results.json").exists():

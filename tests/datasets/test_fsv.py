@@ -13,6 +13,7 @@ from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment
 from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.warp import Motion
 from astmt_jax.tasks.depth import disparity as disparity_task
 
 
@@ -72,7 +73,7 @@ def test_disparity_grows_with_the_zoom():
     }
     geometry = {"depth": disparity_task().geometry}
     for scaled, expected in ((True, 10.0), (False, 8.0)):
-        motion = augment.Motion(zoom=1.25, depth_scaling=scaled)
+        motion = Motion(zoom=1.25, depth_scaling=scaled)
         moved = augment.move(example, geometry, 20, motion)["depth"]
         np.testing.assert_allclose(moved, expected)
 

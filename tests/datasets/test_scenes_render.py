@@ -18,6 +18,7 @@ from astmt_jax.datasets.scenes import (
 from astmt_jax.datasets.scenes.generate import Recipe
 from astmt_jax.datasets.scenes.world import Pattern, Scene, SceneObject, Texture, box
 from astmt_jax.pipeline import augment
+from astmt_jax.pipeline.warp import Motion
 
 SIZE = 128
 LABELS = ("semseg", "human_parts", "sal", "label_map")
@@ -87,7 +88,7 @@ def augmented(example: dict[str, np.ndarray], degrees: float) -> dict[str, np.nd
         "normals": "normals",
         "albedo": "linear",
     }
-    motion = augment.Motion(rotation=degrees)
+    motion = Motion(rotation=degrees)
     maps = example | {"label_map": example["label_map"].astype(np.float32)}
     return augment.move(maps, geometries, SIZE, motion)
 

@@ -116,7 +116,7 @@ def test_plain_multi_task_runs_the_trunk_once():
 
 
 def test_what_does_not_depend_on_the_task_is_computed_once():
-    """The stem and the first two convolutions behind it, before any task's own batch norm."""
+    """The stem and the first two convolutions after it, before any task's own batch norm."""
     stem = 2 * 64**2 * 7**2 * 3 * 64  # operations on an image of 128 x 128
     first = 2 * 32**2 * 64 * (64 + 256)
     one, five = flops_of({"semseg": 21}), flops_of(dict.fromkeys(PASCAL, 21))
@@ -142,7 +142,7 @@ def group_counts(tasks):
 def test_tasks_do_not_multiply_groups_of_convolutions():
     """Depthwise convolutions see the tasks as more images, not as more groups."""
     one, three = group_counts({"edge": 1, "semseg": 1}), group_counts(dict.fromkeys(CHANNELS, 3))
-    assert max(one) == 6 * 96 // 4  # behind that stage, 2 x 2 pixels leave nothing but matrices
+    assert max(one) == 6 * 96 // 4  # after that stage, 2 x 2 pixels leave nothing but matrices
     assert set(three) == set(one)
     assert sum(three.values()) == pytest.approx(sum(one.values()), rel=0.05)
 
@@ -449,7 +449,7 @@ def bottleneck(stride_in, centre_only):
 def test_where_the_stride_sits():
     """Sampling commutes with 1x1 kernels, so that it makes a difference to a real 3x3 only.
 
-    Squeeze-and-excitation pools behind the stride in both cases; the adapter has it, too.
+    Squeeze-and-excitation pools after the stride in both cases; the adapter has it, too.
     """
     close = {"rtol": 1e-5, "atol": 1e-5}
     np.testing.assert_allclose(bottleneck("conv1", True), bottleneck("conv2", True), **close)

@@ -8,8 +8,8 @@ import pytest
 from astmt_jax.config import NORMALIZATIONS, AugmentationConfig
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment, warp
-from astmt_jax.pipeline.augment import Motion
 from astmt_jax.pipeline.geometries import mark_ignored
+from astmt_jax.pipeline.warp import Motion
 
 GEOMETRIES = {
     "edge": "label",

@@ -18,6 +18,7 @@ from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.pipeline.survey import labelled
+from astmt_jax.pipeline.warp import Motion
 from astmt_jax.tasks import registry as tasks
 
 TASKS = (
@@ -156,7 +157,7 @@ def test_batches_have_the_promised_shapes_and_types(source):
 def test_an_epoch_has_every_example_at_most_once_resized_with_its_own_labels(source):
     batches = train(source, augmentation=STILL, steps=range(4))
     expected = [
-        augment.move(truth_of(number), GEOMETRIES, 16, augment.Motion()) for number in range(LENGTH)
+        augment.move(truth_of(number), GEOMETRIES, 16, Motion()) for number in range(LENGTH)
     ]
     seen = []
     for batch in batches:

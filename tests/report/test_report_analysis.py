@@ -38,7 +38,7 @@ def adversarial():
 
 
 def test_curves_hold_what_was_written_last(tmp_path):
-    """A run that was killed writes the steps behind its checkpoint once more."""
+    """A run that was killed writes the steps after its checkpoint once more."""
     for values in ({1: 5.0, 2: 4.0, 3: 9.0}, {2: 3.0, 3: 2.0}):
         writer = metric_writers.SummaryWriter(str(tmp_path))
         for step, value in values.items():

@@ -8,7 +8,7 @@ from astmt_jax.runtime.profiling import trace_hook
 
 
 def test_steps_are_traced(tmp_path, monkeypatch):
-    """From behind step START to behind step STOP, and never again."""
+    """From after step START to after step STOP, and never again."""
     calls = []
     monkeypatch.setattr(jax.profiler, "start_trace", lambda folder: calls.append(("start", folder)))
     monkeypatch.setattr(jax.profiler, "stop_trace", lambda: calls.append("stop"))

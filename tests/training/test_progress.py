@@ -6,7 +6,7 @@ from astmt_jax.training import progress
 
 
 def test_speed_and_time_left_are_without_the_compilation(monkeypatch, capsys):
-    times = iter([0.0, 60.0, 62.0, 66.0])  # start, compiled behind step 1, steps 5 and 9
+    times = iter([0.0, 60.0, 62.0, 66.0])  # start, compiled after step 1, steps 5 and 9
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(times))
     lines = progress.Progress(0, 19, batch_size=8)
     lines.restart(1)

@@ -17,7 +17,6 @@ HAIR: tuple[Rgb, ...] = (
     (35, 28, 24), (60, 42, 30), (95, 62, 38), (150, 105, 60), (205, 170, 110), (170, 165, 160),
 )  # fmt: skip
 WOOD: tuple[Rgb, ...] = ((190, 140, 85), (150, 98, 55), (110, 68, 40), (215, 180, 130))
-METAL: tuple[Rgb, ...] = ((60, 62, 66), (150, 152, 156), (200, 202, 205))
 
 
 def hsv(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -> np.ndarray:

@@ -20,6 +20,7 @@ from astmt_jax.pictures import panels
 from astmt_jax.pipeline.augment import augmented
 from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.source import Source
+from astmt_jax.records import build_record
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.colormaps import ValueRange
 from astmt_jax.tasks.task import Task
@@ -54,7 +55,7 @@ def sheet_rows(
     Args:
       source: the split.
       tasks: whose labels to show.
-      augmentation: distribution of motions.
+      augmentation: distribution of what is done to the examples.
       count: how many examples, at most.
       size: side of the augmented maps in pixels.
       seed: of the augmentation.
@@ -72,13 +73,13 @@ def sheet_rows(
         example = parse(record)
         random = np.random.default_rng((seed, index))
         moved = augmented(example, geometries, size, "none", augmentation, random)
-        image, moved_image = example["image"], np.rint(moved.pop("image")).astype(np.uint8)
+        image, moved_image = example["image"], np.rint(moved.pop("image")).clip(0, 255)
         rows.append(
             {
                 "image": image,
                 "name": example["name"].decode(),
                 "predictions": {"input": image} | mark_ignored(example, geometries),
-                "truths": {"input": moved_image} | moved,
+                "truths": {"input": moved_image.astype(np.uint8)} | moved,
             }
         )
     return rows
@@ -90,6 +91,13 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_dataset(parser, registry.DATASETS)
     add("--split", help="split or slice (default: that of training)")
     arguments.add_tasks(parser, default="all that are stored")
+    add(
+        "--augmentation",
+        type=arguments.options,
+        default={},
+        metavar="NAME=VALUE,...",
+        help="fields of config.augmentation, such as rotation=0,scale=1.0+2.0 (default: its own)",
+    )
     add("--count", type=int, default=4, help="number of images")
     add("--size", type=int, default=512, help="side of the augmented maps")
     add("--seed", type=int, default=0, help="of the augmentation")
@@ -101,8 +109,9 @@ def main(argv: list[str] | None = None) -> None:
         source = dataset.open(args.data_dir, args.options, args.split or dataset.train_split)
         stored = [name for name in dataset.tasks(args.options) if name in source.features]
         tasks = registry.select_tasks(args.dataset, args.tasks or tuple(stored), args.options)
+        augmentation = build_record(AugmentationConfig, args.augmentation, "augmentation")
         rows = sheet_rows(
-            source, tasks, AugmentationConfig(), count=args.count, size=args.size, seed=args.seed
+            source, tasks, augmentation, count=args.count, size=args.size, seed=args.seed
         )
         output.parent.mkdir(parents=True, exist_ok=True)
         panels.draw(rows, [InputColumn(), *tasks], output, lines=("stored", "augmented"))

@@ -203,11 +203,12 @@ def _read(manager: ocp.CheckpointManager, arguments: Any, step: int) -> Any:
     restored = manager.restore(step, args=arguments)
     metadata: Mapping[str, Any] = manager.metadata(step).custom_metadata or {}
     if CHECKSUMS in metadata:
-        found, _ = jax.device_get(_summary(restored))
-        sound = all(int(value) == metadata[CHECKSUMS][field] for field, value in found.items())
+        checksums, _ = jax.device_get(_summary(restored))
+        expected = metadata[CHECKSUMS]
+        sound = all(int(value) == expected[field] for field, value in checksums.items())
     elif WHOLE_CHECKSUM in metadata and isinstance(restored, TrainState):
-        found = jax.device_get(jax.jit(_checksum)(restored))
-        sound = int(found) == metadata[WHOLE_CHECKSUM]
+        checksum = jax.device_get(jax.jit(_checksum)(restored))
+        sound = int(checksum) == metadata[WHOLE_CHECKSUM]
     else:
         sound = True  # of a version that saved none for this
     if not sound:

@@ -22,10 +22,10 @@ class JointUpdate:
     runs = 1
 
     def __init__(self, ingredients: Ingredients):
-        self._given = ingredients
-        self._whole_stats = jax.jit(lambda state: ingredients.gather(state.stats))
+        self._ingredients = ingredients
+        self._gathered_stats = jax.jit(lambda state: ingredients.gather(state.stats))
         self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
-        self._apply = jax.jit(self._applied, donate_argnames="state")
+        self._apply = jax.jit(self._state_after, donate_argnames="state")
         self.program = compiled(self._update, ingredients.accumulate)
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
@@ -35,7 +35,7 @@ class JointUpdate:
         return lowered(self.program, state, batch)
 
     def _update(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        stats = self._whole_stats(state)
+        stats = self._gathered_stats(state)
         gradients, stats, metrics = self._gradients(state, stats, batch)
         return self._apply(state, gradients, stats, batch["labels"]), metrics
 
@@ -43,30 +43,34 @@ class JointUpdate:
         self, state: TrainState, stats: Stats, batch: Batch, whole_labels: Labels | None
     ) -> tuple[Params, Stats, Metrics]:
         """What some images add to the gradients, the statistics after them, and the metrics."""
-        given = self._given
-        gradients, new_stats, metrics = given.objective.joint_gradients(
-            given.gather(state.params), stats, batch, given.alpha(state.step), whole_labels
+        ingredients = self._ingredients
+        gradients, new_stats, metrics = ingredients.objective.joint_gradients(
+            ingredients.gather(state.params),
+            stats,
+            batch,
+            ingredients.alpha(state.step),
+            whole_labels,
         )
-        active = given.labelled(batch["labels"] if whole_labels is None else whole_labels)
-        merged = _merged(stats, new_stats, active, given.network.names)
-        return gradients, merged, given.gather(metrics)
+        active = ingredients.labelled(batch["labels"] if whole_labels is None else whole_labels)
+        merged = _merged(stats, new_stats, active, ingredients.network.names)
+        return gradients, merged, ingredients.gather(metrics)
 
-    def _applied(
+    def _state_after(
         self, state: TrainState, gradients: Params, stats: Stats, labels: Labels
     ) -> TrainState:
         """The state after a step along the gradients."""
-        given = self._given
-        active = given.labelled(labels)
-        params, optimizer = given.optimizer.update(
+        ingredients = self._ingredients
+        active = ingredients.labelled(labels)
+        params, optimizer = ingredients.optimizer.update(
             state.params,
             gradients,
             state.optimizer,
-            given.learning_rate(state.step),
+            ingredients.learning_rate(state.step),
             active=active,
-            head_active={name: active[i] for i, name in enumerate(given.network.names)},
+            head_active={name: active[i] for i, name in enumerate(ingredients.network.names)},
         )
-        average = given.averaged(state, (params, stats))
-        return given.constrain(TrainState(state.step + 1, params, stats, optimizer, average))
+        average = ingredients.averaged(state, (params, stats))
+        return ingredients.constrain(TrainState(state.step + 1, params, stats, optimizer, average))
 
 
 def _merged(old: Stats, new: Stats, active: jax.Array, names: tuple[str, ...]) -> Stats:

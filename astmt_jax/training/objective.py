@@ -169,10 +169,10 @@ class Objective:
             return task.loss_weight * task.loss(logits, label, whole_label)
 
         if self.network.has_discriminator:
-            found = TaskLoss(*jax.value_and_grad(loss)(features))
+            task_loss = TaskLoss(*jax.value_and_grad(loss)(features))
         else:
-            found = TaskLoss(loss(features), None)
-        return found, head_stats | {task.name: new_stats}
+            task_loss = TaskLoss(loss(features), None)
+        return task_loss, head_stats | {task.name: new_stats}
 
     def targets(
         self, features: Any, labels: Labels, whole_labels: Labels | None = None

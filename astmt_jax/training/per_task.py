@@ -23,19 +23,19 @@ class PerTaskUpdate:
     """
 
     def __init__(self, ingredients: Ingredients):
-        self._given = ingredients
+        self._ingredients = ingredients
         self.runs = len(ingredients.network.names)
-        self._whole_stats = jax.jit(
+        self._gathered_stats = jax.jit(
             lambda state, index: one_task(ingredients.gather(state.stats), index)
         )
         self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
-        self._apply = jax.jit(self._applied, donate_argnames="state")
+        self._apply = jax.jit(self._state_after, donate_argnames="state")
         self.program = compiled(self._task_update, ingredients.accumulate)
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
         metrics = []
         for number in range(self.runs):
-            index = _beside(state.step, np.int32(number))
+            index = _on_devices_of(state.step, np.int32(number))
             state, of_task = self.program(state, batch, index)
             metrics.append(of_task)
         return state, {key: [one[key] for one in metrics] for key in metrics[0]}
@@ -48,7 +48,7 @@ class PerTaskUpdate:
         self, state: TrainState, batch: Batch, index: jax.Array
     ) -> tuple[TrainState, Metrics]:
         """The step of task `index`, () int32, which may be traced."""
-        stats = self._whole_stats(state, index)
+        stats = self._gathered_stats(state, index)
         gradients, stats, metrics = self._gradients(state, stats, batch, index)
         return self._apply(state, gradients, stats, batch["labels"], index), metrics
 
@@ -61,15 +61,15 @@ class PerTaskUpdate:
         index: jax.Array,
     ) -> tuple[Params, Stats, Metrics]:
         """What some images add to the gradients, the statistics after them, and the metrics."""
-        given = self._given
-        params = one_task(given.gather(state.params), index)
-        alpha = given.alpha(state.step)
-        gradients, stats, metrics = given.objective.task_gradients(
+        ingredients = self._ingredients
+        params = one_task(ingredients.gather(state.params), index)
+        alpha = ingredients.alpha(state.step)
+        gradients, stats, metrics = ingredients.objective.task_gradients(
             params, stats, batch, index, alpha, whole_labels
         )
-        return gradients, stats, given.gather(metrics)
+        return gradients, stats, ingredients.gather(metrics)
 
-    def _applied(
+    def _state_after(
         self,
         state: TrainState,
         gradients: Params,
@@ -78,15 +78,15 @@ class PerTaskUpdate:
         index: jax.Array,
     ) -> TrainState:
         """The state after a step along the gradients of one task's view."""
-        given = self._given
-        names = given.network.names
-        active = given.labelled(labels)[index]
-        old_stats = one_task(given.gather(state.stats), index)
-        params, optimizer = given.optimizer.update(
+        ingredients = self._ingredients
+        names = ingredients.network.names
+        active = ingredients.labelled(labels)[index]
+        old_stats = one_task(ingredients.gather(state.stats), index)
+        params, optimizer = ingredients.optimizer.update(
             one_task(state.params, index),
             gradients,
             one_task(state.optimizer, index),
-            given.learning_rate(state.step),
+            ingredients.learning_rate(state.step),
             active=active,
             head_active={name: active & (index == i) for i, name in enumerate(names)},
         )
@@ -95,14 +95,14 @@ class PerTaskUpdate:
             _with_slice(state.stats, select(active, stats, old_stats), index),
         )
         last = index == len(names) - 1
-        average = given.averaged(state, variables)
+        average = ingredients.averaged(state, variables)
         new_state = TrainState(
             state.step + last.astype(jnp.int32),
             *variables,
             optimizer=_with_slice(state.optimizer, optimizer, index),
             average=select(last, average, state.average),
         )
-        return given.constrain(new_state)
+        return ingredients.constrain(new_state)
 
 
 def _with_slice(stacked: Any, view: Any, index: jax.Array) -> Any:
@@ -113,7 +113,7 @@ def _with_slice(stacked: Any, view: Any, index: jax.Array) -> Any:
     return dataclasses.replace(view, task=task)
 
 
-def _beside(array: jax.Array, value: np.int32) -> jax.Array:
+def _on_devices_of(array: jax.Array, value: np.int32) -> jax.Array:
     """The scalar, explicitly on the array's devices: training refuses hidden transfers."""
     if not array.committed:
         return jax.device_put(value)

@@ -35,7 +35,7 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
     """Makes the folder and records the settings; raises what `check_workdir` does."""
     check_workdir(workdir, config)
     workdir.mkdir(parents=True, exist_ok=True)
-    _write_json(workdir / CONFIG_FILE, config.to_dict())
+    storage.write_json(workdir / CONFIG_FILE, config.to_dict())
 
 
 def recorded_config(workdir: pathlib.Path) -> Config:
@@ -58,7 +58,7 @@ def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[s
       file: the weights that were imported.
       settings: such as {"train.normalize": "none"}.
     """
-    _write_json(workdir / IMPORT_FILE, {"file": str(file), "settings": dict(settings)})
+    storage.write_json(workdir / IMPORT_FILE, {"file": str(file), "settings": dict(settings)})
 
 
 def imported_settings(workdir: pathlib.Path) -> dict[str, Any]:
@@ -74,7 +74,3 @@ def _read_json(path: pathlib.Path) -> Any:
         raise ValueError(
             f"{path} is not complete ({error}): delete the folder to start over."
         ) from error
-
-
-def _write_json(path: pathlib.Path, document: Any) -> None:
-    storage.write_text(path, json.dumps(document, indent=2) + "\n")

@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 from prepared import prepare_examples
 
+from astmt_jax.command_line.arguments import options
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import registry
 from astmt_jax.datasets.show import main, sheet_rows
+from astmt_jax.records import build_record
 
 OPTIONS = {"semseg_classes": ("a", "b", "c", "d", "e")}
 
@@ -38,7 +40,7 @@ def test_the_sheet_shows_what_is_stored(data_dir, tmp_path, capsys):
 def test_rows_hold_the_labels_before_and_after_augmentation(data_dir):
     source = registry.find("own_data").open(data_dir, OPTIONS, "train")
     tasks = registry.select_tasks("own_data", ("semseg", "depth"), OPTIONS)
-    still = AugmentationConfig(flip=False, rotation=0, scale=(1, 1))
+    still = build_record(AugmentationConfig, options("flip=False,rotation=0,scale=1+1"), "")
     rows = sheet_rows(source, tasks, still, count=2, size=72, seed=0)
     assert [row["name"] for row in rows] == ["a", "b"]
     stored, moved = rows[0]["predictions"], rows[0]["truths"]
@@ -57,6 +59,8 @@ def test_rows_hold_the_labels_before_and_after_augmentation(data_dir):
         (["--dataset=own_data", "--tasks=sal"], "has no sal"),
         (["--dataset=own_data", "--tasks=flow"], "names flow, but own_data has"),
         (["--dataset=own_data", "--options=classes=3"], "options.classes is not a field"),
+        (["--dataset=own_data", "--augmentation=rotation=200"], "augmentation.rotation is 200.0"),
+        (["--dataset=own_data", "--augmentation=hue=1"], "augmentation.hue is not a field"),
         (["--dataset=own_data", "--output={here}"], "exists already: choose another --output"),
     ],
 )

@@ -34,7 +34,8 @@ def in_parts(gradients: Gradients, num_parts: int) -> Callable[..., tuple[Any, A
     def whole(state, stats, batch, *arguments):
         return gradients(state, stats, batch, None, *arguments)
 
-    @jax.jit
+    # Only the shapes of its arguments count, but also the devices that they are on.
+    @functools.partial(jax.jit, keep_unused=True)
     def begin(state, stats, batch, *arguments):
         part = _part(batch, 0, num_parts)
         total, _, metrics = jax.eval_shape(

@@ -12,9 +12,9 @@ def test_means_of_tasks_and_of_all_of_them():
     averages = Averages(("edge", "depth"))
     averages.add(1, {"loss": jnp.array([1.0, 2.0]), "norm": jnp.float32(5)})
     averages.add(2, {"loss": [np.float32(3), np.float32(6)], "norm": jnp.float32(7)})
-    assert averages.take() == {"loss": {"edge": 2.0, "depth": 4.0}, "norm": 6.0}
+    assert averages.take() == ({"loss": {"edge": 2.0, "depth": 4.0}}, {"norm": 6.0})
     averages.add(3, {"loss": jnp.array([8.0, 9.0])})
-    assert averages.take() == {"loss": {"edge": 8.0, "depth": 9.0}}
+    assert averages.take() == ({"loss": {"edge": 8.0, "depth": 9.0}}, {})
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def run_main(arguments, log, prepare):
     from absl import app, flags  # imported already, where this runs
 
     from astmt_jax import main
+    from astmt_jax.command_line import config_flag
 
     misses = []
     jax.monitoring.register_event_listener(
@@ -49,7 +50,7 @@ def run_main(arguments, log, prepare):
     sys.argv = ["main", *arguments]
     flags.mark_flag_as_required("config")
     try:
-        app.run(main.main, argv=sys.argv, flags_parser=main.parse_flags)
+        app.run(main.main, argv=sys.argv, flags_parser=config_flag.parse_flags)
     finally:
         print(f"{len(misses)} programs were compiled.")
         atexit._run_exitfuncs()  # as at the end of a program, where JAX waits for other processes

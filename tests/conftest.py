@@ -1,11 +1,15 @@
 """Options and fixtures shared by all tests."""
 
 import pathlib
+import signal
 import subprocess
 from collections.abc import Callable
 
 import device_runs
 import pytest
+
+# A background job ignores Ctrl-C, and would pass that on to the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 

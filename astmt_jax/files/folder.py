@@ -157,6 +157,10 @@ class Folder:
         """A grey picture's numbers, or the indices of a palette: uint8 or uint16 (H, W)."""
         return self._decoded(path, decoding.class_ids)
 
+    def numbers(self, path: str) -> np.ndarray:
+        """A grey picture's numbers as they are stored: uint8 or uint16 (H, W)."""
+        return self._decoded(path, decoding.numbers)
+
     def rgb(self, path: str) -> np.ndarray:
         """A picture of three channels of 8 bits: uint8 (H, W, 3)."""
         return self._decoded(path, _three_channels)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from rich.text import Text
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.iteration import iterate
 from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
@@ -37,12 +39,16 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
 def check_classes(source: Source, task: Task, num_threads: int | None = None) -> None:
     """Checks that all class ids in a task's maps have names; reads this label of every example.
 
+    Says which names have no pixel.
+
     Raises:
       ValueError: an id is neither among `task.class_names` nor 255; names an example that has it.
     """
     count = len(task.class_names)
+    occurs = np.zeros(256, bool)
 
     def is_known(label: np.ndarray) -> np.ndarray:
+        occurs[label.ravel()] = True
         return ((label < count) | (label == IGNORE)).all()
 
     for index, known in _survey(source, task, is_known, num_threads):
@@ -55,6 +61,12 @@ def check_classes(source: Source, task: Task, num_threads: int | None = None) ->
                 f"{unknown}, but the classes are 0..{count - 1} ({', '.join(task.class_names)}), "
                 f"or {IGNORE} where unknown."
             )
+    lacking = [name for name, found in zip(task.class_names, occurs, strict=False) if not found]
+    if lacking:
+        names = Text(
+            f"Warning: no pixel of {task.name} in {source.name} is of {', '.join(lacking)}."
+        )
+        CONSOLE.print(names)
 
 
 def _survey(

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from astmt_jax.config import Config, differences, from_config_dict
+from astmt_jax.config import STRIDES_IN, Config, differences, from_config_dict, with_stride_in
 from astmt_jax.files import storage
 
 CONFIG_FILE = "config.json"
@@ -41,13 +41,32 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
 def recorded_config(workdir: pathlib.Path) -> Config:
     """The settings of the run in a folder.
 
+    Runs record where the stride is. A folder that leaves it to a file of weights is none of ours,
+    and has no file read: it gets the reference implementation's.
+
     Raises:
       FileNotFoundError: there is none.
       ValueError: its settings cannot be read.
     """
     if not (workdir / CONFIG_FILE).exists():
         raise FileNotFoundError(f"There is no run in {workdir}.")
-    return from_config_dict(_read_json(workdir / CONFIG_FILE))
+    config = from_config_dict(_read_json(workdir / CONFIG_FILE))
+    return config if config.model.stride_in in STRIDES_IN else with_stride_in(config, "conv1")
+
+
+def as_begun(workdir: pathlib.Path, config: Config) -> Config:
+    """The settings with what a run in the folder that starts from the same file decided.
+
+    So that it goes on without that file.
+
+    Raises:
+      ValueError: the run's settings cannot be read.
+    """
+    if config.model.stride_in in STRIDES_IN or not (workdir / CONFIG_FILE).exists():
+        return config
+    begun = recorded_config(workdir).model
+    same = begun.pretrained == config.model.pretrained
+    return with_stride_in(config, begun.stride_in) if same else config
 
 
 def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:

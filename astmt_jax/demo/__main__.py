@@ -29,14 +29,19 @@ NUM_EXAMPLES = 6
 EXTRA_MISSING = "The demo needs Gradio, which is not installed: pip install '.[demo]'."
 
 
-def example_photos(model: Model, data_dir: pathlib.Path | None) -> list[tuple[np.ndarray, str]]:
-    """Photos of the run's evaluation split and their names; none where the data is not at hand."""
+def example_photos(model: Model, data_dir: pathlib.Path) -> list[tuple[np.ndarray, str]]:
+    """Photos of the run's evaluation split and their names; none where the data are not there.
+
+    Args:
+      model: whose settings name the dataset and the split.
+      data_dir: where prepared datasets live; nothing is prepared there.
+    """
     config = model.config.dataset
     dataset = registry.find(config.name).with_splits(config.train_split, config.eval_split)
     try:
-        source = dataset.open(data_dir or config.folder, config.options, dataset.eval_split)
+        source = dataset.open_prepared(data_dir, config.options, dataset.eval_split)
     except (OSError, ValueError) as error:
-        CONSOLE.print(f"No examples: {error}", markup=False)
+        CONSOLE.print(f"No examples: {error} Say where the data are with --data_dir=DIR.")
         return []
     count = min(NUM_EXAMPLES, source.length)
     parse = source.parser(["image", "name"])
@@ -115,7 +120,7 @@ def main(argv: list[str] | None = None) -> None:
         default=LOOPBACK,
         help="address to listen at (default: this machine only; there is no password)",
     )
-    arguments.add_data_dir(parser, default=None, described="as in training")
+    arguments.add_data_dir(parser)
     args = arguments.parse(parser, argv)
     with told():
         model = load(args.workdir)

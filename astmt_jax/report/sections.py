@@ -10,9 +10,10 @@ from astmt_jax.evaluation.published import Published, published_for
 from astmt_jax.evaluation.tables import HEADINGS, result_row
 from astmt_jax.metrics.summary import Results
 from astmt_jax.report import figures, pictures
-from astmt_jax.report.analysis import Analysis
+from astmt_jax.report.analysis import Analysis, Measured
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
 from astmt_jax.report.curves import by_task
+from astmt_jax.report.with_data import with_data
 from astmt_jax.tasks.task import Task
 
 ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
@@ -26,8 +27,8 @@ def sections(analysis: Analysis) -> list[Section]:
         Section("curves", "Training curves", list(_curves(analysis))),
         Section("edges", "Precision and recall of edges", list(_precision_recall(analysis))),
         Section("classes", "Classes", list(_classes(analysis))),
-        Section("examples", "Predictions and truth", list(_examples(analysis))),
-        Section("failures", "Failure cases", list(_failures(analysis))),
+        Section("examples", "Predictions and truth", with_data(analysis, _examples)),
+        Section("failures", "Failure cases", with_data(analysis, _failures)),
     ]
 
 
@@ -181,29 +182,29 @@ def _details(analysis: Analysis) -> Iterator[tuple[Task, Mapping[str, Any]]]:
             yield task, details[task.name]
 
 
-def _examples(analysis: Analysis) -> Iterator[Block]:
+def _examples(analysis: Analysis, measured: Measured) -> Iterator[Block]:
     yield Text(
         "Prediction on the left of the line, truth on the right. The slider moves the line, with "
         f"the mouse or the arrow keys. {ROUNDED}"
     )
-    for scored in analysis.examples.shown:
+    for scored in measured.examples.shown:
         sliders = [pictures.slider(task, scored) for task in analysis.tasks]
         yield Row(scored.example.name, [pictures.photo(scored), *sliders])
 
 
-def _failures(analysis: Analysis) -> Iterator[Block]:
+def _failures(analysis: Analysis, measured: Measured) -> Iterator[Block]:
     yield Text(
-        f"The worst of {analysis.num_scored:,} images of {analysis.split}, by each task's headline "
+        f"The worst of {measured.num_scored:,} images of {measured.split}, by each task's headline "
         f"metric; images without a label for the task do not count. {ROUNDED}"
     )
     for task in analysis.tasks:
-        scores = sorted(analysis.examples.scores[task.name])
+        scores = sorted(measured.examples.scores[task.name])
         if not scores:
             yield Text(f"{task.name}: none of the images is labelled.")
             continue
         metric = task.notation[task.headline]
         pairs = []
-        for scored in analysis.examples.worst[task.name]:
+        for scored in measured.examples.worst[task.name]:
             pairs += [pictures.photo(scored), pictures.slider(task, scored)]
         median = metric.write(scores[len(scores) // 2])
         yield Row(f"{task.name} (median {metric.label} of an image: {median})", pairs)

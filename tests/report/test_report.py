@@ -123,7 +123,8 @@ def test_published_figures_stand_beside_those_of_pascal_context():
 
 def test_what_is_missing_is_said():
     found = make_analysis("tasks=edge+depth")
-    found = dataclasses.replace(found, results=None, curves={}, confusion=None)
+    measured = dataclasses.replace(found.measured, confusion=None)
+    found = dataclasses.replace(found, results=None, curves={}, measured=measured)
     read = Reader(command.build(found, pathlib.Path("run")))
     for words in (
         "There is no results.json yet",
@@ -131,6 +132,13 @@ def test_what_is_missing_is_said():
         "The run was trained without a discriminator",
     ):
         assert words in read.words()
+    assert len(read.all("section")) == len(SECTIONS)
+
+
+def test_without_data_the_page_says_what_is_missing():
+    found = dataclasses.replace(make_analysis("tasks=edge+depth"), measured=None)
+    read = Reader(command.build(found, pathlib.Path("run")))
+    assert read.words().count("make it again with --data_dir=DIR") == 5
     assert len(read.all("section")) == len(SECTIONS)
 
 

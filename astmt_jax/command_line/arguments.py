@@ -4,22 +4,28 @@ import argparse
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 from absl import logging
 
 from astmt_jax.config import DATA_DIR
 from astmt_jax.records import Written
+from astmt_jax.runtime.console import legible
 
 
 def parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser for the arguments of `python -m astmt_jax.COMMAND`."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m astmt_jax.{command}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # one spelling
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(legible(message))
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:

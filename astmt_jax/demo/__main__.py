@@ -11,13 +11,12 @@ which are deleted after an hour and at the end.
 
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from astmt_jax.command_line import arguments
-from astmt_jax.command_line.errors import told
+from astmt_jax.command_line.errors import fail, told
 from astmt_jax.datasets import registry
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES, shrunk
@@ -105,7 +104,7 @@ def launch(
         app_kwargs={"middleware": [Middleware(Guard)], "docs_url": None, "redoc_url": None},
     )
     if block:
-        CONSOLE.print(f"The demo is at {address} - Ctrl-C ends it.", markup=False)
+        CONSOLE.print(f"The demo is at {address} - Ctrl-C ends it.")
         blocks.block_thread()
     return address
 
@@ -130,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
         except ModuleNotFoundError as error:
             if error.name != "gradio":
                 raise
-            sys.exit(f"Error: {EXTRA_MISSING}")
+            fail(EXTRA_MISSING)
 
 
 if __name__ == "__main__":

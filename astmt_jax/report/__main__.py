@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         analysis = analyse(args.workdir, args.beside, args.images, args.data_dir)
         output.parent.mkdir(parents=True, exist_ok=True)
         storage.write_text(output, build(analysis, args.workdir))
-    CONSOLE.print(f"Report: {output}", markup=False)
+    CONSOLE.print(f"Report: {output}")
 
 
 if __name__ == "__main__":

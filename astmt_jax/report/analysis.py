@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from rich.progress import track
 
 from astmt_jax.config import Config
 from astmt_jax.evaluation import inference
@@ -24,7 +23,7 @@ from astmt_jax.report.examples import Examples, score_examples, select_examples
 from astmt_jax.report.gradients import GradientCosines, gradient_cosines
 from astmt_jax.report.modulation import Modulation, embed, read_modulation
 from astmt_jax.report.probes import layer_order
-from astmt_jax.runtime.console import CONSOLE, format_duration
+from astmt_jax.runtime.console import CONSOLE, format_duration, tracked
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model, load
 from astmt_jax.training.experiment import Experiment, Splits
@@ -219,7 +218,7 @@ class Stages:
         """Begins the next stage."""
         self._number += 1
         elapsed = format_duration(time.perf_counter() - self._start)
-        CONSOLE.print(f"[{elapsed}] {self._number}/{self._total} {title}", markup=False)
+        CONSOLE.print(f"[{elapsed}] {self._number}/{self._total} {title}")
 
 
 def evenly_spaced(source: Source, count: int) -> Source:
@@ -253,8 +252,8 @@ def _examples(run: TrainedRun, source: Source) -> Examples:
         run.experiment.input,
         NamedSharding(mesh, PartitionSpec("data")),
     )
-    tracked = track(predicted, source.name, total=source.length, console=CONSOLE)
-    scored = score_examples(tracked, tasks, evaluation.quantize)
+    examples = tracked(predicted, source.name, source.length)
+    scored = score_examples(examples, tasks, evaluation.quantize)
     return select_examples(scored, tasks, source.length, NUM_SHOWN, NUM_WORST)
 
 
@@ -279,8 +278,8 @@ def _gradients(
     for label, (owner, experiment) in compared.items():
         image_size = owner.experiment.config.train.image_size
         layers = layer_order(owner.experiment.network, *owner.variables, image_size)
-        tracked = track(batches, label, console=CONSOLE)
-        cosines[label] = gradient_cosines(experiment.objective, *owner.variables, tracked, layers)
+        counted = tracked(batches, label)
+        cosines[label] = gradient_cosines(experiment.objective, *owner.variables, counted, layers)
     return cosines
 
 

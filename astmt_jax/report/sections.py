@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 from astmt_jax.evaluation.published import Published, published_for
 from astmt_jax.evaluation.tables import HEADINGS, result_row
 from astmt_jax.metrics.summary import Results
-from astmt_jax.report import figures, pictures
+from astmt_jax.report import details, figures, pictures
 from astmt_jax.report.analysis import Analysis, Measured
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
 from astmt_jax.report.curves import by_task
@@ -142,44 +142,52 @@ def _curves(analysis: Analysis) -> Iterator[Block]:
 
 
 def _precision_recall(analysis: Analysis) -> Iterator[Block]:
-    of_edges = [(task, details) for task, details in _details(analysis) if "curve" in details]
-    for task, details in of_edges:
-        curve, protocol = details["curve"], details["protocol"]
+    of_edges = [
+        (task, details.edges_of(task, found))
+        for task, found in _details(analysis)
+        if "curve" in found
+    ]
+    for task, found in of_edges:
+        curve, protocol = found.curve, found.protocol
         yield Picture(
             figures.svg_url(figures.precision_recall(curve)),
-            f"Precision over recall of {task.name}; the best F is {max(curve['f']):.3f}.",
-            f"Protocol {protocol['name']}: tolerance {protocol['max_dist']} of the diagonal, "
-            f"{len(protocol['thresholds'])} thresholds, "
-            f"{'with' if protocol['non_maximum_suppression'] else 'without'} non-maximum "
-            f"suppression; {details['images']:,} images. Green lines have equal F.",
+            f"Precision over recall of {task.name}; the best F is {max(curve.f):.3f}.",
+            f"Protocol {protocol.name}: tolerance {protocol.max_dist} of the diagonal, "
+            f"{len(protocol.thresholds)} thresholds, "
+            f"{'with' if protocol.non_maximum_suppression else 'without'} non-maximum "
+            f"suppression; {found.images:,} images. Green lines have equal F.",
         )
     if not of_edges:
         yield Text("results.json holds no precision-recall curve.")
 
 
 def _classes(analysis: Analysis) -> Iterator[Block]:
-    of_classes = [(task, details) for task, details in _details(analysis) if "classes" in details]
-    for task, details in of_classes:
-        ious = "; ".join(
-            f"{name} {100 * row['iou']:.0f}%"
-            for name, row in details["classes"].items()
-            if row["pixels"]
-        )
+    of_classes = [
+        (task, details.classes_of(task, found))
+        for task, found in _details(analysis)
+        if "classes" in found
+    ]
+    for task, found in of_classes:
+        there = {name: row for name, row in found.classes.items() if row.pixels}
+        if not there:
+            yield Text(f"{task.name}: no class occurs in the truth.")
+            continue
+        ious = "; ".join(f"{name} {100 * row.iou:.0f}%" for name, row in there.items())
         yield Picture(
-            figures.svg_url(figures.class_bars(details["classes"])),
+            figures.svg_url(figures.class_bars(there)),
             f"Intersection over union of {task.name} by class: {ious}.",
             f"{task.name}: IoU by class, with the class's share of the labelled pixels; "
-            f"{details['images']:,} images.",
+            f"{found.images:,} images.",
         )
     if not of_classes:
         yield Text("No task has classes, or results.json holds no table of them.")
 
 
 def _details(analysis: Analysis) -> Iterator[tuple[Task, Mapping[str, Any]]]:
-    details = (analysis.results or {}).get("details", {})
+    found = (analysis.results or {}).get("details", {})
     for task in analysis.tasks:
-        if task.name in details:
-            yield task, details[task.name]
+        if task.name in found:
+            yield task, found[task.name]
 
 
 def _examples(analysis: Analysis, measured: Measured) -> Iterator[Block]:

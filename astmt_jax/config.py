@@ -53,6 +53,9 @@ MAX_IMAGE_SIZE = 2**14
 MAX_COUNT = 2**20
 """Of images a batch, passes over the data, and threads."""
 
+STRIDES_IN = ("conv1", "conv2")
+"""Where a bottleneck's stride can sit; see `ModelConfig.stride_in`."""
+
 DEFAULT = "default"
 CHOICES = {
     "edge_protocol": (DEFAULT, *PROTOCOLS),
@@ -75,7 +78,10 @@ class ModelConfig:
       width_multiplier: scales every width of the encoder (1.0 is the paper's).
       output_stride: input resolution / resolution of the encoder's last stage; 8 or 16.
       stride_in: which convolution of a ResNet's bottleneck has the stride: 'conv1' (1x1, the
-        reference implementation's) or 'conv2' (3x3, as ImageNet classifiers have it).
+        reference implementation's) or 'conv2' (3x3, as ImageNet classifiers have it); or what
+        `weights.imagenet.settled` makes one of them: 'auto', which is 'conv2' with `pretrained`
+        and 'conv1' without, or 'paper', the same but for the reference implementation's own
+        classifiers, from which the paper's networks started with 'conv1'.
       decoder: 'deeplab' (DeepLab-v3+) or 'uber' (a small one for each task, as in UberNet; it
         ignores the other settings of the decoder).
       decoder_width: channels of the decoder's features; the paper's PASCAL networks use 64.
@@ -99,7 +105,7 @@ class ModelConfig:
     backbone: str = "resnet26"
     width_multiplier: float = 1.0
     output_stride: int = 16
-    stride_in: str = "conv1"
+    stride_in: str = "auto"
     decoder: str = "deeplab"
     decoder_width: int = 64
     encoder_norm: str = "per_task"
@@ -114,7 +120,7 @@ class ModelConfig:
 
     def __post_init__(self):
         check_choice("model.output_stride", self.output_stride, (8, 16))
-        check_choice("model.stride_in", self.stride_in, ("conv1", "conv2"))
+        check_choice("model.stride_in", self.stride_in, (*STRIDES_IN, "auto", "paper"))
         check_choice("model.decoder", self.decoder, ("deeplab", "uber"))
         check_choice("model.encoder_norm", self.encoder_norm, ("per_task", "shared", "frozen"))
         check_choice("model.encoder_se", self.encoder_se, ("per_task", "shared"))
@@ -127,6 +133,11 @@ class ModelConfig:
                 f"model.decoder_width is {self.decoder_width}, but must be a multiple of 16 and at "
                 "least 32 (the paper uses 64; DeepLab-v3+ uses 256)."
             )
+
+    @property
+    def strides_like_classifiers(self) -> bool:
+        """Whether a bottleneck's 3x3 convolution has the stride; not where that is undecided."""
+        return self.stride_in == "conv2"
 
     @property
     def stem_norm(self) -> str:
@@ -425,6 +436,11 @@ def from_config_dict(config: ConfigDict | Mapping[str, Any]) -> Config:
     """
     values = config.to_dict() if isinstance(config, ConfigDict) else config
     return build_record(Config, values, "config")
+
+
+def with_stride_in(config: Config, stride_in: str) -> Config:
+    """The settings with another `model.stride_in`."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, stride_in=stride_in))
 
 
 def complete(values: Mapping[str, Any]) -> ConfigDict:

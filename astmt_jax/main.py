@@ -15,7 +15,7 @@ from astmt_jax.runtime.profiling import trace_hook
 from astmt_jax.training import finish, loop
 from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.experiment import Experiment
-from astmt_jax.training.workdir import check_workdir, imported_settings
+from astmt_jax.training.workdir import as_begun, check_workdir, imported_settings
 
 PROFILE = "profile"
 """Folder of the traces, in that of the run."""
@@ -69,7 +69,7 @@ def settings(workdir: pathlib.Path) -> Config:
     for field, value in imported.items():
         if not config_flag.sets(field):
             CONSOLE.print(f"The weights imported into {workdir} need config.{field}={value}.")
-    return config_flag.settings(imported)
+    return as_begun(workdir, config_flag.settings(imported))
 
 
 def main(argv: list[str]) -> None:

@@ -1,7 +1,6 @@
 """An experiment made concrete: its data, its network and its training step, on these devices."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -17,6 +16,7 @@ from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.records import check_choice
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.tasks.task import channels_by_name
@@ -27,8 +27,8 @@ from astmt_jax.training.schedules import SCHEDULES, learning_rate_schedule, reve
 from astmt_jax.training.state import TrainState, initial_state
 from astmt_jax.training.train_step import UPDATES, TrainStep
 from astmt_jax.training.update import Ingredients
-from astmt_jax.weights.files import WeightsError, read_tensors
-from astmt_jax.weights.imagenet import load_encoder
+from astmt_jax.weights import imagenet
+from astmt_jax.weights.files import WeightsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Experiment:
 
     Raises:
       ValueError: the configuration cannot be built, in one sentence.
+      FileNotFoundError: there is no file `model.pretrained`, which decides on `model.stride_in`.
     """
 
     def __init__(self, config: Config):
-        self.config = config
+        self.config = config = imagenet.settled(config)
         self.input = InputSettings.of(config)
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
@@ -124,15 +125,23 @@ class Experiment:
           WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
           FileNotFoundError: there is no such file.
         """
-        file = self.config.model.pretrained
-        tensors = None if file is None else read_tensors(os.path.expanduser(file))
+        model = self.config.model
+        file = model.pretrained
+        tensors = None if file is None else imagenet.read_classifier(file)
         state = step.init(jax.random.key(self.config.seed))
         if tensors is not None:
             try:
-                params, stats = load_encoder(tensors, state.params, state.stats, self.network)
+                params, stats = imagenet.load_encoder(
+                    tensors, state.params, state.stats, self.network
+                )
             except WeightsError as error:
-                backbone = self.config.model.backbone
-                raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
+                raise WeightsError(
+                    f"{file} does not fit backbone {model.backbone}: {error}"
+                ) from error
+            CONSOLE.print(
+                f"The encoder starts from {file}, with model.stride_in={model.stride_in}.",
+                markup=False,
+            )
             state = initial_state(params, stats, self.optimizer)
         return self.placement.put(state)
 

@@ -7,7 +7,14 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from astmt_jax.config import NORMALIZATIONS, Config, differences, from_config_dict
+from astmt_jax.config import (
+    NORMALIZATIONS,
+    STRIDES_IN,
+    Config,
+    differences,
+    from_config_dict,
+    with_stride_in,
+)
 from astmt_jax.files import documents, storage
 from astmt_jax.records import check_choice
 
@@ -46,13 +53,16 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
 def recorded_config(workdir: pathlib.Path) -> Config:
     """The settings of the run in a folder.
 
+    Runs record where the stride is. A folder that leaves it to a file of weights is none of ours,
+    and has no file read: it gets the reference implementation's.
+
     Raises:
       FileNotFoundError: there is none.
       ValueError: its settings cannot be read.
     """
     path = workdir / CONFIG_FILE
     try:
-        return from_config_dict(documents.read_document(path))
+        config = from_config_dict(documents.read_document(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"There is no run in {workdir}.") from error
     except ValueError as error:
@@ -61,6 +71,22 @@ def recorded_config(workdir: pathlib.Path) -> Config:
             f"{path} cannot be used ({reason}): bring it back from a backup, or delete the folder "
             "to start over."
         ) from error
+    return config if config.model.stride_in in STRIDES_IN else with_stride_in(config, "conv1")
+
+
+def as_begun(workdir: pathlib.Path, config: Config) -> Config:
+    """The settings with what a run in the folder that starts from the same file decided.
+
+    So that it goes on without that file.
+
+    Raises:
+      ValueError: the run's settings cannot be read.
+    """
+    if config.model.stride_in in STRIDES_IN or not (workdir / CONFIG_FILE).exists():
+        return config
+    begun = recorded_config(workdir).model
+    same = begun.pretrained == config.model.pretrained
+    return with_stride_in(config, begun.stride_in) if same else config
 
 
 def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:

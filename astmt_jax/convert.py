@@ -13,13 +13,12 @@ which is 'conv1' for the original's. The second writes the newest checkpoint of 
 
 import dataclasses
 import pathlib
-import sys
 import tempfile
 
 from absl import flags
 
 from astmt_jax.command_line import config_flag
-from astmt_jax.command_line.errors import told
+from astmt_jax.command_line.errors import fail, told
 from astmt_jax.config import STRIDES_IN, Config, with_stride_in
 from astmt_jax.models.network import parameter_count
 from astmt_jax.runtime.console import CONSOLE
@@ -109,8 +108,8 @@ def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
     del argv
     if WORKDIR.value is None or (CHECKPOINT.value is None) == (EXPORT.value is None):
-        sys.exit(
-            "Error: Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
+        fail(
+            "Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
             "--workdir=DIR --export=FILE to write them."
         )
     with told():

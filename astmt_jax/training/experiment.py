@@ -76,18 +76,23 @@ class Experiment:
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
         self.predict = predictor.predictor(self.network, self.tasks)
 
-    def open_splits(self) -> "Splits":
-        """Opens the dataset's splits, preparing it where that needs no download.
+    def open_splits(self, prepare: bool = True) -> "Splits":
+        """Opens the dataset's splits.
 
         A network for one task trains on images labelled for it only.
+
+        Args:
+          prepare: prepares the dataset first where that needs no download; if not, nothing is
+            written.
 
         Raises:
           ValueError: the dataset does not fit the configuration.
           FileNotFoundError: the dataset has to be prepared first, naming the command.
         """
         config = self.config
+        open_split = self.dataset.open if prepare else self.dataset.open_prepared
         training, evaluation = (
-            self.dataset.open(config.dataset.folder, config.dataset.options, split)
+            open_split(config.dataset.folder, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
         for task in self.tasks:

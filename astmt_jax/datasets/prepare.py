@@ -15,7 +15,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import full_disk_told, told
@@ -135,12 +134,12 @@ def _inspect(
         row = [f"{found.files:,}", f"{found.labelled:,} of {found.examples:,}"]
         share = f"{found.known / max(found.pixels, 1):.1%}"
         holds = described(tasks[name], found, name in named)
-        table.add_row(name, *row, share, Text(holds))
+        table.add_row(name, *row, share, holds)
     CONSOLE.print(table)
     for name, found in counted.items():
         check(tasks[name], found, source)
         for doubt in doubts(tasks[name], found, name in named):
-            CONSOLE.print(Text(f"Warning: {doubt}."))
+            CONSOLE.print(f"Warning: {doubt}.")
 
 
 def _beam_pipeline_options(text: str) -> object:

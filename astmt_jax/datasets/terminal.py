@@ -8,13 +8,14 @@ from typing import BinaryIO
 from absl import logging
 from rich import progress
 
+from astmt_jax.runtime.console import Description
 from astmt_jax.runtime.quiet_tensorflow import tfds
 
 
 def progress_bar() -> progress.Progress:
     """One line: what is done, a bar, the count and the time left."""
     return progress.Progress(
-        progress.TextColumn("{task.description}"),
+        Description(),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
@@ -25,7 +26,7 @@ def progress_bar() -> progress.Progress:
 def tracked_file(path: pathlib.Path, description: str) -> Generator[BinaryIO]:
     """Opens a file to be read from its start to its end; one line shows how far that is."""
     columns = (
-        progress.TextColumn("{task.description}"),
+        Description(),
         progress.BarColumn(),
         progress.DownloadColumn(binary_units=True),
         progress.TimeRemainingColumn(),
@@ -35,19 +36,6 @@ def tracked_file(path: pathlib.Path, description: str) -> Generator[BinaryIO]:
         bar.open(path, "rb", description=description) as file,
     ):
         yield file
-
-
-class LocalBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A TFDS builder that announces no download, as there is none; progress bars say what it does.
-
-    TFDS prints the announcements whatever the verbosity is.
-    """
-
-    def _log_download_bytes(self) -> None:
-        pass
-
-    def _log_download_done(self) -> None:
-        pass
 
 
 @contextlib.contextmanager

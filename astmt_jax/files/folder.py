@@ -99,7 +99,7 @@ class Folder:
         """The content of a file of at most `MAX_BYTES`."""
         self.first([path])
         try:
-            return storage.read_bounded(self.root / path, MAX_BYTES)
+            return storage.read_regular(self.root / path, MAX_BYTES)
         except OSError as error:
             raise self.error(path, f"cannot be read ({error.strerror})") from error
         except ValueError as error:

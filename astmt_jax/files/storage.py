@@ -9,7 +9,7 @@ import pathlib
 import secrets
 import stat
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FULL_MESSAGES = ("No space left on device", "Disk quota exceeded")
@@ -55,6 +55,60 @@ def read_bounded(path: pathlib.Path, limit: int) -> bytes:
         if os.fstat(file.fileno()).st_size > limit:
             raise ValueError(f"has more than {limit >> 20} MiB, the most that is read")
         return file.read()
+
+
+def appended(path: pathlib.Path) -> TextIO:
+    """A file opened to add lines of UTF-8 to, made where there is none.
+
+    A link, a pipe or a device that lies in its place is replaced, not written to.
+
+    Raises:
+      OSError: it cannot be opened.
+    """
+    if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+        path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8")
+
+
+def refuse_links(folder: pathlib.Path) -> None:
+    """Checks that nothing is written or deleted elsewhere by whoever works in a folder.
+
+    Raises:
+      FileExistsError: it, or something in it, is a link.
+    """
+    inside = (path for path in folder.rglob("*") if path.is_symlink())
+    link = folder if folder.is_symlink() else next(inside, None)
+    if link is not None:
+        raise FileExistsError(
+            f"{link} is a link, and what lies behind it could be overwritten: remove it."
+        )
+
+
+def read_regular(path: pathlib.Path, limit: int) -> bytes:
+    """The content of a regular file, not of a folder, pipe or device, of at most `limit` bytes.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      OSError: it cannot be opened.
+      ValueError: it is no regular file or too large; the message goes on after the file's name.
+    """
+    try:
+        with open(path, "rb", opener=_opened_at_once) as file:
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise ValueError("is a pipe or a device, but must be a file")
+            data = file.read() if state.st_size <= limit else b""
+    except IsADirectoryError as error:
+        raise ValueError("is a folder, but must be a file") from error
+    if max(state.st_size, len(data)) > limit:
+        raise ValueError(f"has more than {limit:,} bytes, the most that is read")
+    return data
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

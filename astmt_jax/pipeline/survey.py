@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from rich.text import Text
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline.geometries import mark_ignored
@@ -63,10 +62,8 @@ def check_classes(source: Source, task: Task, num_threads: int | None = None) ->
             )
     lacking = [name for name, found in zip(task.class_names, occurs, strict=False) if not found]
     if lacking:
-        names = Text(
-            f"Warning: no pixel of {task.name} in {source.name} is of {', '.join(lacking)}."
-        )
-        CONSOLE.print(names)
+        names = ", ".join(lacking)
+        CONSOLE.print(f"Warning: no pixel of {task.name} in {source.name} is of {names}.")
 
 
 def _survey(

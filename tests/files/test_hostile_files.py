@@ -196,7 +196,7 @@ def test_files_beyond_the_limit_are_not_read(tmp_path):
         file.truncate(2**32)
     for read in (Folder.picture, Folder.levels, Folder.array, Folder.names):
         found = measured(functools.partial(read, Folder(tmp_path, "mine"), "file"))
-        assert found.told == "file of mine has more than 300 MiB, the most that is read."
+        assert found.told == "file of mine has more than 314,572,800 bytes, the most that is read."
         assert found.memory < 2**26
 
 

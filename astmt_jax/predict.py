@@ -194,7 +194,7 @@ def _unwritable(photo: pathlib.Path, error: OSError) -> str:
 def _unreadable(photo: pathlib.Path, error: PhotoError | OSError) -> str:
     if isinstance(error, OSError):
         return f"{photo} cannot be read: {error.strerror or one_line(error)}."
-    return one_line(error)
+    return str(error)
 
 
 def _jobs(photos: Mapping[str, pathlib.Path], problems: dict[str, str]) -> list[Job]:

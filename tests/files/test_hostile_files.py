@@ -10,6 +10,7 @@ import numpy as np
 import pictures_of_strangers as strangers
 import pytest
 import scipy.io
+import scipy.sparse
 from measured import MAX_MEMORY, MAX_SECONDS, measured
 from PIL import Image
 
@@ -166,7 +167,7 @@ MATLAB = {
 @pytest.mark.parametrize("case", MATLAB)
 def test_matlab(tmp_path, case):
     make, words = MATLAB[case]
-    check(tmp_path, make(), lambda folder, path: folder.matlab(path, "x"), words)
+    check(tmp_path, make(), functools.partial(Folder.matlab, variable="x"), words)
 
 
 def npy(header, version=1, content=b""):

@@ -66,6 +66,8 @@ def regular_bytes(path: pathlib.Path, limit: int) -> bytes:
     """
     try:
         return storage.read_regular(path, limit)
+    except IsADirectoryError as error:
+        raise ValueError(f"{path} is a folder, but must be a file") from error
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
 

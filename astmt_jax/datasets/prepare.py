@@ -50,7 +50,7 @@ def prepare(
 
     Args:
       dataset: key of `DATASETS`.
-      source: .tgz, .tar or unpacked folder; only read.
+      source: archive (`archive.ENDINGS`) or unpacked folder; only read.
       data_dir: TFDS data folder; the dataset goes to data_dir/DATASET[/CONFIG]/VERSION.
       options: of the dataset, such as the 40 classes of NYUD or the name of own_data.
       num_workers: processes; None is one a core.
@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = arguments.parser("datasets.prepare", __doc__)
     add = parser.add_argument
     arguments.add_dataset(parser, DATASETS)
-    about = "archive (.tgz, .tar) or unpacked folder"
+    about = f"archive ({archive.ENDINGS}) or unpacked folder"
     add("--source", required=True, type=arguments.path, help=about)
     add("--num_workers", type=int, help="processes (default: one a core)")
     about = "let Apache Beam distribute the work, such as runner=DirectRunner"

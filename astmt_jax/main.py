@@ -1,5 +1,6 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
+import contextlib
 import pathlib
 import sys
 
@@ -14,6 +15,7 @@ from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.profiling import trace_hook
 from astmt_jax.training import finish, loop
 from astmt_jax.training.errors import TRAINING_ERRORS
+from astmt_jax.training.exclusive import training_in
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import check_workdir, imported_settings
 
@@ -82,20 +84,23 @@ def main(argv: list[str]) -> None:
 
 def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; settings that do not fit end the program with one sentence."""
-    try:
-        distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-        experiment = Experiment(settings(workdir))
-        check_workdir(workdir, experiment.config)
-        with distributed.main_process_first():
-            splits = experiment.open_splits()
-        num_steps = splits.steps_per_epoch * experiment.config.train.epochs
-        profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / "profile")
-    except ValueError as error:
-        sys.exit(f"Error: {error}")
-    if MODE.value == "train":
-        loop.train(experiment, splits, workdir, profile)
-    else:
-        finish.evaluate_checkpoint(experiment, splits, workdir, SAVE_PREDICTIONS.value)
+    with contextlib.ExitStack() as stack:
+        try:
+            distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+            if MODE.value == "train":
+                stack.enter_context(training_in(workdir))
+            experiment = Experiment(settings(workdir))
+            check_workdir(workdir, experiment.config)
+            with distributed.main_process_first():
+                splits = experiment.open_splits()
+            num_steps = splits.steps_per_epoch * experiment.config.train.epochs
+            profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / "profile")
+        except ValueError as error:
+            sys.exit(f"Error: {error}")
+        if MODE.value == "train":
+            loop.train(experiment, splits, workdir, profile)
+        else:
+            finish.evaluate_checkpoint(experiment, splits, workdir, SAVE_PREDICTIONS.value)
 
 
 if __name__ == "__main__":

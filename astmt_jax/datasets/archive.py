@@ -1,7 +1,6 @@
 """Unpacks archives from strangers: nothing is written outside the folder, nothing half-read."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
@@ -135,19 +134,3 @@ def _destination(source: pathlib.Path, folder: pathlib.Path) -> Destination:
     size, free = source.stat().st_size, shutil.disk_usage(folder).free
     growth = f"{MAX_GROWTH} times its size, and {_SMALL / 2**20:.0f} MiB"
     return Destination(source, folder, max(_SMALL, MAX_GROWTH * size), growth, free)
-
-
-@contextlib.contextmanager
-def locked(path: pathlib.Path) -> Generator[None]:
-    """Context that one process at a time can be in; the lock ends with the process.
-
-    Raises:
-      ValueError: another process is in it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"Another preparation is running (it holds {path}).") from error
-        yield

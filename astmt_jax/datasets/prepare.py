@@ -8,7 +8,6 @@ The source is never written to. The slow work is done once; the result is stored
 
 import os
 import pathlib
-import shutil
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import full_disk_told, told
 from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.dataset import NO_OPTIONS, ArchiveDataset
+from astmt_jax.datasets.exclusive import preparing
 from astmt_jax.datasets.stored import Preparation, StoredDataset
 from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.runtime.console import CONSOLE
@@ -75,15 +75,11 @@ def prepare(
     distribution = None if beam_options is None else _beam_pipeline_options(beam_options)
     prepared = DATASETS[dataset].prepared(options, data_dir)
     label = "-".join(filter(None, (dataset, prepared.config)))
-    final = prepared.folder
-    scratch = data_dir / f".{label}.unpacked"
-    with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
-        for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
-            shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
+    with preparing(prepared.folder, data_dir, label, _refuse) as scratch, quiet_tfds():
         if prepared.is_complete:
             CONSOLE.print(
-                f"{final} is prepared already, and {source} was not read. To prepare it again, "
-                "remove that folder."
+                f"{prepared.folder} is prepared already, and {source} was not read. To prepare it "
+                "again, remove that folder."
             )
             return prepared.open()
         with archive.opened(
@@ -96,6 +92,10 @@ def prepare(
                 )
             )
         return prepared.open()
+
+
+def _refuse(holder: str) -> None:
+    raise ValueError(f"Another preparation of this dataset is running: {holder}.")
 
 
 def _beam_pipeline_options(text: str) -> object:

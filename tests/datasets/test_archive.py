@@ -460,14 +460,3 @@ def test_large_numbers_of_small_files_are_unpacked(tmp_path, folder, monkeypatch
     write_archive(tmp_path / "a.tgz", entries)
     archive.unpack(tmp_path / "a.tgz", folder)
     assert len(found_below(folder)) == 200
-
-
-def test_one_preparation_at_a_time(tmp_path):
-    with (
-        archive.locked(tmp_path / "lock"),
-        pytest.raises(ValueError, match=r"Another preparation is running \(it holds .*lock\)"),
-        archive.locked(tmp_path / "lock"),
-    ):
-        pass
-    with archive.locked(tmp_path / "lock"):
-        pass

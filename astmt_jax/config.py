@@ -1,5 +1,6 @@
 """The experiment's settings: a ConfigDict from configs/ becomes frozen, checked records, once."""
 
+import collections
 import dataclasses
 import math
 import os
@@ -14,7 +15,14 @@ from ml_collections import ConfigDict
 from astmt_jax.metrics.edges import PROTOCOLS
 from astmt_jax.metrics.regression import CONVENTIONS
 from astmt_jax.metrics.segmentation import MEAN_OVER
-from astmt_jax.records import as_config_dict, build_record, check_choice, check_path
+from astmt_jax.records import (
+    as_config_dict,
+    build_record,
+    check_choice,
+    check_path,
+    check_range,
+    shown,
+)
 
 FREE_TO_CHANGE = (
     "config.dataset.data_dir",
@@ -33,6 +41,20 @@ NORMALIZATIONS = {
     "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
 }
 """Mean and standard deviation of the RGB channels, for images in 0..255."""
+
+DATA_DIR = "data"
+"""Where prepared datasets live, unless it is said otherwise."""
+
+MAX_SEED = 2**32 - 1
+"""JAX takes the seeds of random numbers modulo 2 ** 32."""
+MAX_WIDTH_MULTIPLIER = 64
+MAX_DECODER_WIDTH = 2**14
+MAX_IMAGE_SIZE = 2**14
+MAX_COUNT = 2**20
+"""Of images a batch, passes over the data, and threads."""
+
+STRIDES_IN = ("conv1", "conv2")
+"""Where a bottleneck's stride can sit; see `ModelConfig.stride_in`."""
 
 DEFAULT = "default"
 CHOICES = {
@@ -56,7 +78,10 @@ class ModelConfig:
       width_multiplier: scales every width of the encoder (1.0 is the paper's).
       output_stride: input resolution / resolution of the encoder's last stage; 8 or 16.
       stride_in: which convolution of a ResNet's bottleneck has the stride: 'conv1' (1x1, the
-        reference implementation's) or 'conv2' (3x3, as ImageNet classifiers have it).
+        reference implementation's) or 'conv2' (3x3, as ImageNet classifiers have it); or what
+        `weights.imagenet.settled` makes one of them: 'auto', which is 'conv2' with `pretrained`
+        and 'conv1' without, or 'paper', the same but for the reference implementation's own
+        classifiers, from which the paper's networks started with 'conv1'.
       decoder: 'deeplab' (DeepLab-v3+) or 'uber' (a small one for each task, as in UberNet; it
         ignores the other settings of the decoder).
       decoder_width: channels of the decoder's features; the paper's PASCAL networks use 64.
@@ -80,7 +105,7 @@ class ModelConfig:
     backbone: str = "resnet26"
     width_multiplier: float = 1.0
     output_stride: int = 16
-    stride_in: str = "conv1"
+    stride_in: str = "auto"
     decoder: str = "deeplab"
     decoder_width: int = 64
     encoder_norm: str = "per_task"
@@ -95,17 +120,24 @@ class ModelConfig:
 
     def __post_init__(self):
         check_choice("model.output_stride", self.output_stride, (8, 16))
-        check_choice("model.stride_in", self.stride_in, ("conv1", "conv2"))
+        check_choice("model.stride_in", self.stride_in, (*STRIDES_IN, "auto", "paper"))
         check_choice("model.decoder", self.decoder, ("deeplab", "uber"))
         check_choice("model.encoder_norm", self.encoder_norm, ("per_task", "shared", "frozen"))
         check_choice("model.encoder_se", self.encoder_se, ("per_task", "shared"))
         check_choice("model.decoder_norm", self.decoder_norm, ("per_task", "shared"))
         check_choice("model.dtype", self.dtype, ("float32", "bfloat16", "float64"))
+        check_range("model.width_multiplier", self.width_multiplier, 0, MAX_WIDTH_MULTIPLIER)
+        check_range("model.decoder_width", self.decoder_width, 0, MAX_DECODER_WIDTH)
         if self.decoder_width < 32 or self.decoder_width % 16:
             raise ValueError(
                 f"model.decoder_width is {self.decoder_width}, but must be a multiple of 16 and at "
                 "least 32 (the paper uses 64; DeepLab-v3+ uses 256)."
             )
+
+    @property
+    def strides_like_classifiers(self) -> bool:
+        """Whether a bottleneck's 3x3 convolution has the stride; not where that is undecided."""
+        return self.stride_in == "conv2"
 
     @property
     def stem_norm(self) -> str:
@@ -203,11 +235,16 @@ class OptimizerConfig:
             raise ValueError(
                 f"optimizer.ema_decay is {self.ema_decay}, but must be between 0 and 1, or None."
             )
-        for name in ("weight_decay", "warmup_steps", "poly_power", "discriminator_multiplier"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"optimizer.{name} is {getattr(self, name)}, but must be 0 or more."
-                )
+        for name in (
+            "weight_decay",
+            "warmup_steps",
+            "poly_power",
+            "task_multiplier",
+            "discriminator_multiplier",
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"optimizer.{name} is {shown(value)}, but must be 0 or more.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,7 +322,7 @@ class DatasetConfig:
     """
 
     name: str
-    data_dir: str = "data"
+    data_dir: str = DATA_DIR
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     train_split: str = ""
     eval_split: str = ""
@@ -348,6 +385,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"train.{name} is {value}, but must be at least 1, or None.")
+        check_range("train.image_size", self.image_size, 1, MAX_IMAGE_SIZE)
+        for name in ("batch_size", "epochs", "accumulate", "num_threads"):
+            check_range(f"train.{name}", getattr(self, name), 1, MAX_COUNT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -370,13 +410,12 @@ class Config:
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, but must be at least 0.")
+        check_range("seed", self.seed, 0, MAX_SEED)
         if not self.tasks:
             raise ValueError("tasks is empty, but must name at least one task.")
-        repeated = sorted({name for name in self.tasks if self.tasks.count(name) > 1})
+        repeated = [name for name, count in collections.Counter(self.tasks).items() if count > 1]
         if repeated:
-            raise ValueError(f"tasks names {', '.join(repeated)} more than once.")
+            raise ValueError(f"tasks names {', '.join(sorted(repeated))} more than once.")
         check_discriminator(self.model, self.discriminator)
         if self.train.image_size % self.model.output_stride:
             raise ValueError(
@@ -395,8 +434,13 @@ def from_config_dict(config: ConfigDict | Mapping[str, Any]) -> Config:
     Raises:
       ValueError: naming the field that is unknown, missing, of a wrong type or out of range.
     """
-    values = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    values = config.to_dict() if isinstance(config, ConfigDict) else config
     return build_record(Config, values, "config")
+
+
+def with_stride_in(config: Config, stride_in: str) -> Config:
+    """The settings with another `model.stride_in`."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, stride_in=stride_in))
 
 
 def complete(values: Mapping[str, Any]) -> ConfigDict:

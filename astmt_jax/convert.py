@@ -6,20 +6,20 @@
 The first makes a folder that evaluation and further training start from, as after training with the
 same `--config`. The original's networks see images in 0..255: this is recorded in the folder and
 holds for all that runs in it, unless `--config.train.normalize` says here how the weights were
-trained, or the file is one of ours that notes it. The second writes the newest checkpoint of a
-folder. Files are .pth or .pt (with PyTorch), .safetensors (ours note the scaling) or .npz.
+trained, or the file is one of ours that notes it; and so it is with `--config.model.stride_in`,
+which is 'conv1' for the original's. The second writes the newest checkpoint of a folder. Files are
+.pth or .pt (with PyTorch), .safetensors (ours note both) or .npz.
 """
 
 import dataclasses
 import pathlib
-import sys
 import tempfile
 
 from absl import flags
 
 from astmt_jax.command_line import config_flag
-from astmt_jax.command_line.errors import told
-from astmt_jax.config import Config
+from astmt_jax.command_line.errors import fail, told
+from astmt_jax.config import STRIDES_IN, Config, with_stride_in
 from astmt_jax.models.network import parameter_count
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.checkpoint import Checkpoints, restore_variables
@@ -43,6 +43,8 @@ WORKDIR = config_flag.define_path(
 )
 NORMALIZE = "train.normalize"
 ORIGINAL_NORMALIZE = "none"  # the original's networks see 0..255
+STRIDE_IN = "model.stride_in"
+ORIGINAL_STRIDE_IN = "conv1"
 
 
 def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) -> TrainState:
@@ -75,7 +77,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
         complete = pathlib.Path(folder) / workdir.name
-        claim_workdir(complete, config)
+        claim_workdir(complete, experiment.config)
         record_import(complete, file, {NORMALIZE: config.train.normalize})
         checkpoints = Checkpoints(complete)
         checkpoints.save(0, state)
@@ -97,7 +99,8 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     experiment = Experiment(config)
     trained = restore_variables(workdir, config, experiment.network)
     tensors = to_torch(*trained.evaluated, experiment.network)
-    write_tensors(file, tensors, {NORMALIZE: config.train.normalize})
+    notes = {NORMALIZE: config.train.normalize, STRIDE_IN: config.model.stride_in}
+    write_tensors(file, tensors, notes)
     return config
 
 
@@ -105,8 +108,8 @@ def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
     del argv
     if WORKDIR.value is None or (CHECKPOINT.value is None) == (EXPORT.value is None):
-        sys.exit(
-            "Error: Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
+        fail(
+            "Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
             "--workdir=DIR --export=FILE to write them."
         )
     with told():
@@ -120,7 +123,10 @@ def _import() -> None:
     if not flags.FLAGS["config"].present:
         raise ValueError("--checkpoint needs --config=FILE, the settings of its network.")
     config, file = config_flag.settings(), CHECKPOINT.value
-    noted = read_notes(file).get(NORMALIZE)
+    notes = read_notes(file)
+    if config.model.stride_in not in STRIDES_IN:
+        config = with_stride_in(config, notes.get(STRIDE_IN, ORIGINAL_STRIDE_IN))
+    noted = notes.get(NORMALIZE)
     if config_flag.sets(NORMALIZE):
         reason = "as you say"
     else:
@@ -143,11 +149,14 @@ def _export() -> None:
         )
     config = export_weights(WORKDIR.value, EXPORT.value)
     file, scaling = EXPORT.value, f"config.{NORMALIZE}={config.train.normalize}"
+    stride = f"config.{STRIDE_IN}={config.model.stride_in}"
     CONSOLE.print(
         f"Wrote {file}: weights of {', '.join(config.tasks)} for images scaled as {scaling}."
     )
     if not read_notes(file):
-        CONSOLE.print(f"Only .safetensors files note that: import this one with --{scaling}.")
+        CONSOLE.print(
+            f"Only .safetensors files note that: import this one with --{scaling} --{stride}."
+        )
 
 
 if __name__ == "__main__":

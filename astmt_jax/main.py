@@ -2,14 +2,14 @@
 
 import contextlib
 import pathlib
-import sys
 
 from absl import flags
 from ml_collections import config_flags
 
 from astmt_jax.command_line import config_flag
-from astmt_jax.command_line.errors import resumable
+from astmt_jax.command_line.errors import fail, resumable
 from astmt_jax.config import Config
+from astmt_jax.files import storage
 from astmt_jax.runtime import compilation_cache, distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.profiling import trace_hook
@@ -17,7 +17,10 @@ from astmt_jax.training import finish, loop
 from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.exclusive import training_in
 from astmt_jax.training.experiment import Experiment
-from astmt_jax.training.workdir import check_workdir, imported_settings
+from astmt_jax.training.workdir import as_begun, check_workdir, imported_settings
+
+PROFILE = "profile"
+"""Folder of the traces, in that of the run."""
 
 WORKDIR = config_flag.define_path(
     "workdir", "Folder of the run (default: runs/ and the configuration's name)."
@@ -68,7 +71,7 @@ def settings(workdir: pathlib.Path) -> Config:
     for field, value in imported.items():
         if not config_flag.sets(field):
             CONSOLE.print(f"The weights imported into {workdir} need config.{field}={value}.")
-    return config_flag.settings(imported)
+    return as_begun(workdir, config_flag.settings(imported))
 
 
 def main(argv: list[str]) -> None:
@@ -94,9 +97,10 @@ def _run(workdir: pathlib.Path) -> None:
             with distributed.main_process_first():
                 splits = experiment.open_splits()
             num_steps = splits.steps_per_epoch * experiment.config.train.epochs
-            profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / "profile")
+            profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / PROFILE)
+            storage.refuse_links(workdir / PROFILE)
         except ValueError as error:
-            sys.exit(f"Error: {error}")
+            fail(str(error))
         if MODE.value == "train":
             loop.train(experiment, splits, workdir, profile)
         else:

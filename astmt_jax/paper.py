@@ -55,6 +55,7 @@ def paper_config(
                 "backbone": chosen["backbone"],
                 "output_stride": 16,
                 "decoder_width": 64,
+                "stride_in": "paper",
                 "conv_init": settings.conv_init,
                 **modulation,
             },

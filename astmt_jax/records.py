@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -39,11 +40,32 @@ class Record(Protocol):
 Built = TypeVar("Built", bound=Record)
 
 
+SHOWN = 100
+"""Characters of a wrong value or name that a message holds, at most."""
+
+
+def shown(value: Any) -> str:
+    """A wrong value as messages show it: as Python writes it, the first `SHOWN` characters."""
+    try:
+        written = repr(value)
+    except ValueError:  # Python refuses to write whole numbers of thousands of digits
+        return "a number of thousands of digits"
+    return written if len(written) <= SHOWN else f"{written[:SHOWN]}..."
+
+
 def check_choice(where: str, value, choices) -> None:
     """Raises ValueError naming `where` unless `value` is one of `choices`."""
-    if value not in choices:
+    if value not in tuple(choices):
         options = ", ".join(str(choice) for choice in choices)
-        raise ValueError(f"{where} is {value!r}, but must be one of: {options}.")
+        raise ValueError(f"{where} is {shown(value)}, but must be one of: {options}.")
+
+
+def check_range(where: str, value: float | None, low: float, high: float) -> None:
+    """Raises ValueError naming `where` unless `value` is in low..high, or None."""
+    if value is None or low <= value <= high:
+        return
+    wanted = f"at least {low:,}" if not value >= low else f"at most {high:,}"
+    raise ValueError(f"{where} is {shown(value)}, but must be {wanted}.")
 
 
 def build_record(record: type[Built], values: Mapping[str, Any], where: str) -> Built:
@@ -53,7 +75,9 @@ def build_record(record: type[Built], values: Mapping[str, Any], where: str) -> 
       ValueError: naming the key, with `where` before it, that is unknown, missing or mistyped.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{where} is {values!r}, but must be a section with fields of its own.")
+        raise ValueError(
+            f"{where} is {shown(values)}, but must be a section with fields of its own."
+        )
     fields = _fields(record)
     for name in values:
         _check_known(name, fields, where)
@@ -112,9 +136,9 @@ def _fields(record: Record | type[Record]) -> dict[str, dataclasses.Field]:
 
 def _check_known(name: str, fields: Mapping[str, Any], where: str) -> None:
     if name not in fields:
-        close = difflib.get_close_matches(name, fields, 1)
+        close = difflib.get_close_matches(str(name)[:SHOWN], fields, 1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
-        raise ValueError(f"{where}.{name} is not a field; {hint}")
+        raise ValueError(f"{where}.{str(name)[:SHOWN]} is not a field; {hint}")
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
@@ -134,9 +158,18 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin is dict and isinstance(value, Mapping):
         return dict(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = _as_float(value)
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}, but must be a finite number.")
     numeric_bool = isinstance(value, bool) and kind is not bool
     if isinstance(kind, type) and isinstance(value, kind) and not numeric_bool:
         return value
     name = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
-    raise ValueError(f"{where} is {value!r}, but must be of type {name}.")
+    raise ValueError(f"{where} is {shown(value)}, but must be of type {name}.")
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

@@ -22,6 +22,7 @@ from astmt_jax.models.network import Network
 from astmt_jax.paper import method_settings
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import channels_by_name
+from astmt_jax.weights.imagenet import settled
 
 HEADINGS = ("", "\nparameters", "\nhead", "\nGMAC", "single task\nparameters", "\nGMAC")
 
@@ -67,6 +68,7 @@ def _giga(count: int) -> str:
 
 def summarize(config: Config) -> Table:
     """The table of a configuration; ValueError if it cannot be built."""
+    config = settled(config)
     channels = channels_by_name(registry.tasks_of(config))
     size = config.train.image_size
     cost = network_cost(Network(config.model, channels, config.discriminator), size)

@@ -6,7 +6,7 @@ from astmt_jax.config import EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.evaluation.scoring import applied_to
-from astmt_jax.report.analysis import Analysis
+from astmt_jax.report.analysis import Analysis, Measured
 from astmt_jax.report.curves import Curve
 from astmt_jax.report.examples import Examples, Scored
 from astmt_jax.report.gradients import GradientCosines
@@ -42,17 +42,19 @@ def make_analysis(variant: str = "", dataset: str = "scenes") -> Analysis:
         tasks=tasks,
         curves=curves,
         results=_results(scored, tasks),
-        examples=Examples(
-            scored[:1],
-            {task.name: scored for task in tasks},
-            {task.name: [s.scores[task.name] for s in scored] for task in tasks},
+        measured=Measured(
+            examples=Examples(
+                scored[:1],
+                {task.name: scored for task in tasks},
+                {task.name: [s.scores[task.name] for s in scored] for task in tasks},
+            ),
+            num_scored=2,
+            split="split",
+            modulation=Modulation(gates, {"decoder.fuse.norm": random.random((count, 8))}),
+            embeddings={layer: random.random((count, 4, 2)) for layer in LAYERS},
+            confusion=random.integers(1, 9, (count, count)).astype(float) if adversarial else None,
+            gradients={"task losses": cosines} if count > 1 else {},
         ),
-        num_scored=2,
-        split="split",
-        modulation=Modulation(gates, {"decoder.fuse.norm": random.random((count, 8))}),
-        embeddings={layer: random.random((count, 4, 2)) for layer in LAYERS},
-        confusion=random.integers(1, 9, (count, count)).astype(float) if adversarial else None,
-        gradients={"task losses": cosines} if count > 1 else {},
     )
 
 

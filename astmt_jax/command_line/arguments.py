@@ -4,21 +4,28 @@ import argparse
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 from absl import logging
 
+from astmt_jax.config import DATA_DIR
 from astmt_jax.records import Written
+from astmt_jax.runtime.console import legible
 
 
 def parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser for the arguments of `python -m astmt_jax.COMMAND`."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m astmt_jax.{command}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # one spelling
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(legible(message))
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
@@ -50,7 +57,7 @@ def add_output(
 def add_dataset(parser: argparse.ArgumentParser, known: Iterable[str]) -> None:
     """Adds --dataset, one of `known`, --data_dir and --options."""
     parser.add_argument("--dataset", required=True, help=", ".join(known))
-    add_data_dir(parser, "data", "data")
+    add_data_dir(parser)
     parser.add_argument(
         "--options",
         type=options,
@@ -61,10 +68,10 @@ def add_dataset(parser: argparse.ArgumentParser, known: Iterable[str]) -> None:
     add_former(parser, "--option", "say --options=NAME=VALUE,NAME=VALUE")
 
 
-def add_data_dir(parser: argparse.ArgumentParser, default: str | None, described: str) -> None:
-    """Adds --data_dir, with what stands in the help for its default."""
-    about = f"where prepared datasets live (default: {described})"
-    parser.add_argument("--data_dir", type=path, default=default, help=about)
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds --data_dir, which no run chooses: its folder may come from a stranger."""
+    about = f"where prepared datasets live (default: {DATA_DIR})"
+    parser.add_argument("--data_dir", type=path, default=DATA_DIR, help=about)
 
 
 def add_tasks(parser: argparse.ArgumentParser, default: str) -> None:

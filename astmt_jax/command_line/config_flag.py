@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from astmt_jax.command_line import arguments
+from astmt_jax.command_line.errors import fail
 from astmt_jax.config import Config, check_field, from_config_dict
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -50,9 +50,9 @@ def parse_flags(argv: list[str]) -> list[str]:
         if flags.FLAGS["config"].present:
             CONFIG.value.lock()  # a file that could not be loaded is reported on first use
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
-        sys.exit(f"Error: {_first_cause(error)}")
+        fail(_first_cause(error))
     if len(rest) > 1:
-        sys.exit(f"Error: Unexpected arguments: {' '.join(rest[1:])}.")
+        fail(f"Unexpected arguments: {' '.join(rest[1:])}.")
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury ours
     return rest
 

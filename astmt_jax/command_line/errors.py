@@ -5,21 +5,28 @@ import pathlib
 import signal
 import sys
 from collections.abc import Generator
+from typing import NoReturn
 
 import jax
 
 from astmt_jax.files import storage
 from astmt_jax.runtime import distributed
-from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.console import CONSOLE, legible
 from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
 
 RUN_ERRORS = (
     FileNotFoundError,
     FileExistsError,
+    IsADirectoryError,
     NotADirectoryError,
     PermissionError,
 )
 """Errors of files that end a resumable command with their message, whatever else it names."""
+
+
+def fail(message: str) -> NoReturn:
+    """Ends the program with code 1 and a message, in which names are shown as they are written."""
+    sys.exit(legible(f"Error: {message}"))
 
 
 @contextlib.contextmanager
@@ -33,7 +40,7 @@ def told(*further: type[Exception], interrupted: str | None = None) -> Generator
     try:
         yield
     except (ValueError, OSError, *further) as error:
-        sys.exit(f"Error: {_sentence(error)}")
+        fail(_sentence(error))
     except KeyboardInterrupt:
         if interrupted is None:
             raise
@@ -47,7 +54,7 @@ def full_disk_told(folder: pathlib.Path, remedy: str) -> Generator[None]:
         yield
     except Exception as error:
         if storage.is_disk_full(error):
-            sys.exit(f"Error: The disk of {folder} is full: {remedy}")
+            fail(f"The disk of {folder} is full: {remedy}")
         raise
 
 
@@ -75,13 +82,13 @@ def resumable(workdir: pathlib.Path, *errors: type[Exception]) -> Generator[None
     except Exception as error:
         if distributed.is_lost_connection(error):
             reason = str(error).partition("\n")[0]
-            sys.exit(
-                f"Error: Process {jax.process_index()} of {jax.process_count()} has lost another "
+            fail(
+                f"Process {jax.process_index()} of {jax.process_count()} has lost another "
                 f"one ({reason}), whose own output says why: the same command, started again in "
                 "all of them, goes on from the last checkpoint."
             )
         if isinstance(error, RUN_ERRORS + errors):
-            sys.exit(f"Error: {_sentence(error)}")
+            fail(_sentence(error))
         raise
 
 

@@ -28,6 +28,7 @@ from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.exclusive import training_in
+from astmt_jax.weights.imagenet import settled
 
 # Other commands have a folder, too; they meet in one process only in tests.
 WORKDIR = config_flag.define_path("workdir", "Folder of the comparison.", allow_override=True)
@@ -49,6 +50,7 @@ def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
       FloatingPointError: a loss stopped being finite.
       WeightsError: weights to start from cannot be used.
     """
+    config = settled(config)
     compared = methods(config)
     planned = tuple(runs(compared, num_seeds))
     check_folders(planned, workdir)

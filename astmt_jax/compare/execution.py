@@ -19,8 +19,18 @@ from astmt_jax.training.workdir import CONFIG_FILE, check_workdir, recorded_conf
 
 
 def check_folders(planned: tuple[Run, ...], workdir: pathlib.Path) -> None:
-    """Raises ValueError if a run's folder holds a run with other settings, naming them."""
+    """Checks that the runs may be made in their folders.
+
+    Raises:
+      ValueError: a run's folder holds a run with other settings, naming them.
+      FileExistsError: it is a link to another folder.
+    """
     for run in planned:
+        for folder in (workdir / run.folder, (workdir / run.folder).parent):
+            if folder.is_symlink():
+                raise FileExistsError(
+                    f"{folder} is a link, and what lies behind it could be overwritten: remove it."
+                )
         check_workdir(workdir / run.folder, run.config)
 
 

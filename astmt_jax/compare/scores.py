@@ -82,7 +82,7 @@ def summarize(
     scores: dict[str, dict[int, dict]] = {method.name: {} for method in compared}
     for run in finished:
         by_seed = scores[run.method].setdefault(run.config.seed, {})
-        by_seed.update(read_results(workdir / run.folder / RESULTS_FILE)["results"])
+        by_seed.update(_results(workdir / run.folder / RESULTS_FILE, run, tasks))
     return [
         MethodScores(
             method,
@@ -93,6 +93,18 @@ def summarize(
         for method in compared
         if scores[method.name]
     ]
+
+
+def _results(path: pathlib.Path, run: Run, tasks: Sequence[Task]) -> Results:
+    """The results of a run; ValueError if the file is not of its tasks."""
+    results = read_results(path)["results"]
+    for task in tasks:
+        if task.name in run.config.tasks and task.headline not in results.get(task.name, {}):
+            raise ValueError(
+                f"{path} lacks {task.headline} of {task.name}: delete it, and have its network "
+                "scored again."
+            )
+    return results
 
 
 def _collect(by_seed: Mapping[int, Results]) -> dict[str, dict[str, Statistic]]:

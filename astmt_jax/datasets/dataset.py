@@ -49,11 +49,15 @@ class Dataset(abc.ABC, Generic[Options]):
     eval_split: str = "val"
     named_by_options: tuple[str, ...] = ()
 
-    @abc.abstractmethod
     def open(self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str) -> "Source":
-        """Opens a split, or a slice such as 'val[:100]'.
+        """As `open_prepared`, but prepares the dataset first where that needs no download."""
+        return self.open_prepared(data_dir, options, split)
 
-        Prepares the dataset first where that needs no download.
+    @abc.abstractmethod
+    def open_prepared(
+        self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str
+    ) -> "Source":
+        """Opens a split, or a slice such as 'val[:100]'; writes nothing.
 
         Args:
           data_dir: folder of prepared datasets.
@@ -62,7 +66,7 @@ class Dataset(abc.ABC, Generic[Options]):
 
         Raises:
           ValueError: an option is unknown or impossible, or there is no such split.
-          FileNotFoundError: the dataset is not prepared; names the command that does it.
+          FileNotFoundError: the dataset is not prepared; says how it is.
         """
 
     def tasks(self, options: Mapping[str, Any] = NO_OPTIONS) -> dict[str, Task]:
@@ -105,7 +109,9 @@ class ArchiveDataset(Dataset[Options]):
     configuration: Callable[[Options], str | None] = _no_configuration
     prepared_by: tuple[str, ...] = ()
 
-    def open(self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str) -> "Source":
+    def open_prepared(
+        self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str
+    ) -> "Source":
         return self.prepared(options, data_dir).open_split(split)
 
     def prepared(self, options: Mapping[str, Any], data_dir: pathlib.Path) -> "Prepared":

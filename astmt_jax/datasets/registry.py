@@ -7,6 +7,7 @@ from astmt_jax.config import Config
 from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
 from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
 from astmt_jax.datasets.scenes import dataset as scenes
+from astmt_jax.records import SHOWN, shown
 from astmt_jax.tasks.task import Task
 
 DATASETS: dict[str, Dataset] = {
@@ -24,7 +25,7 @@ def find(name: str) -> Dataset:
     """
     if name not in DATASETS:
         raise ValueError(
-            f"config.dataset.name is {name!r}, but must be one of: {', '.join(DATASETS)}."
+            f"config.dataset.name is {shown(name)}, but must be one of: {', '.join(DATASETS)}."
         )
     return DATASETS[name]
 
@@ -46,6 +47,6 @@ def select_tasks(
     unknown = [task for task in task_names if task not in known]
     if unknown:
         raise ValueError(
-            f"config.tasks names {', '.join(unknown)}, but {name} has: {', '.join(known)}."
+            f"config.tasks names {', '.join(unknown)[:SHOWN]}, but {name} has: {', '.join(known)}."
         )
     return tuple(known[task] for task in task_names)

@@ -8,13 +8,14 @@ from typing import BinaryIO
 from absl import logging
 from rich import progress
 
+from astmt_jax.runtime.console import Description
 from astmt_jax.runtime.quiet_tensorflow import tfds
 
 
 def progress_bar() -> progress.Progress:
     """One line: what is done, a bar, the count and the time left."""
     return progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
+        Description(),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
@@ -25,7 +26,7 @@ def progress_bar() -> progress.Progress:
 def tracked_file(path: pathlib.Path, description: str) -> Generator[BinaryIO]:
     """Opens a file to be read from its start to its end; one line shows how far that is."""
     columns = (
-        progress.TextColumn("{task.description}", markup=False),
+        Description(),
         progress.BarColumn(),
         progress.DownloadColumn(binary_units=True),
         progress.TimeRemainingColumn(),

@@ -11,13 +11,12 @@ which are deleted after an hour and at the end.
 
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from astmt_jax.command_line import arguments
-from astmt_jax.command_line.errors import told
+from astmt_jax.command_line.errors import fail, told
 from astmt_jax.datasets import registry
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES, shrunk
@@ -29,14 +28,19 @@ NUM_EXAMPLES = 6
 EXTRA_MISSING = "The demo needs Gradio, which is not installed: pip install '.[demo]'."
 
 
-def example_photos(model: Model, data_dir: pathlib.Path | None) -> list[tuple[np.ndarray, str]]:
-    """Photos of the run's evaluation split and their names; none where the data is not at hand."""
+def example_photos(model: Model, data_dir: pathlib.Path) -> list[tuple[np.ndarray, str]]:
+    """Photos of the run's evaluation split and their names; none where the data are not there.
+
+    Args:
+      model: whose settings name the dataset and the split.
+      data_dir: where prepared datasets live; nothing is prepared there.
+    """
     config = model.config.dataset
     dataset = registry.find(config.name).with_splits(config.train_split, config.eval_split)
     try:
-        source = dataset.open(data_dir or config.folder, config.options, dataset.eval_split)
+        source = dataset.open_prepared(data_dir, config.options, dataset.eval_split)
     except (OSError, ValueError) as error:
-        CONSOLE.print(f"No examples: {error}", markup=False)
+        CONSOLE.print(f"No examples: {error} Say where the data are with --data_dir=DIR.")
         return []
     count = min(NUM_EXAMPLES, source.length)
     parse = source.parser(["image", "name"])
@@ -100,7 +104,7 @@ def launch(
         app_kwargs={"middleware": [Middleware(Guard)], "docs_url": None, "redoc_url": None},
     )
     if block:
-        CONSOLE.print(f"The demo is at {address} - Ctrl-C ends it.", markup=False)
+        CONSOLE.print(f"The demo is at {address} - Ctrl-C ends it.")
         blocks.block_thread()
     return address
 
@@ -115,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
         default=LOOPBACK,
         help="address to listen at (default: this machine only; there is no password)",
     )
-    arguments.add_data_dir(parser, default=None, described="as in training")
+    arguments.add_data_dir(parser)
     args = arguments.parse(parser, argv)
     with told():
         model = load(args.workdir)
@@ -125,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
         except ModuleNotFoundError as error:
             if error.name != "gradio":
                 raise
-            sys.exit(f"Error: {EXTRA_MISSING}")
+            fail(EXTRA_MISSING)
 
 
 if __name__ == "__main__":

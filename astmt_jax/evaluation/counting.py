@@ -10,14 +10,17 @@ import hashlib
 import json
 import pathlib
 import pickle
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 
+from astmt_jax.files import documents, storage
 from astmt_jax.metrics.metric import CountedMetric
 from astmt_jax.runtime.workers import Workers
 
+MAX_BYTES = 2**28
+"""Of notes; those of an image have some thousands."""
 WAITING_PER_WORKER = 4  # images; more would only take memory
 
 
@@ -55,9 +58,7 @@ class Counter:
           ScoringError: this or an earlier image cannot be counted, naming its label.
         """
         key = _fingerprint(metric.counting, prediction, truth)
-        known = self._notes.counts.get(key) if self._notes else None
-        if known is not None:
-            metric.add_counts(known)
+        if self._notes and self._notes.add_to(metric, key):
             return
         submit = self._workers.submit if self._workers else _call
         future = submit(metric.counting, prediction, truth)
@@ -87,12 +88,20 @@ class Notes:
 
     def __init__(self, path: pathlib.Path):
         self._path = path
-        lines = path.read_text().split("\n") if path.exists() else []
-        self.counts = dict(_notes(lines))
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a")
+        lines = _lines(path)
+        self.counts = dict(filter(None, map(_note, lines)))
+        self._file = storage.appended(path)
         if lines and lines[-1]:
             self._file.write("\n")
+
+    def add_to(self, metric: CountedMetric, key: str) -> bool:
+        """Whether there were counts of an image that a metric took."""
+        with contextlib.suppress(ValueError):
+            if key in self.counts:
+                metric.add_counts(self.counts[key])
+                return True
+        return False
 
     def write(self, key: str, counts: np.ndarray) -> None:
         """Adds one image."""
@@ -119,11 +128,23 @@ def naming(label: str) -> Generator[None]:
         raise ScoringError(f"{label}: {error}") from error
 
 
-def _notes(lines: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            key, counts = json.loads(line)
-            yield key, np.array(counts, np.int64)
+def _lines(path: pathlib.Path) -> list[str]:
+    """The lines of a file of notes; none where it is of no use."""
+    if path.is_symlink() or not path.is_file():
+        return []
+    with contextlib.suppress(ValueError):
+        return documents.regular_bytes(path, MAX_BYTES).decode().split("\n")
+    return []
+
+
+def _note(line: str) -> tuple[str, np.ndarray] | None:
+    """Fingerprint and counts of an image; None where they are not whole."""
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        key, counts = documents.parse_document(line)
+        values = np.array(counts)
+        if isinstance(key, str) and values.dtype == np.int64:
+            return key, values
+    return None
 
 
 def _fingerprint(counting: Callable, prediction: np.ndarray, truth: np.ndarray) -> str:

@@ -1,13 +1,13 @@
 """results.json: what a split's predictions reach. Nothing else writes or reads it."""
 
-import json
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from astmt_jax.evaluation.scoring import Scores
-from astmt_jax.files import storage
+from astmt_jax.files import documents, storage
+from astmt_jax.records import shown
 
 RESULTS_FILE = "results.json"
 
@@ -40,17 +40,37 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
       ValueError: the file is missing, unreadable or not of this form.
     """
     try:
-        document = json.loads(path.read_text())
+        document = _section(documents.read_document(path), "it")
+        details = _section(document.get("details", {}), "details")
+        for task, values in details.items():
+            _section(values, f"details.{task}")
         results = {
-            task: {name: _number(value) for name, value in metrics.items()}
-            for task, metrics in document["results"].items()
+            task: {
+                name: _number(value, f"results.{task}.{name}")
+                for name, value in _section(metrics, f"results.{task}").items()
+            }
+            for task, metrics in _section(document.get("results"), "results").items()
         }
-        return {"details": {}, **document, "results": results}
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
+        reason = str(error).removeprefix(f"{path} ")
         raise ValueError(
-            f"{path} cannot be read ({error}): delete it, and have its network scored again."
+            f"{path} cannot be read ({reason}): delete it, and have its network scored again."
         ) from error
+    return {"details": {}, **document, "results": results}
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _section(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {shown(value)}, but must be a section with fields of its own")
+    return value
+
+
+def _number(value: Any, where: str) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{where} is {shown(value)}, but must be a number or null")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{where} is {shown(value)}, which is too large") from error

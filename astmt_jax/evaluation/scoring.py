@@ -7,12 +7,11 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from rich.progress import track
 
 from astmt_jax.config import DEFAULT, EvaluationConfig
 from astmt_jax.evaluation.counting import Counter, naming
 from astmt_jax.metrics.metric import CountedMetric, Metric
-from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime import console
 from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
 
@@ -120,4 +119,4 @@ def scoring(
 
 def tracked(examples: Iterable[Example], name: str, total: int) -> Iterable[Example]:
     """The examples, with a bar on the terminal that says how many are done."""
-    return track(examples, f"Evaluating {name}", total=total, console=CONSOLE)
+    return console.tracked(examples, f"Evaluating {name}", total)

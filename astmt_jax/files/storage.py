@@ -4,11 +4,12 @@ import contextlib
 import errno
 import json
 import math
+import os
 import pathlib
 import secrets
 import stat
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FULL_MESSAGES = ("No space left on device", "Disk quota exceeded")
@@ -41,6 +42,47 @@ def whole_file(path: pathlib.Path) -> Generator[pathlib.Path]:
             raise
         # Whoever reads it knows the file by its own name.
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_bounded(path: pathlib.Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes.
+
+    Raises:
+      ValueError: it has more; the message goes on after the name of the file.
+      OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise ValueError(f"has more than {limit >> 20} MiB, the most that is read")
+        return file.read()
+
+
+def appended(path: pathlib.Path) -> TextIO:
+    """A file opened to add lines of UTF-8 to, made where there is none.
+
+    A link, a pipe or a device that lies in its place is replaced, not written to.
+
+    Raises:
+      OSError: it cannot be opened.
+    """
+    if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+        path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8")
+
+
+def refuse_links(folder: pathlib.Path) -> None:
+    """Checks that nothing is written or deleted elsewhere by whoever works in a folder.
+
+    Raises:
+      FileExistsError: it, or something in it, is a link.
+    """
+    inside = (path for path in folder.rglob("*") if path.is_symlink())
+    link = folder if folder.is_symlink() else next(inside, None)
+    if link is not None:
+        raise FileExistsError(
+            f"{link} is a link, and what lies behind it could be overwritten: remove it."
+        )
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -201,6 +201,12 @@ def edge_metric(protocol: str, true_edges: TrueEdges | None = None) -> "EdgeMetr
     return EdgeMetric(dataclasses.replace(chosen, true_edges=true_edges or chosen.true_edges))
 
 
+def _are_counts(counts: np.ndarray) -> bool:
+    """Whether no more pixels match than there are, and no more are there than an image has."""
+    matched, present = counts[:, 0::2], counts[:, 1::2]
+    return bool(((matched >= 0) & (matched <= present) & (present < 2**40)).all())
+
+
 class EdgeMetric:
     """Accumulates the boundary benchmark over images, in any order.
 
@@ -227,7 +233,13 @@ class EdgeMetric:
         return functools.partial(evaluate_image, protocol=self.protocol)
 
     def add_counts(self, counts: np.ndarray) -> None:
-        """Adds the (K, 4) counts that `evaluate_image` returned for one image."""
+        """Adds the (K, 4) counts that `evaluate_image` returned for one image.
+
+        Raises:
+          ValueError: they are not such counts.
+        """
+        if counts.shape != self._total.shape or not _are_counts(counts):
+            raise ValueError(f"counts of {len(self._total)} thresholds are needed, not {counts!r}")
         self._images += 1
         self._total += counts
         self._best += best_counts(counts)

@@ -41,4 +41,8 @@ class CountedMetric(Protocol):
     counting: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
     def add_counts(self, counts: np.ndarray) -> None:
-        """Adds the counts of one image, in any order."""
+        """Adds the counts of one image, in any order.
+
+        Raises:
+          ValueError: they cannot be those of an image; nothing is added.
+        """

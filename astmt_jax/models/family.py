@@ -73,6 +73,7 @@ class ClassifierNames:
     """How files of ImageNet classifiers name the encoder's tensors, and what else they hold.
 
     Attributes:
+      stride_in: `ModelConfig.stride_in` with which they compute what they were trained to.
       left_out: pattern of what names of tensors that come after the encoder begin with.
       renamed: (pattern, replacement) pairs, one after the other, from the original
         implementation's names, less the task, to those in the files.
@@ -81,6 +82,7 @@ class ClassifierNames:
         the gates. None if there are no such classifiers.
     """
 
+    stride_in: str
     left_out: str
     renamed: tuple[tuple[str, Replacement], ...]
     gates: tuple[str, str] | None = None

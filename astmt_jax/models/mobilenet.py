@@ -159,6 +159,7 @@ MOBILENET_V2 = Family(
         repeated=(r"^features_(?:low|high)\.", "features."),
     ),
     classifiers=ClassifierNames(
+        stride_in="conv1",  # has no bottleneck of which one could choose the convolution
         left_out=r"classifier\.|features\.18\.",
         renamed=(
             (r"^features\.0\.conv\.", "features.0."),

@@ -46,8 +46,8 @@ class Projection(nnx.Module):
 class Bottleneck(nnx.Module):
     """1x1 - (3x3 + adapter) - 1x1 with batch norms, SE, and a shortcut around all.
 
-    The stride sits where `ModelConfig.stride_in` says. The shortcut is a `Projection` when
-    `project` is set, else the identity.
+    The stride sits where `ModelConfig.stride_in` says, in the first 1x1 or in the 3x3. The shortcut
+    is a `Projection` when `project` is set, else the identity.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Bottleneck(nnx.Module):
         out_channels = planes * EXPANSION
         dtype = config.compute_dtype
         norm = config.encoder_norm
-        strides = {"conv1": (stride, 1), "conv2": (1, stride)}[config.stride_in]
+        strides = (1, stride) if config.strides_like_classifiers else (stride, 1)
         self.conv1 = layers.Conv(in_channels, planes, 1, stride=strides[0], dtype=dtype)
         self.norm1 = BatchNorm(planes, norm)
         self.conv2 = layers.Conv(
@@ -103,6 +103,10 @@ class Bottleneck(nnx.Module):
 class ResNet(nnx.Module):
     """Stem and four stages of bottlenecks; low-level features are the first stage's output.
 
+    A stage whose stride is taken away is dilated instead. In the reference implementation all of
+    its 3x3 convolutions are. In a classifier the first of them has the stride and sees its input at
+    the resolution that it was trained for: it keeps the dilation of the stage before.
+
     Args:
       config: the network's settings.
       blocks: number of bottlenecks in each stage.
@@ -121,6 +125,7 @@ class ResNet(nnx.Module):
         ):
             planes = width * 2**stage
             bottlenecks = nnx.List([])
+            entry = dilations[max(stage - 1, 0)] if config.strides_like_classifiers else dilation
             for block in range(count):
                 first = block == 0
                 bottlenecks.append(
@@ -128,7 +133,7 @@ class ResNet(nnx.Module):
                         channels,
                         planes,
                         stride=stride if first else 1,
-                        dilation=dilation,
+                        dilation=entry if first else dilation,
                         project=first,
                         config=config,
                     )
@@ -171,6 +176,7 @@ RESNET = Family(
         )
     ),
     classifiers=ClassifierNames(
+        stride_in="conv2",
         left_out=r"fc\.",
         renamed=(
             (r"\.downsample\.process\.", ".downsample.0."),

@@ -7,6 +7,9 @@ edges, classes, predictions and truth under a slider, each task's worst images, 
 tasks modulate each layer, what the discriminator recognises, and whether the tasks' gradients on
 the shared weights agree: of this run and, with --beside, of a second one, say one that was trained
 without the discriminator.
+
+The run's folder does not choose where data are read, and nothing is prepared: what takes the data
+is left out where they are not in --data_dir.
 """
 
 import pathlib
@@ -45,14 +48,14 @@ def main(argv: list[str] | None = None) -> None:
         default=300,
         help="images, evenly spaced over the split, to look for the worst among (default: 300)",
     )
-    arguments.add_data_dir(parser, default=None, described="as in training")
+    arguments.add_data_dir(parser)
     args = arguments.parse(parser, argv)
     with told():
         output = arguments.output_file(args.output, args.overwrite, args.workdir / REPORT_FILE)
         analysis = analyse(args.workdir, args.beside, args.images, args.data_dir)
         output.parent.mkdir(parents=True, exist_ok=True)
         storage.write_text(output, build(analysis, args.workdir))
-    CONSOLE.print(f"Report: {output}", markup=False)
+    CONSOLE.print(f"Report: {output}")
 
 
 if __name__ == "__main__":

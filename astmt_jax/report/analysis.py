@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from rich.progress import track
 
 from astmt_jax.config import Config
 from astmt_jax.evaluation import inference
@@ -24,10 +23,10 @@ from astmt_jax.report.examples import Examples, score_examples, select_examples
 from astmt_jax.report.gradients import GradientCosines, gradient_cosines
 from astmt_jax.report.modulation import Modulation, embed, read_modulation
 from astmt_jax.report.probes import layer_order
-from astmt_jax.runtime.console import CONSOLE, format_duration
+from astmt_jax.runtime.console import CONSOLE, format_duration, tracked
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model, load
-from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.experiment import Experiment, Splits
 
 NUM_SHOWN = 3
 NUM_WORST = 4
@@ -35,6 +34,29 @@ MODULATION_IMAGES = 32
 """As many as the paper's t-SNE has."""
 GRADIENT_BATCHES = 4
 EMBEDDED_LAYERS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a report shows of a run that takes its data to find out.
+
+    Attributes:
+      examples: images to show.
+      num_scored: how many images the worst were chosen from.
+      split: what these images are called.
+      modulation: what tasks own, layer by layer.
+      embeddings: t-SNE of the gates of some layers, (T, N, 2) by path.
+      confusion: the discriminator's decisions, (T, T); None without a discriminator.
+      gradients: cosines between the tasks' gradients, by what was differentiated.
+    """
+
+    examples: Examples
+    num_scored: int
+    split: str
+    modulation: Modulation
+    embeddings: Mapping[str, np.ndarray]
+    confusion: np.ndarray | None
+    gradients: Mapping[str, GradientCosines]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +69,7 @@ class Analysis:
       tasks: records, in the order of all matrices.
       curves: scalars over training, by TensorBoard's tag.
       results: content of results.json (see `read_results`); None where there is none yet.
-      examples: images to show.
-      num_scored: how many images the worst were chosen from.
-      split: what these images are called.
-      modulation: what tasks own, layer by layer.
-      embeddings: t-SNE of the gates of some layers, (T, N, 2) by path.
-      confusion: the discriminator's decisions, (T, T); None without a discriminator.
-      gradients: cosines between the tasks' gradients, by what was differentiated.
+      measured: on its data; None where they are not there.
     """
 
     config: Config
@@ -61,13 +77,7 @@ class Analysis:
     tasks: tuple[Task, ...]
     curves: Mapping[str, Curve]
     results: Mapping[str, Any] | None
-    examples: Examples
-    num_scored: int
-    split: str
-    modulation: Modulation
-    embeddings: Mapping[str, np.ndarray]
-    confusion: np.ndarray | None
-    gradients: Mapping[str, GradientCosines]
+    measured: Measured | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,15 +100,15 @@ class TrainedRun:
         return self.model.params, self.model.stats
 
     @classmethod
-    def open(cls, workdir: pathlib.Path, data_dir: pathlib.Path | None) -> "TrainedRun":
-        """Loads a run; errors as `load` and `Experiment` have them."""
+    def open(cls, workdir: pathlib.Path, data_dir: pathlib.Path) -> "TrainedRun":
+        """Loads a run, which does not choose where data are read.
+
+        Errors as `load` and `Experiment` have them.
+        """
         model = load(workdir)
-        config = model.config
-        if data_dir is not None:
-            config = dataclasses.replace(
-                config, dataset=dataclasses.replace(config.dataset, data_dir=str(data_dir))
-            )
-        return cls(workdir.resolve().name, model, Experiment(config))
+        dataset = dataclasses.replace(model.config.dataset, data_dir=str(data_dir))
+        experiment = Experiment(dataclasses.replace(model.config, dataset=dataset))
+        return cls(workdir.resolve().name, model, experiment)
 
     def without_discriminator(self) -> Experiment:
         """The same experiment with objectives that are the tasks' losses alone."""
@@ -111,7 +121,7 @@ def analyse(
     workdir: pathlib.Path,
     beside: pathlib.Path | None,
     num_images: int,
-    data_dir: pathlib.Path | None,
+    data_dir: pathlib.Path,
 ) -> Analysis:
     """Computes everything, with progress on the terminal.
 
@@ -119,23 +129,52 @@ def analyse(
       workdir: of the run.
       beside: of another run, with the same tasks, whose gradients are to be compared.
       num_images: how many images, evenly spaced over the evaluation split, are scored one by one.
-      data_dir: where prepared datasets live; None is where they were in training.
+      data_dir: where prepared datasets live; nothing is prepared there.
 
     Raises:
       ValueError: the other run has other tasks or data, or what `load` raises.
-      FileNotFoundError: there is no run, no checkpoint or no data.
+      FileNotFoundError: there is no run or no checkpoint.
     """
-    stage = Stages(6)
     run = TrainedRun.open(workdir, data_dir)
     other = None if beside is None else TrainedRun.open(beside, data_dir)
     if other is not None:
         _check_alike(run, other)
-    splits = run.experiment.open_splits()
+    results = workdir / RESULTS_FILE
+    found = read_results(results) if results.exists() else None
+    splits = _splits(run)
+    stage = Stages(1 if splits is None else 6)
+    stage("training curves")
+    return Analysis(
+        config=run.experiment.config,
+        step=run.model.step,
+        tasks=run.experiment.tasks,
+        curves=read_curves(workdir),
+        results=found,
+        measured=None if splits is None else _measured(run, other, splits, num_images, stage),
+    )
+
+
+def _splits(run: TrainedRun) -> Splits | None:
+    """The run's data; None, which is told, where they are not there."""
+    try:
+        return run.experiment.open_splits(prepare=False)
+    except FileNotFoundError as error:
+        CONSOLE.print(
+            f"Without images and what is found from them: {error} "
+            "Say where they are with --data_dir=DIR."
+        )
+        return None
+
+
+def _measured(
+    run: TrainedRun,
+    other: TrainedRun | None,
+    splits: Splits,
+    num_images: int,
+    stage: "Stages",
+) -> Measured:
     source = evenly_spaced(splits.evaluation, num_images)
     network = run.experiment.network
-
-    stage("training curves")
-    curves = read_curves(workdir)
     stage(f"scores of {source.length} single images")
     examples = _examples(run, source)
     stage("modulation of every layer")
@@ -152,13 +191,7 @@ def analyse(
         if network.has_discriminator
         else None
     )
-    results = workdir / RESULTS_FILE
-    return Analysis(
-        config=run.experiment.config,
-        step=run.model.step,
-        tasks=run.experiment.tasks,
-        curves=curves,
-        results=read_results(results) if results.exists() else None,
+    return Measured(
         examples=examples,
         num_scored=source.length,
         split=splits.evaluation.name,
@@ -185,7 +218,7 @@ class Stages:
         """Begins the next stage."""
         self._number += 1
         elapsed = format_duration(time.perf_counter() - self._start)
-        CONSOLE.print(f"[{elapsed}] {self._number}/{self._total} {title}", markup=False)
+        CONSOLE.print(f"[{elapsed}] {self._number}/{self._total} {title}")
 
 
 def evenly_spaced(source: Source, count: int) -> Source:
@@ -219,8 +252,8 @@ def _examples(run: TrainedRun, source: Source) -> Examples:
         run.experiment.input,
         NamedSharding(mesh, PartitionSpec("data")),
     )
-    tracked = track(predicted, source.name, total=source.length, console=CONSOLE)
-    scored = score_examples(tracked, tasks, evaluation.quantize)
+    examples = tracked(predicted, source.name, source.length)
+    scored = score_examples(examples, tasks, evaluation.quantize)
     return select_examples(scored, tasks, source.length, NUM_SHOWN, NUM_WORST)
 
 
@@ -245,8 +278,8 @@ def _gradients(
     for label, (owner, experiment) in compared.items():
         image_size = owner.experiment.config.train.image_size
         layers = layer_order(owner.experiment.network, *owner.variables, image_size)
-        tracked = track(batches, label, console=CONSOLE)
-        cosines[label] = gradient_cosines(experiment.objective, *owner.variables, tracked, layers)
+        counted = tracked(batches, label)
+        cosines[label] = gradient_cosines(experiment.objective, *owner.variables, counted, layers)
     return cosines
 
 

@@ -14,6 +14,7 @@ from matplotlib.typing import RcKeyType
 
 from astmt_jax.report.blocks import data_url
 from astmt_jax.report.curves import Curve
+from astmt_jax.report.details import ClassRow, PrecisionRecall
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Of the tasks in order: those of Okabe and Ito, which the colour-blind can tell apart."""
@@ -94,13 +95,13 @@ def accuracy_curves(curves: Mapping[str, Curve], chance: float) -> Figure:
 
 
 @styled
-def precision_recall(curve: Mapping[str, Sequence[float]]) -> Figure:
+def precision_recall(curve: PrecisionRecall) -> Figure:
     """Precision over recall with the best F, on lines of equal F as boundary benchmarks have them.
 
     Args:
-      curve: `precision`, `recall` and `f`, one value a threshold, 0..1.
+      curve: one value a threshold, 0..1.
     """
-    precision, recall, f = (np.array(curve[name], float) for name in ("precision", "recall", "f"))
+    precision, recall, f = map(np.array, (curve.precision, curve.recall, curve.f))
     figure, (plot,) = grid(1, 4.2, 3.8, columns=1)
     axis = np.linspace(0.01, 1, 200)
     for level in np.arange(0.1, 1, 0.1):
@@ -122,15 +123,14 @@ def precision_recall(curve: Mapping[str, Sequence[float]]) -> Figure:
 
 
 @styled
-def class_bars(classes: Mapping[str, Mapping[str, float]]) -> Figure:
+def class_bars(there: Mapping[str, ClassRow]) -> Figure:
     """IoU of the classes that occur in the truth, with their shares of its pixels."""
-    there = {name: row for name, row in classes.items() if row["pixels"]}
-    total = sum(row["pixels"] for row in there.values())
+    total = sum(row.pixels for row in there.values())
     figure, (plot,) = grid(1, 4.6, 0.5 + 0.24 * len(there), columns=1)
-    ious = [row["iou"] for row in there.values()]
+    ious = [row.iou for row in there.values()]
     bars = plot.barh(list(there), ious, color=COLORS[0])
     shares = [
-        f" {100 * row['iou']:.0f}%  ({100 * row['pixels'] / total:.1f}% of pixels)"
+        f" {100 * row.iou:.0f}%  ({100 * row.pixels / total:.1f}% of pixels)"
         for row in there.values()
     ]
     plot.bar_label(bars, shares, fontsize=8)

@@ -5,25 +5,26 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from astmt_jax.report import figures
-from astmt_jax.report.analysis import Analysis
+from astmt_jax.report.analysis import Analysis, Measured
 from astmt_jax.report.blocks import Block, Picture, Section, Table, Text
 from astmt_jax.report.confusion import shares
 from astmt_jax.report.curves import by_task
 from astmt_jax.report.gradients import mean_of_pairs
 from astmt_jax.report.modulation import LayerDistances, gate_distances, scale_distances
+from astmt_jax.report.with_data import with_data
 
 
 def sections(analysis: Analysis) -> list[Section]:
     """The sections, in order."""
     return [
-        Section("modulation", "Where the tasks part", list(_modulation(analysis))),
-        Section("discriminator", "The discriminator", list(_discriminator(analysis))),
-        Section("gradients", "Gradients on the shared weights", list(_gradients(analysis))),
+        Section("modulation", "Where the tasks part", with_data(analysis, _modulation)),
+        Section("discriminator", "The discriminator", with_data(analysis, _discriminator)),
+        Section("gradients", "Gradients on the shared weights", with_data(analysis, _gradients)),
     ]
 
 
-def _modulation(analysis: Analysis) -> Iterator[Block]:
-    modulation = analysis.modulation
+def _modulation(analysis: Analysis, measured: Measured) -> Iterator[Block]:
+    modulation = measured.modulation
     if not modulation.gates and not modulation.scales:
         yield Text("All tasks share all layers in front of their prediction layers.")
         return
@@ -40,7 +41,7 @@ def _modulation(analysis: Analysis) -> Iterator[Block]:
         yield from _distances(
             distances, analysis, "gates of squeeze-and-excitation", "squeeze-and-excitation"
         )
-        yield _embeddings(analysis)
+        yield _embeddings(analysis, measured)
     if modulation.scales:
         distances = {p: scale_distances(scales) for p, scales in modulation.scales.items()}
         yield from _distances(distances, analysis, "factors of batch norm", "batch norm")
@@ -81,19 +82,19 @@ def _distances(
     )
 
 
-def _embeddings(analysis: Analysis) -> Picture:
+def _embeddings(analysis: Analysis, measured: Measured) -> Picture:
     names = [task.name for task in analysis.tasks]
-    images = next(iter(analysis.modulation.gates.values())).shape[1]
+    images = next(iter(measured.modulation.gates.values())).shape[1]
     return Picture(
-        figures.svg_url(figures.scatter(analysis.embeddings, names)),
-        f"t-SNE of the gates in {len(analysis.embeddings)} layers, one colour a task.",
+        figures.svg_url(figures.scatter(measured.embeddings, names)),
+        f"t-SNE of the gates in {len(measured.embeddings)} layers, one colour a task.",
         f"t-SNE of the gates by cosine distance, {images} images a task, in layers from first "
         "to last: a cluster of one colour is a task that uses the layer in its own way.",
     )
 
 
-def _discriminator(analysis: Analysis) -> Iterator[Block]:
-    if analysis.confusion is None:
+def _discriminator(analysis: Analysis, measured: Measured) -> Iterator[Block]:
+    if measured.confusion is None:
         yield Text("The run was trained without a discriminator.")
         return
     chance = 1 / len(analysis.tasks)
@@ -110,8 +111,8 @@ def _discriminator(analysis: Analysis) -> Iterator[Block]:
             + "; ".join(f"{name} {100 * c.values[-1]:.0f}%" for name, c in accuracies.items()),
             "How many of each task's positions the discriminator recognised, over training.",
         )
-    confusion = shares(analysis.confusion)
-    right = np.trace(analysis.confusion) / analysis.confusion.sum()
+    confusion = shares(measured.confusion)
+    right = np.trace(measured.confusion) / measured.confusion.sum()
     yield Picture(
         figures.svg_url(
             figures.matrices(
@@ -134,8 +135,8 @@ def _discriminator(analysis: Analysis) -> Iterator[Block]:
     )
 
 
-def _gradients(analysis: Analysis) -> Iterator[Block]:
-    if not analysis.gradients:
+def _gradients(analysis: Analysis, measured: Measured) -> Iterator[Block]:
+    if not measured.gradients:
         yield Text("There is one task only.")
         return
     yield Text(
@@ -146,7 +147,7 @@ def _gradients(analysis: Analysis) -> Iterator[Block]:
     )
     rows = [
         (label, f"{cosines.mean():+.3f}", f"{mean_of_pairs(cosines.whole < 0):.0%}")
-        for label, cosines in analysis.gradients.items()
+        for label, cosines in measured.gradients.items()
     ]
     yield Table(
         "Over all pairs of tasks",
@@ -154,16 +155,16 @@ def _gradients(analysis: Analysis) -> Iterator[Block]:
         rows,
     )
     names = [task.name for task in analysis.tasks]
-    wholes = {label: cosines.whole for label, cosines in analysis.gradients.items()}
+    wholes = {label: cosines.whole for label, cosines in measured.gradients.items()}
     yield Picture(
         figures.svg_url(figures.matrices(wholes, names, limits=(-1, 1), cmap="RdBu")),
         "Cosines between all pairs of tasks' gradients: "
         + "; ".join(
-            f"mean {cosines.mean():+.3f} for {k}" for k, cosines in analysis.gradients.items()
+            f"mean {cosines.mean():+.3f} for {k}" for k, cosines in measured.gradients.items()
         ),
         "All shared weights as one vector; mean over the batches.",
     )
-    by_layer = {label: cosines.by_layer for label, cosines in analysis.gradients.items()}
+    by_layer = {label: cosines.by_layer for label, cosines in measured.gradients.items()}
     yield Picture(
         figures.svg_url(figures.over_layers(by_layer, "mean cosine over pairs of tasks")),
         "The same layer by layer, from the image to the prediction.",

@@ -9,10 +9,11 @@ from flax.traverse_util import flatten_dict
 from astmt_jax.evaluation.published import Published, published_for
 from astmt_jax.evaluation.tables import HEADINGS, result_row
 from astmt_jax.metrics.summary import Results
-from astmt_jax.report import figures, pictures
-from astmt_jax.report.analysis import Analysis
+from astmt_jax.report import details, figures, pictures
+from astmt_jax.report.analysis import Analysis, Measured
 from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table, Text
 from astmt_jax.report.curves import by_task
+from astmt_jax.report.with_data import with_data
 from astmt_jax.tasks.task import Task
 
 ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
@@ -26,8 +27,8 @@ def sections(analysis: Analysis) -> list[Section]:
         Section("curves", "Training curves", list(_curves(analysis))),
         Section("edges", "Precision and recall of edges", list(_precision_recall(analysis))),
         Section("classes", "Classes", list(_classes(analysis))),
-        Section("examples", "Predictions and truth", list(_examples(analysis))),
-        Section("failures", "Failure cases", list(_failures(analysis))),
+        Section("examples", "Predictions and truth", with_data(analysis, _examples)),
+        Section("failures", "Failure cases", with_data(analysis, _failures)),
     ]
 
 
@@ -141,69 +142,77 @@ def _curves(analysis: Analysis) -> Iterator[Block]:
 
 
 def _precision_recall(analysis: Analysis) -> Iterator[Block]:
-    of_edges = [(task, details) for task, details in _details(analysis) if "curve" in details]
-    for task, details in of_edges:
-        curve, protocol = details["curve"], details["protocol"]
+    of_edges = [
+        (task, details.edges_of(task, found))
+        for task, found in _details(analysis)
+        if "curve" in found
+    ]
+    for task, found in of_edges:
+        curve, protocol = found.curve, found.protocol
         yield Picture(
             figures.svg_url(figures.precision_recall(curve)),
-            f"Precision over recall of {task.name}; the best F is {max(curve['f']):.3f}.",
-            f"Protocol {protocol['name']}: tolerance {protocol['max_dist']} of the diagonal, "
-            f"{len(protocol['thresholds'])} thresholds, "
-            f"{'with' if protocol['non_maximum_suppression'] else 'without'} non-maximum "
-            f"suppression; {details['images']:,} images. Green lines have equal F.",
+            f"Precision over recall of {task.name}; the best F is {max(curve.f):.3f}.",
+            f"Protocol {protocol.name}: tolerance {protocol.max_dist} of the diagonal, "
+            f"{len(protocol.thresholds)} thresholds, "
+            f"{'with' if protocol.non_maximum_suppression else 'without'} non-maximum "
+            f"suppression; {found.images:,} images. Green lines have equal F.",
         )
     if not of_edges:
         yield Text("results.json holds no precision-recall curve.")
 
 
 def _classes(analysis: Analysis) -> Iterator[Block]:
-    of_classes = [(task, details) for task, details in _details(analysis) if "classes" in details]
-    for task, details in of_classes:
-        ious = "; ".join(
-            f"{name} {100 * row['iou']:.0f}%"
-            for name, row in details["classes"].items()
-            if row["pixels"]
-        )
+    of_classes = [
+        (task, details.classes_of(task, found))
+        for task, found in _details(analysis)
+        if "classes" in found
+    ]
+    for task, found in of_classes:
+        there = {name: row for name, row in found.classes.items() if row.pixels}
+        if not there:
+            yield Text(f"{task.name}: no class occurs in the truth.")
+            continue
+        ious = "; ".join(f"{name} {100 * row.iou:.0f}%" for name, row in there.items())
         yield Picture(
-            figures.svg_url(figures.class_bars(details["classes"])),
+            figures.svg_url(figures.class_bars(there)),
             f"Intersection over union of {task.name} by class: {ious}.",
             f"{task.name}: IoU by class, with the class's share of the labelled pixels; "
-            f"{details['images']:,} images.",
+            f"{found.images:,} images.",
         )
     if not of_classes:
         yield Text("No task has classes, or results.json holds no table of them.")
 
 
 def _details(analysis: Analysis) -> Iterator[tuple[Task, Mapping[str, Any]]]:
-    details = (analysis.results or {}).get("details", {})
+    found = (analysis.results or {}).get("details", {})
     for task in analysis.tasks:
-        if task.name in details:
-            yield task, details[task.name]
+        if task.name in found:
+            yield task, found[task.name]
 
 
-def _examples(analysis: Analysis) -> Iterator[Block]:
+def _examples(analysis: Analysis, measured: Measured) -> Iterator[Block]:
     yield Text(
         "Prediction on the left of the line, truth on the right. The slider moves the line, with "
         f"the mouse or the arrow keys. {ROUNDED}"
     )
-    for scored in analysis.examples.shown:
+    for scored in measured.examples.shown:
         sliders = [pictures.slider(task, scored) for task in analysis.tasks]
         yield Row(scored.example.name, [pictures.photo(scored), *sliders])
 
 
-def _failures(analysis: Analysis) -> Iterator[Block]:
+def _failures(analysis: Analysis, measured: Measured) -> Iterator[Block]:
     yield Text(
-        f"The worst of {analysis.num_scored:,} images of {analysis.split}, by each task's headline "
+        f"The worst of {measured.num_scored:,} images of {measured.split}, by each task's headline "
         f"metric; images without a label for the task do not count. {ROUNDED}"
     )
     for task in analysis.tasks:
-        scores = sorted(analysis.examples.scores[task.name])
+        scores = sorted(measured.examples.scores[task.name])
         if not scores:
             yield Text(f"{task.name}: none of the images is labelled.")
             continue
         metric = task.notation[task.headline]
         pairs = []
-        for scored in analysis.examples.worst[task.name]:
+        for scored in measured.examples.worst[task.name]:
             pairs += [pictures.photo(scored), pictures.slider(task, scored)]
         median = metric.write(scores[len(scores) // 2])
         yield Row(f"{task.name} (median {metric.label} of an image: {median})", pairs)

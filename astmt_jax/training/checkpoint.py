@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
 from astmt_jax.config import Config
+from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.models.network import Network
 from astmt_jax.runtime import distributed
@@ -53,6 +54,9 @@ class Checkpoints:
       keep: how many of the newest to keep.
       keep_every: checkpoints of multiples of so many steps stay for good, too; None for none.
       read_only: leaves the folder as it is, in which a run may be saving at this moment.
+
+    Raises:
+      FileExistsError: there is a link in the folder, which is not only read.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class Checkpoints:
             read_only=read_only,
             lightweight_initialize=True,  # damaged metadata must not end it all
         )
+        if not read_only:
+            storage.refuse_links(workdir / CHECKPOINTS)
         self._folder = (workdir / CHECKPOINTS).resolve()
         self._manager = ocp.CheckpointManager(self._folder, options=self._options)
         self._damaged: list[int] = []

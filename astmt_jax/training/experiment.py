@@ -1,7 +1,6 @@
 """An experiment made concrete: its data, its network and its training step, on these devices."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -17,6 +16,7 @@ from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.records import check_choice
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.tasks.task import channels_by_name
@@ -27,8 +27,8 @@ from astmt_jax.training.schedules import SCHEDULES, learning_rate_schedule, reve
 from astmt_jax.training.state import TrainState, initial_state
 from astmt_jax.training.train_step import UPDATES, TrainStep
 from astmt_jax.training.update import Ingredients
-from astmt_jax.weights.files import WeightsError, read_tensors
-from astmt_jax.weights.imagenet import load_encoder
+from astmt_jax.weights import imagenet
+from astmt_jax.weights.files import WeightsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Experiment:
 
     Raises:
       ValueError: the configuration cannot be built, in one sentence.
+      FileNotFoundError: `model.stride_in` depends on `model.pretrained`, and there is no such file.
     """
 
     def __init__(self, config: Config):
-        self.config = config
+        self.config = config = imagenet.settled(config)
         self.input = InputSettings.of(config)
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
@@ -75,18 +76,23 @@ class Experiment:
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
         self.predict = predictor.predictor(self.network, self.tasks)
 
-    def open_splits(self) -> "Splits":
-        """Opens the dataset's splits, preparing it where that needs no download.
+    def open_splits(self, prepare: bool = True) -> "Splits":
+        """Opens the dataset's splits.
 
         A network for one task trains on images labelled for it only.
+
+        Args:
+          prepare: prepares the dataset first where that needs no download; if not, nothing is
+            written.
 
         Raises:
           ValueError: the dataset does not fit the configuration.
           FileNotFoundError: the dataset has to be prepared first, naming the command.
         """
         config = self.config
+        open_split = self.dataset.open if prepare else self.dataset.open_prepared
         training, evaluation = (
-            self.dataset.open(config.dataset.folder, config.dataset.options, split)
+            open_split(config.dataset.folder, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
         for task in self.tasks:
@@ -119,15 +125,23 @@ class Experiment:
           WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
           FileNotFoundError: there is no such file.
         """
-        file = self.config.model.pretrained
-        tensors = None if file is None else read_tensors(os.path.expanduser(file))
+        model = self.config.model
+        file = model.pretrained
+        tensors = None if file is None else imagenet.read_classifier(file)
         state = step.init(jax.random.key(self.config.seed))
         if tensors is not None:
             try:
-                params, stats = load_encoder(tensors, state.params, state.stats, self.network)
+                params, stats = imagenet.load_encoder(
+                    tensors, state.params, state.stats, self.network
+                )
             except WeightsError as error:
-                backbone = self.config.model.backbone
-                raise WeightsError(f"{file} does not fit backbone {backbone}: {error}") from error
+                raise WeightsError(
+                    f"{file} does not fit backbone {model.backbone}: {error}"
+                ) from error
+            CONSOLE.print(
+                f"The encoder starts from {file}, with model.stride_in={model.stride_in}.",
+                markup=False,
+            )
             state = initial_state(params, stats, self.optimizer)
         return self.placement.put(state)
 

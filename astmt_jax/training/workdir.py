@@ -1,15 +1,27 @@
-"""A run's folder: its settings, and where imported weights came from."""
+"""A run's folder: its settings, and where imported weights came from.
 
-import json
+The folder may come from a stranger: what it holds chooses no files, types or programs.
+"""
+
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from astmt_jax.config import Config, differences, from_config_dict
-from astmt_jax.files import storage
+from astmt_jax.config import (
+    NORMALIZATIONS,
+    STRIDES_IN,
+    Config,
+    differences,
+    from_config_dict,
+    with_stride_in,
+)
+from astmt_jax.files import documents, storage
+from astmt_jax.records import check_choice
 
 CONFIG_FILE = "config.json"
 IMPORT_FILE = "imported.json"
+IMPORTED_SETTINGS = {"train.normalize": NORMALIZATIONS}
+"""The fields of `Config` that imported weights decide, and their choices."""
 
 
 def check_workdir(workdir: pathlib.Path, config: Config) -> None:
@@ -23,7 +35,8 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / CONFIG_FILE).exists():
         return
-    changed = differences(recorded_config(workdir).to_dict(), config.to_dict())
+    recorded = recorded_config(workdir)
+    changed = differences(recorded.to_dict(), as_begun(workdir, config).to_dict())
     if changed:
         raise ValueError(
             f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
@@ -41,13 +54,40 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
 def recorded_config(workdir: pathlib.Path) -> Config:
     """The settings of the run in a folder.
 
+    Runs record where the stride is. A folder that leaves it to a file of weights is none of ours,
+    and has no file read: it gets the reference implementation's.
+
     Raises:
       FileNotFoundError: there is none.
       ValueError: its settings cannot be read.
     """
-    if not (workdir / CONFIG_FILE).exists():
-        raise FileNotFoundError(f"There is no run in {workdir}.")
-    return from_config_dict(_read_json(workdir / CONFIG_FILE))
+    path = workdir / CONFIG_FILE
+    try:
+        config = from_config_dict(documents.read_document(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"There is no run in {workdir}.") from error
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path} ").removesuffix(".")
+        raise ValueError(
+            f"{path} cannot be used ({reason}): bring it back from a backup, or delete the folder "
+            "to start over."
+        ) from error
+    return config if config.model.stride_in in STRIDES_IN else with_stride_in(config, "conv1")
+
+
+def as_begun(workdir: pathlib.Path, config: Config) -> Config:
+    """The settings with what a run in the folder that starts from the same file decided.
+
+    So that it goes on without that file.
+
+    Raises:
+      ValueError: the run's settings cannot be read.
+    """
+    if config.model.stride_in in STRIDES_IN or not (workdir / CONFIG_FILE).exists():
+        return config
+    begun = recorded_config(workdir).model
+    same = begun.pretrained == config.model.pretrained
+    return with_stride_in(config, begun.stride_in) if same else config
 
 
 def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:
@@ -56,21 +96,33 @@ def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[s
     Args:
       workdir: the folder, which exists.
       file: the weights that were imported.
-      settings: such as {"train.normalize": "none"}.
+      settings: such as {"train.normalize": "none"}; see `IMPORTED_SETTINGS`.
     """
     storage.write_json(workdir / IMPORT_FILE, {"file": str(file), "settings": dict(settings)})
 
 
-def imported_settings(workdir: pathlib.Path) -> dict[str, Any]:
-    """The fields that `record_import` recorded; empty where nothing was imported."""
+def imported_settings(workdir: pathlib.Path) -> dict[str, str]:
+    """The fields that `record_import` recorded; empty where nothing was imported.
+
+    Raises:
+      ValueError: the file cannot be read, or sets another field than `IMPORTED_SETTINGS` has, or
+        to another value.
+    """
     path = workdir / IMPORT_FILE
-    return _read_json(path)["settings"] if path.exists() else {}
-
-
-def _read_json(path: pathlib.Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        document = documents.read_document(path)
+        settings = document.get("settings") if isinstance(document, dict) else None
+        if not isinstance(settings, dict):
+            raise ValueError("it has no settings")
+        for field, value in settings.items():
+            check_choice("a field of its settings", field, IMPORTED_SETTINGS)
+            check_choice(field, value, IMPORTED_SETTINGS[field])
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path} ").removesuffix(".")
         raise ValueError(
-            f"{path} is not complete ({error}): delete the folder to start over."
+            f"{path} cannot be used ({reason}): it may set the scaling of the input only, as "
+            "astmt_jax.convert writes it."
         ) from error
+    return settings

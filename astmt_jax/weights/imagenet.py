@@ -16,19 +16,27 @@ For classifiers without SE the layer that opens the gate is therefore set to 0, 
 the batch norm before it to twice its scale and bias. The product is the classifier's to the last
 digit, and the gate starts where it learns fastest.
 
-All these classifiers were trained on images scaled as `train.normalize='imagenet'`, and with the
-stride of a ResNet's bottleneck in its 3x3 convolution: `model.stride_in='conv2'` keeps the function
-that they learnt, 'conv1' is what the reference implementation made of it. Either way stages without
-stride see their input at another resolution than they were trained for, and are dilated instead.
+All these classifiers were trained on images scaled as `train.normalize='imagenet'`.
+
+**Where the stride is.** All these ResNets, the reference implementation's too, were trained with
+the stride of a bottleneck in its 3x3 convolution. `settled` therefore gives an encoder that starts
+from one `stride_in='conv2'`, with which it computes what the classifier does, and with a smaller
+output stride what timm's does with `output_stride=16` or 8. The paper's networks started from the
+reference implementation's classifiers with 'conv1', another function of the same weights; its
+configurations do the same, with these files only. `--config.model.stride_in` decides otherwise.
 """
 
+import os
 import re
 from collections.abc import Mapping
 
 import numpy as np
 
+from astmt_jax.config import STRIDES_IN, Config, with_stride_in
+from astmt_jax.models import families
 from astmt_jax.models.network import Network, Params, Stats
-from astmt_jax.weights.files import Tensors, WeightsError
+from astmt_jax.weights.architectures import recognize
+from astmt_jax.weights.files import Tensors, WeightsError, read_tensors
 from astmt_jax.weights.original import canonical_names, from_torch, to_torch
 
 WITHOUT_SOURCE = re.compile(r"decoder\.|discriminator\.|.*\.adapt\.")
@@ -39,6 +47,33 @@ RENAMED_BY_TIMM = (
     (r"\.se\.fc\.2\.", ".se.fc2."),
 )
 """What timm calls squeeze-and-excitation, in addition to `ClassifierNames.renamed`."""
+
+
+def settled(config: Config) -> Config:
+    """The settings with `model.stride_in` decided: 'conv1' or 'conv2'; see above.
+
+    Raises:
+      FileNotFoundError: it depends on the file `pretrained` ('paper'), and there is none.
+      WeightsError: the file cannot be read.
+      ValueError: there is no such backbone.
+    """
+    model = config.model
+    if model.stride_in in STRIDES_IN:
+        return config
+    stride_in = families.find(model).family.classifiers.stride_in
+    if model.pretrained is None or (model.stride_in == "paper" and _is_original(model.pretrained)):
+        stride_in = "conv1"
+    return with_stride_in(config, stride_in)
+
+
+def read_classifier(file: str) -> Tensors:
+    """The tensors of the file that `ModelConfig.pretrained` names; errors of `read_tensors`."""
+    return read_tensors(os.path.expanduser(file))
+
+
+def _is_original(file: str) -> bool:
+    """Whether a file is one of the reference implementation's, by its squeeze-and-excitation."""
+    return any(".se.fc." in name for name in read_classifier(file))
 
 
 def load_encoder(
@@ -56,8 +91,10 @@ def load_encoder(
       The variables with the encoder's replaced, in float32.
 
     Raises:
-      WeightsError: listing every tensor that is missing, unused, duplicate or of a wrong shape.
+      WeightsError: they are of a classifier with another encoder, naming it, or else listing every
+        tensor that is missing, unused, duplicate or of a wrong shape.
     """
+    _check_architecture(tensors, network.config.backbone)
     files = network.backbone.family.classifiers
     tensors, problems = canonical_names(tensors, network)
     tensors = {n: value for n, value in tensors.items() if not re.match(files.left_out, n)}
@@ -87,6 +124,21 @@ def load_encoder(
     if plain and files.gates:
         loaded = _with_neutral_gates(loaded, *files.gates)
     return from_torch(loaded, network)
+
+
+def _check_architecture(tensors: Mapping[str, np.ndarray], backbone: str) -> None:
+    found = recognize(tensors)
+    if found is None or found.backbone == backbone:
+        return
+    if found.backbone is not None:
+        raise WeightsError(
+            f"it holds a {found.name}: set model.backbone to {found.backbone}, or take the file of "
+            f"a {backbone}"
+        )
+    raise WeightsError(
+        f"it holds a {found.name}, which is no backbone of this project: take the file of a "
+        f"{backbone} (plain, or with squeeze-and-excitation)"
+    )
 
 
 def _name_in_file(name: str, tasks: tuple[str, ...], renamed: tuple) -> str:

@@ -1,6 +1,7 @@
 """The demo without a browser: what it takes, what it tells about bad photos, what it refuses."""
 
 import asyncio
+import dataclasses
 import io
 import json
 import urllib.error
@@ -12,10 +13,12 @@ import pytest
 from PIL import Image
 from tiny_run import SIZE, TASKS, tiny_model
 
+from astmt_jax.datasets import registry
 from astmt_jax.demo import __main__ as command
 from astmt_jax.demo import uploads
 from astmt_jax.demo.performance import Performer
 from astmt_jax.pictures.photos import PhotoError
+from astmt_jax.trained_model import Model
 
 RED = np.full((SIZE, SIZE, 3), (255, 0, 0), np.uint8)
 
@@ -196,9 +199,23 @@ def test_missing_run_is_told_in_one_sentence(tmp_path):
     assert str(caught.value) == f"Error: There is no run in {tmp_path}."
 
 
+def test_examples_are_read_only_where_the_user_says(model, tmp_path, capsys):
+    """Neither is a dataset prepared nor does the run's own folder count."""
+    dataset = dataclasses.replace(model.config.dataset, data_dir=str(tmp_path / "theirs"))
+    config = dataclasses.replace(model.config, dataset=dataset)
+    theirs = Model(config, model.network, model.tasks, model.params, model.stats, 0)
+    assert command.example_photos(theirs, tmp_path / "mine") == []
+    assert not list(tmp_path.iterdir())
+    told = capsys.readouterr().out
+    assert f"is not rendered in {tmp_path / 'mine'}" in told
+    assert told.endswith("Say where the data are with --data_dir=DIR.\n")
+
+
 @pytest.mark.slow
 def test_examples_are_images_of_the_evaluation_split(tmp_path):
-    examples = command.example_photos(tiny_model(), str(tmp_path))
+    model = tiny_model()
+    registry.find("scenes").open(tmp_path, model.config.dataset.options, "val")
+    examples = command.example_photos(model, tmp_path)
     assert len(examples) == len({name for _, name in examples}) > 0
     for image, name in examples:
         assert image.dtype == np.uint8

@@ -141,3 +141,38 @@ def test_killed_process_is_reported():
         pytest.raises(ChildProcessError, match="was killed, probably for lack of memory"),
     ):
         add_and_finish(counter, Killer(), "image", *next(images(1)))
+
+
+def strange_notes():
+    """Counts of the right images, but of another form, and lines of any other form."""
+    key = json.dumps("KEY")
+    for counts in ("5", "null", "[]", "[1]", "[[1, 2, 3, 4]]", '"many"', "[[1], [2, 3]]", "{}"):
+        yield f"[{key}, {counts}]"
+    for number in ("-1", "1.5", "1e300", str(2**62), str(2**70), "null", "true"):
+        yield f"[{key}, {json.dumps([['N'] * 4] * 101)}]".replace('"N"', number)
+    yield from ("5", "[]", "null", '["a"]', "[[], []]", "[" * 10**5, '{"a": 1, "b": 2}', "\x00")
+
+
+def test_strange_notes_are_passed_over(tmp_path):
+    """Whatever they say of an image, it is counted."""
+    image, notes = next(images(1)), tmp_path / "notes"
+    leave_notes(notes, [image])
+    key = json.loads(notes.read_text())[0]
+    expected = count_all(1, None, number=1)
+    for line in strange_notes():
+        notes.write_text(line.replace("KEY", key) + "\n")
+        assert count_all(1, notes, number=1) == expected, line[:80]
+
+
+def test_notes_that_are_a_link_are_replaced(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "notes").symlink_to(precious)
+    leave_notes(tmp_path / "notes", images(2))
+    assert precious.read_text() == "precious"
+    assert len((tmp_path / "notes").read_text().splitlines()) == 2
+
+
+def test_notes_that_are_no_text_count_for_nothing(tmp_path):
+    (tmp_path / "notes").write_bytes(b"\xff\xfe\x00")
+    assert count_all(1, tmp_path / "notes", number=1) == count_all(1, None, number=1)

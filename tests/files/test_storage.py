@@ -138,3 +138,39 @@ def test_full_disk_is_recognized():
     assert storage.is_disk_full(OSError(errno.EDQUOT, "Disk quota exceeded"))
     assert not storage.is_disk_full(OSError(errno.ENOENT, "No such file"))
     assert not storage.is_disk_full(ValueError("RESOURCE_EXHAUSTED: out of memory"))
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_nothing_is_appended_to_what_lies_in_wait(kind, tmp_path):
+    path, outside = tmp_path / "run" / "notes", tmp_path / "outside"
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(outside)
+    if kind == "link":
+        outside.write_text("precious")
+    with storage.appended(path) as file:
+        file.write("new\n")
+    assert path.read_text() == "new\n"
+    assert not path.is_symlink()
+    assert outside.read_text() == "precious" if kind == "link" else not outside.exists()
+
+
+def test_lines_are_appended(tmp_path):
+    for line in ("first\n", "\u00e4\n"):
+        with storage.appended(tmp_path / "notes") as file:
+            file.write(line)
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == "first\n\u00e4\n"
+
+
+@pytest.mark.parametrize("where", ["", "5", "5/state/d"])
+def test_folders_with_links_are_not_worked_in(where, tmp_path):
+    folder, outside = tmp_path / "run" / "checkpoints", tmp_path / "outside"
+    storage.refuse_links(folder)  # that it is not there is no harm
+    outside.mkdir()
+    (folder / where).parent.mkdir(parents=True)
+    (folder / where).symlink_to(outside)
+    with pytest.raises(FileExistsError, match=f"^{folder / where} is a link") as caught:
+        storage.refuse_links(folder)
+    assert "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """The report's page: whole, legible to machines, and in need of nothing outside itself."""
 
+import copy
 import dataclasses
 import html.parser
 import itertools
@@ -11,7 +12,7 @@ import pytest
 from report_analysis import make_analysis
 
 from astmt_jax.report import __main__ as command
-from astmt_jax.report import blocks, sections
+from astmt_jax.report import blocks, details, sections
 
 SECTIONS = (
     "configuration", "results", "curves", "edges", "classes", "examples", "failures", "modulation",
@@ -54,6 +55,11 @@ class Reader(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def source():
     return command.build(make_analysis(), pathlib.Path("runs/my run"))
+
+
+@pytest.fixture(scope="module")
+def analysis_of_two():
+    return make_analysis("tasks=edge+semseg")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +129,8 @@ def test_published_figures_stand_beside_those_of_pascal_context():
 
 def test_what_is_missing_is_said():
     found = make_analysis("tasks=edge+depth")
-    found = dataclasses.replace(found, results=None, curves={}, confusion=None)
+    measured = dataclasses.replace(found.measured, confusion=None)
+    found = dataclasses.replace(found, results=None, curves={}, measured=measured)
     read = Reader(command.build(found, pathlib.Path("run")))
     for words in (
         "There is no results.json yet",
@@ -132,6 +139,58 @@ def test_what_is_missing_is_said():
     ):
         assert words in read.words()
     assert len(read.all("section")) == len(SECTIONS)
+
+
+def test_without_data_the_page_says_what_is_missing():
+    found = dataclasses.replace(make_analysis("tasks=edge+depth"), measured=None)
+    read = Reader(command.build(found, pathlib.Path("run")))
+    assert read.words().count("make it again with --data_dir=DIR") == 5
+    assert len(read.all("section")) == len(SECTIONS)
+
+
+STRANGE = [None, 0, -1, 10**30, 1.5, True, "", "many", [], [1], [None], {}, {"a": 1}, {"a": {}}]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("edge", "curve"),
+        ("edge", "curve", "f"),
+        ("edge", "curve", "recall"),
+        ("edge", "protocol"),
+        ("edge", "protocol", "thresholds"),
+        ("edge", "images"),
+        ("semseg", "classes"),
+        ("semseg", "classes", "sofa"),
+        ("semseg", "classes", "sofa", "iou"),
+        ("semseg", "classes", "sofa", "pixels"),
+        ("semseg", "images"),
+    ],
+)
+def test_results_of_another_form_are_refused_in_a_sentence(place, analysis_of_two):
+    """What a stranger's results.json says is checked before it is drawn."""
+    task = next(task for task in analysis_of_two.tasks if task.name == place[0])
+    read = {"edge": details.edges_of, "semseg": details.classes_of}[task.name]
+    messages = {}
+    for value in STRANGE:
+        found = copy.deepcopy(analysis_of_two.results["details"][task.name])
+        inner = found
+        for name in place[1:-1]:
+            inner = inner[name]
+        inner[place[-1]] = value
+        messages[str(value)] = refusal(read, task, found)
+    assert "results.json" in messages["many"]
+    assert all("results.json" in message for message in messages.values() if message)
+    assert not any("\n" in message for message in messages.values())
+
+
+def refusal(read, *arguments):
+    """What a ValueError says; nothing where there is none."""
+    try:
+        read(*arguments)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def test_results_of_another_checkpoint_are_called_so():

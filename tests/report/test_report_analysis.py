@@ -1,6 +1,8 @@
 """What a report computes, against closed forms and direct computation on a tiny network."""
 
 import functools
+import os
+import struct
 import types
 
 import jax
@@ -8,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from clu import metric_writers
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tiny_network import PAIR, QUICK, random_batch, random_state, tiny_step
 
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.models.network import one_task
 from astmt_jax.report import confusion, curves, examples, gradients, modulation, probes
+from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.tasks import registry as tasks
 
 EYE = np.eye(3)
@@ -240,3 +244,62 @@ def test_unlabelled_images_are_not_scored():
     assert exact[0].scores["albedo"] == pytest.approx(0.5)
     assert rounded[0].scores["albedo"] == pytest.approx(1 - 127 / 255, abs=1e-6)
     assert exact[1].scores == {}
+
+
+def event_file(folder, records):
+    """An event file with these records, whose lengths may be others than they claim."""
+    with tf.io.TFRecordWriter(str(folder / "events.out.tfevents.1.host")) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def scalar(tag, step=0, value=1.0, **tensor):
+    proto = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, float_val=[value])
+    proto.MergeFrom(tensor_pb2.TensorProto(**tensor))
+    summary = summary_pb2.Summary()
+    entry = summary.value.add(tag=tag, tensor=proto)
+    entry.metadata.plugin_data.plugin_name = "scalars"
+    return event_pb2.Event(step=step, wall_time=step, summary=summary).SerializeToString()
+
+
+def test_what_is_no_scalar_of_a_training_is_passed_over(tmp_path):
+    huge = tensor_pb2.TensorProto().tensor_shape
+    huge.dim.add(size=2**31)
+    records = [
+        scalar("loss/depth"),
+        scalar("huge", tensor_shape=huge),
+        scalar("text", dtype=types_pb2.DT_STRING, string_val=[b"a"]),
+        scalar("not a number", value=float("nan")),
+        scalar("endless", value=float("inf")),
+        scalar("$x^$"),
+        scalar("x" * 1000),
+        scalar("\x1b[31m"),
+        scalar("loss/depth", step=-(2**63)),
+        scalar("loss/depth", step=2**63 - 1),
+        b"no event at all",
+        scalar("after"),
+    ]
+    event_file(tmp_path, records)
+    found = curves.read_curves(tmp_path)
+    assert list(found) == ["loss/depth"]
+    assert found["loss/depth"].steps.tolist() == [-(2**63), 0, 2**63 - 1]
+
+
+@pytest.mark.parametrize("kind", ["length", "zeros", "curves", "pipe"])
+def test_event_files_beyond_reason_are_refused_soon(kind, tmp_path):
+    """The length that a record claims to have would be allocated."""
+    path = tmp_path / "events.out.tfevents.1.host"
+    if kind == "length":
+        path.write_bytes(struct.pack("<QI", 2**32, 0))
+    elif kind == "zeros":
+        path.touch()
+        os.truncate(path, 3 * 2**30)
+    elif kind == "curves":
+        event_file(tmp_path, [scalar(f"loss/{n}") for n in range(1000)])
+    else:
+        os.mkfifo(path)
+        assert curves.read_curves(tmp_path) == {}
+        return
+    with pytest.raises(ValueError, match="move") as caught:
+        curves.read_curves(tmp_path)
+    assert str(tmp_path) in str(caught.value)

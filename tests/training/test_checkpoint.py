@@ -270,3 +270,13 @@ def test_checkpoints_of_earlier_versions(two_checkpoints, tmp_path, wrong, read)
     file.write_text(json.dumps(metadata))
     with Checkpoints(folder, read_only=True) as reader:
         assert int(reader.restore(small_state()).step) == read
+
+
+def test_checkpoints_are_not_saved_through_a_link(tmp_path):
+    """Old ones would be deleted in another folder, too."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "theirs")
+    with pytest.raises(FileExistsError, match="checkpoints is a link"):
+        Checkpoints(tmp_path / "run")
+    assert not list((tmp_path / "theirs").iterdir())

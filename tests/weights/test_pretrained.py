@@ -5,6 +5,7 @@ PyTorch's names.
 """
 
 import dataclasses
+import json
 from functools import partial
 
 import jax
@@ -14,15 +15,16 @@ import pytest
 from flax import nnx
 from jax import lax
 from networks import network_of, random_variables
-from test_config import settings
+from test_config import load, settings
 from tiny_network import QUICK
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import one_task
 from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.workdir import as_begun, check_workdir, claim_workdir, recorded_config
 from astmt_jax.weights.files import WeightsError, write_tensors
-from astmt_jax.weights.imagenet import load_encoder
+from astmt_jax.weights.imagenet import load_encoder, settled
 from astmt_jax.weights.original import to_torch
 
 BLOCKS = (1, 1, 1, 1)
@@ -118,8 +120,9 @@ def features(tensors, images, stride_in="conv1"):
             prefix = f"layer{stage + 1}.{block}"
             stride = STRIDES[stage] if block == 0 else 1
             first, second = (stride, 1) if stride_in == "conv1" else (1, stride)
+            entry = stage - (stride_in == "conv2" and block == 0 and stage > 0)
             y = jnp.maximum(norm(conv(x, f"{prefix}.conv1", first), f"{prefix}.bn1"), 0)
-            y = norm(conv(y, f"{prefix}.conv2", second, DILATIONS[stage]), f"{prefix}.bn2")
+            y = norm(conv(y, f"{prefix}.conv2", second, DILATIONS[entry]), f"{prefix}.bn2")
             y = norm(conv(jnp.maximum(y, 0), f"{prefix}.conv3"), f"{prefix}.bn3")
             y = y * gate(y, prefix)
             if block == 0:
@@ -151,7 +154,12 @@ def encoder_outputs(network, params, stats, images, task):
     "model",
     [
         {"stride_in": "conv2"},
-        {"encoder_norm": "frozen", "encoder_se": "shared", "adapters": False},
+        {
+            "stride_in": "conv1",
+            "encoder_norm": "frozen",
+            "encoder_se": "shared",
+            "adapters": False,
+        },
     ],
     ids=["per_task", "frozen"],
 )
@@ -288,6 +296,7 @@ def test_all_problems_in_one_error():
 def start(tmp_path):
     """An experiment that starts from a file, its step, with initial values of 1, and the file."""
     path = tmp_path / "classifier.npz"
+    write_tensors(path, classifier(None))
     changes = {"model__pretrained": str(path), "model__width_multiplier": 0.0625}
     experiment = Experiment(from_config_dict(settings(tasks=("edge", "depth"), **changes)))
     step = experiment.train_step(steps_per_epoch=1)
@@ -296,10 +305,11 @@ def start(tmp_path):
     return experiment, step, path
 
 
-def test_experiment_starts_from_the_file(start):
-    experiment, step, path = start
-    write_tensors(path, classifier(None))
+def test_experiment_starts_from_the_file(start, capsys):
+    experiment, step, _ = start
     state = experiment.init(step)
+    assert experiment.network.config.stride_in == "conv2"
+    assert "model.stride_in=conv2" in " ".join(capsys.readouterr().out.split())
     kernel = state.params.shared["encoder"]["stem_conv"]["kernel"]
     expected = classifier(None)["conv1.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(kernel, expected)
@@ -310,9 +320,79 @@ def test_experiment_starts_from_the_file(start):
 def test_files_that_cannot_be_used_are_named(start, tmp_path):
     """Before anything is written."""
     experiment, step, path = start
+    path.unlink()
     with pytest.raises(FileNotFoundError, match=f"no file {path}"):
         experiment.init(step)
+    papers = {"model__pretrained": str(path), "model__stride_in": "paper"}
+    with pytest.raises(FileNotFoundError, match=f"no file {path}"):
+        Experiment(from_config_dict(settings(**papers)))
     write_tensors(path, {"bn1.weight": np.ones(4)})
     with pytest.raises(WeightsError, match=f"^{path} does not fit backbone resnet14: "):
         loop._begin(experiment, step, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("stride_in", "se", "expected"),
+    [
+        ("auto", "reference", "conv2"),
+        ("auto", "timm", "conv2"),
+        ("auto", None, "conv2"),
+        ("paper", "reference", "conv1"),
+        ("paper", "timm", "conv2"),
+        ("paper", None, "conv2"),
+        ("conv1", None, "conv1"),
+        ("conv2", "reference", "conv2"),
+    ],
+)
+def test_the_stride_is_where_the_file_was_trained_with_it(tmp_path, stride_in, se, expected):
+    path = tmp_path / "classifier.npz"
+    write_tensors(path, classifier(se))
+    changes = {"model__stride_in": stride_in, "model__pretrained": str(path)}
+    config = settled(from_config_dict(settings(**changes)))
+    assert config.model.stride_in == expected
+    path.unlink()
+    assert settled(config) == config  # decided once, without the file
+
+
+@pytest.mark.parametrize("stride_in", ["auto", "paper"])
+def test_without_a_file_the_stride_is_the_papers(stride_in):
+    config = from_config_dict(settings(model__stride_in=stride_in))
+    assert settled(config).model.stride_in == "conv1"
+
+
+def test_the_papers_configurations_start_as_the_paper(tmp_path):
+    """From the reference implementation's file only."""
+    values = load("pascal").get_config("backbone=resnet26")
+    for se, expected in (("reference", "conv1"), (None, "conv2")):
+        path = tmp_path / f"{se}.npz"
+        write_tensors(path, classifier(se))
+        values.model.pretrained = str(path)
+        assert settled(from_config_dict(values)).model.stride_in == expected
+
+
+def test_a_run_goes_on_without_the_file(tmp_path, start):
+    """What its folder recorded holds, unless the settings name another file."""
+    experiment, _, path = start
+    claim_workdir(tmp_path / "run", experiment.config)
+    path.unlink()
+    changes = {
+        "model__pretrained": str(path),
+        "model__width_multiplier": 0.0625,
+        "model__stride_in": "paper",
+    }
+    config = from_config_dict(settings(tasks=("edge", "depth"), **changes))
+    again = Experiment(as_begun(tmp_path / "run", config)).config
+    assert again == experiment.config
+    check_workdir(tmp_path / "run", again)
+    other = dataclasses.replace(config.model, pretrained="another.npz")
+    with pytest.raises(FileNotFoundError, match=r"another\.npz"):
+        Experiment(as_begun(tmp_path / "run", dataclasses.replace(config, model=other)))
+
+
+def test_recorded_settings_read_no_file(tmp_path):
+    """A folder whose config.json leaves the stride to a file is none of ours."""
+    values = from_config_dict(settings(model__pretrained="/no/such/file.npz")).to_dict()
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert recorded_config(tmp_path).model.stride_in == "conv1"
+    Experiment(recorded_config(tmp_path))

@@ -134,6 +134,21 @@ def open_split(options: ScenesOptions, data_dir: pathlib.Path, split: str) -> So
     return Source.from_builder(prepare(options, data_dir), split, decode)
 
 
+def open_prepared(options: ScenesOptions, data_dir: pathlib.Path, split: str) -> Source:
+    """A split that is rendered already; errors of `Source.from_builder`.
+
+    Raises:
+      FileNotFoundError: it is not.
+    """
+    folder = data_dir / Scenes.name / options.name / str(Scenes.VERSION)
+    if not is_prepared(folder):
+        raise FileNotFoundError(
+            f"scenes with these options is not rendered in {data_dir}: training does that."
+        )
+    with quiet_tfds():
+        return Source.from_builder(Scenes(options=options, data_dir=str(data_dir)), split, decode)
+
+
 def decode(features: dict[str, Any]) -> dict[str, Any]:
     """Turns a stored record into an example.
 

@@ -23,6 +23,13 @@ class ScenesDataset(Dataset[ScenesOptions]):
 
         return builder.open_split(self.read_options(options), data_dir, split)
 
+    def open_prepared(
+        self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str
+    ) -> "Source":
+        from astmt_jax.datasets.scenes import builder  # imports TensorFlow
+
+        return builder.open_prepared(self.read_options(options), data_dir, split)
+
 
 def _tasks(options: ScenesOptions) -> tuple[Task, ...]:
     return (

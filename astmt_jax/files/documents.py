@@ -1,0 +1,119 @@
+"""JSON from strangers, such as a run's settings: within limits, or refused in one sentence."""
+
+import collections
+import json
+import math
+import os
+import pathlib
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from astmt_jax.files.messages import one_line
+
+MAX_BYTES = 2**24
+"""Of a document; ours have some thousands."""
+MAX_DEPTH = 32
+"""Of lists and objects in each other; ours have up to six."""
+
+
+def read_document(path: pathlib.Path) -> Any:
+    """The plain values of a JSON file in UTF-8.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      OSError: it cannot be opened.
+      ValueError: it is no regular file, too large, or what `parse_document` refuses; the message
+        begins with the path.
+    """
+    data = regular_bytes(path, MAX_BYTES)
+    try:
+        return parse_document(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text in UTF-8") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not sound JSON ({error})") from error
+
+
+def parse_document(text: str) -> Any:
+    """The plain values of a JSON text.
+
+    Raises:
+      ValueError: it is no JSON, holds a number that is not finite, names a field twice, or nests
+        deeper than `MAX_DEPTH`.
+    """
+    try:
+        document = json.loads(
+            text,
+            object_pairs_hook=_fields,
+            parse_constant=_not_finite,
+            parse_float=_finite,
+        )
+    except RecursionError as error:
+        raise ValueError(_too_deep()) from error
+    except ValueError as error:
+        raise ValueError(one_line(error, 120)) from error
+    _check_depth(document)
+    return document
+
+
+def regular_bytes(path: pathlib.Path, limit: int) -> bytes:
+    """The content of a regular file, not of a folder, pipe or device, of at most `limit` bytes.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      OSError: it cannot be opened.
+      ValueError: it is no regular file or too large; the message begins with the path.
+    """
+    try:
+        with open(path, "rb", opener=_opened_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{path} is a pipe or a device, but must be a file")
+            data = file.read(limit + 1)
+    except IsADirectoryError as error:
+        raise ValueError(f"{path} is a folder, but must be a file") from error
+    if len(data) > limit:
+        raise ValueError(f"{path} has more than {limit:,} bytes, which it cannot need")
+    return data
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        ((name, _),) = collections.Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the field {name!r} stands more than once")
+    return fields
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _not_finite(text)
+
+
+def _not_finite(text: str) -> float:
+    raise ValueError(f"{text} is no finite number")
+
+
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [item for value in level for item in _items(value)]
+        if not level:
+            return
+    raise ValueError(_too_deep())
+
+
+def _items(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _too_deep() -> str:
+    return f"more than {MAX_DEPTH} lists or objects lie in each other"

@@ -3,12 +3,11 @@
 import collections
 import json
 import math
-import os
 import pathlib
-import stat
 from collections.abc import Iterator
 from typing import Any
 
+from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 
 MAX_BYTES = 2**24
@@ -66,20 +65,9 @@ def regular_bytes(path: pathlib.Path, limit: int) -> bytes:
       ValueError: it is no regular file or too large; the message begins with the path.
     """
     try:
-        with open(path, "rb", opener=_opened_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError(f"{path} is a pipe or a device, but must be a file")
-            data = file.read(limit + 1)
-    except IsADirectoryError as error:
-        raise ValueError(f"{path} is a folder, but must be a file") from error
-    if len(data) > limit:
-        raise ValueError(f"{path} has more than {limit:,} bytes, which it cannot need")
-    return data
-
-
-def _opened_at_once(path: str, flags: int) -> int:
-    """Opens without waiting for the other end of a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
+        return storage.read_regular(path, limit)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

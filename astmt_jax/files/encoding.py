@@ -1,4 +1,4 @@
-"""Writes maps as the bytes that `datasets.maps.KINDS` decode. Free of TensorFlow."""
+"""Maps as the bytes that `datasets.maps.KINDS` decode. Free of TensorFlow."""
 
 import cv2
 import numpy as np
@@ -28,3 +28,17 @@ def encode_array(values: np.ndarray) -> bytes:
     little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
     raw = np.array(values.shape[:2], "<i4").tobytes() + little_endian.tobytes()
     return zstandard.compress(raw)
+
+
+def decode_array(data: bytes, dtype: str, channels: int) -> np.ndarray:
+    """What `encode_array` wrote, (H, W, channels), read-only.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    try:
+        raw = zstandard.decompress(data)
+        height, width = np.frombuffer(raw, "<i4", 2)
+        return np.frombuffer(raw, dtype, offset=8).reshape(height, width, channels)
+    except (zstandard.ZstdError, ValueError) as error:
+        raise ValueError("A stored map cannot be decoded; prepare the dataset again.") from error

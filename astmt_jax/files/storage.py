@@ -85,6 +85,32 @@ def refuse_links(folder: pathlib.Path) -> None:
         )
 
 
+def read_regular(path: pathlib.Path, limit: int) -> bytes:
+    """The content of a regular file, not of a folder, pipe or device, of at most `limit` bytes.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      OSError: it cannot be opened.
+      ValueError: it is no regular file or too large; the message goes on after the file's name.
+    """
+    try:
+        with open(path, "rb", opener=_opened_at_once) as file:
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise ValueError("is a pipe or a device, but must be a file")
+            data = file.read() if state.st_size <= limit else b""
+    except IsADirectoryError as error:
+        raise ValueError("is a folder, but must be a file") from error
+    if max(state.st_size, len(data)) > limit:
+        raise ValueError(f"has more than {limit:,} bytes, the most that is read")
+    return data
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text in UTF-8 as a `whole_file`."""
     with whole_file(path) as partial:

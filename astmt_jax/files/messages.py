@@ -1,7 +1,7 @@
 """What other libraries say about an error, as part of a sentence of ours."""
 
 
-def one_line(error: BaseException, length: int | None = None) -> str:
+def one_line(error: BaseException | str, length: int | None = None) -> str:
     """An error's message on one line, or its kind where it has none.
 
     Args:

@@ -52,7 +52,6 @@ def _read(folder: Folder, split: str, name: str) -> Stored:
     stored, size = {}, None
     for key, ending in (
         ("image", "final.webp"),
-        ("semseg", "object_id.png"),
         ("albedo", "albedo.webp"),
         ("depth", "disparity.webp"),
     ):
@@ -60,12 +59,12 @@ def _read(folder: Folder, split: str, name: str) -> Stored:
         stored[key], pixels = folder.picture(path)
         size = size or pixels.shape[:2]
         folder.check_size(path, pixels, size)
-        if key == "semseg":
-            stored[key] = encode_array(_semseg(folder, path, pixels[..., 0]))
-    return stored
+    return stored | {"semseg": encode_array(_semseg(folder, f"{start}_object_id.png", size))}
 
 
-def _semseg(folder: Folder, path: str, numbers: np.ndarray) -> np.ndarray:
+def _semseg(folder: Folder, path: str, size: tuple[int, int]) -> np.ndarray:
+    numbers = folder.pixels(path)[..., 0]
+    folder.check_size(path, numbers, size)
     return CLASS_CODES[folder.whole_numbers(path, numbers, _NUMBERS)]
 
 

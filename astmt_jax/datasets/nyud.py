@@ -45,7 +45,7 @@ def labels(classes: int) -> dict[str, Label]:
         "edge": Label(
             "edge",
             {
-                ".png": Reader("fraction", Folder.grey, readers.encode_grey),
+                ".png": Reader("fraction", Folder.levels, readers.encode_grey),
                 ".npy": Reader("fraction", Folder.array, readers.encode_binary_array),
             },
         ),
@@ -53,7 +53,7 @@ def labels(classes: int) -> dict[str, Label]:
             "segmentation",
             {
                 ".mat": Reader("classes", readers.Variable("segmentation"), encode),
-                ".png": Reader("classes", Folder.grey, encode),
+                ".png": Reader("classes", Folder.class_ids, encode),
             },
         ),
         "normals": Label(

@@ -37,22 +37,22 @@ LABELS = {
     "edge": Label(
         "edge",
         {
-            ".png": Reader("fraction", Folder.grey, readers.encode_grey),
+            ".png": Reader("fraction", Folder.levels, readers.encode_grey),
             ".npy": Reader("fraction", Folder.array, readers.encode_binary_array),
         },
     ),
     "semseg": Label(
-        "semseg", {".png": Reader("classes", Folder.grey, readers.classes(range(255)))}
+        "semseg", {".png": Reader("classes", Folder.class_ids, readers.classes(range(255)))}
     ),
     "human_parts": Label(
-        "human_parts", {".png": Reader("classes", Folder.grey, readers.classes(range(7)))}
+        "human_parts", {".png": Reader("classes", Folder.class_ids, readers.classes(range(7)))}
     ),
     "normals": Label(
         "normals",
         dict.fromkeys(_PICTURES, PictureReader("normals"))
         | {".npy": Reader("values3", Folder.array, readers.encode_unit_vectors)},
     ),
-    "sal": Label("sal", {".png": Reader("classes", Folder.grey, readers.encode_binary)}),
+    "sal": Label("sal", {".png": Reader("classes", Folder.levels, readers.encode_binary)}),
     "depth": Label("depth", {".npy": Reader("values1", Folder.array, readers.encode_depth)}),
     "albedo": Label("albedo", dict.fromkeys(_PICTURES, PictureReader("color"))),
 }

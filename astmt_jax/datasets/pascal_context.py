@@ -82,7 +82,7 @@ def _read(folder: Folder, split: str, name: str) -> Stored | None:
     if whole and not (normals[..., 3].any() and (semseg != IGNORE).any()):
         return None
     sal_file = f"sal_distill/{name}.png"
-    sal = folder.grey(sal_file)
+    sal = folder.levels(sal_file)
     folder.check_size(sal_file, sal, size)
     maps = {
         "edge": edges_of(regions),
@@ -97,7 +97,7 @@ def _read(folder: Folder, split: str, name: str) -> Stored | None:
 
 def _semseg(folder: Folder, name: str, size: tuple[int, int]) -> np.ndarray:
     path = folder.first([f"semseg/VOC12/{name}.png", f"semseg/pascal-context/{name}.png"])
-    semseg = folder.whole_numbers(path, folder.grey(path), _VOC_CLASSES)
+    semseg = folder.whole_numbers(path, folder.class_ids(path), _VOC_CLASSES)
     folder.check_size(path, semseg, size)
     return semseg.astype(np.uint8)
 
@@ -111,7 +111,7 @@ def _valid_classes() -> tuple[int, ...]:
 
 def masked_normals(folder: Folder, path: str, regions: np.ndarray) -> np.ndarray:
     """Codes of normals, uint8 (H, W, 4): 255 (n + 1) / 2, and 255 where they are valid, else 0."""
-    _, codes = folder.picture(path)
+    codes = folder.pixels(path)
     folder.check_size(path, codes, regions.shape)
     valid = np.isin(regions, _valid_classes()) * np.uint8(255)
     return np.dstack([np.minimum(codes, valid[..., None]), valid])

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from astmt_jax.datasets.contents import Archive, Contents
+from astmt_jax.datasets.local_builder import LocalBuilder
 from astmt_jax.datasets.maps import StoredMap, complete, packing
-from astmt_jax.datasets.terminal import LocalBuilder, progress_bar
+from astmt_jax.datasets.stored_metadata import is_prepared, read_features
+from astmt_jax.datasets.terminal import progress_bar
 from astmt_jax.files.folder import Folder
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.quiet_tensorflow import tfds
@@ -39,7 +41,10 @@ class StoredDataset(LocalBuilder, skip_registration=True):
 
     Args:
       preparation: None to read what is prepared already.
-      **kwargs: those of every TFDS builder.
+      **kwargs: those of `LocalBuilder`.
+
+    Raises:
+      ValueError: what is prepared is damaged.
     """
 
     VERSION = tfds.core.Version("1.1.0")
@@ -49,15 +54,9 @@ class StoredDataset(LocalBuilder, skip_registration=True):
     }
     _archive: ClassVar[Archive]
 
-    def __init__(
-        self,
-        *,
-        preparation: Preparation | None = None,
-        file_format: str = "array_record",
-        **kwargs: Any,
-    ):
+    def __init__(self, *, preparation: Preparation | None = None, **kwargs: Any):
         self._preparation = preparation
-        super().__init__(file_format=file_format, **kwargs)
+        super().__init__(**kwargs)
 
     @functools.cached_property
     def _contents(self) -> Contents:
@@ -67,16 +66,12 @@ class StoredDataset(LocalBuilder, skip_registration=True):
         return self._archive.contents(self._preparation.folder, **arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            description=self._archive.description,
-            features=self._features(),
-            disable_shuffling=True,
-        )
+        return self.local_info(self._archive.description, self._features())
 
     def _features(self) -> tfds.features.FeatureConnector:
         """Those of the files that are prepared, which can differ from one archive to another."""
         if self._preparation is None:
-            return tfds.features.FeaturesDict.from_config(os.fspath(self._data_dir))
+            return read_features(pathlib.Path(self._data_dir))
         maps = {key: StoredMap(kind) for key, kind in self._contents.kinds.items()}
         return tfds.features.FeaturesDict({"name": tfds.features.Text(), **maps})
 
@@ -133,8 +128,8 @@ class Prepared:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it is there: TFDS renames the folder when all of it is written."""
-        return (self.folder / "dataset_info.json").is_file()
+        """Whether it is there; errors of `is_prepared`."""
+        return is_prepared(self.folder)
 
     def builder(self, preparation: Preparation | None) -> StoredDataset:
         """The builder that prepares it, or with None, only reads it."""
@@ -150,6 +145,7 @@ class Prepared:
 
         Raises:
           FileNotFoundError: it is not prepared; names the command that does it.
+          ValueError: it is damaged.
         """
         if not self.is_complete:
             chosen = f" --options={self.options}" if self.options else ""

@@ -38,19 +38,6 @@ def tracked_file(path: pathlib.Path, description: str) -> Generator[BinaryIO]:
         yield file
 
 
-class LocalBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A TFDS builder that announces no download, as there is none; progress bars say what it does.
-
-    TFDS prints the announcements whatever the verbosity is.
-    """
-
-    def _log_download_bytes(self) -> None:
-        pass
-
-    def _log_download_done(self) -> None:
-        pass
-
-
 @contextlib.contextmanager
 def quiet_tfds() -> Generator[None]:
     """Hides TFDS's progress bars, which overwrite ours, and its warning that a config is custom."""

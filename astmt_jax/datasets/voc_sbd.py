@@ -32,7 +32,7 @@ def _load_sbd(folder: Folder, path: str) -> np.ndarray:
         raise folder.error(path, "has no GTcls.Segmentation") from error
 
 
-_VOC_LABELS = Reader("classes", Folder.grey, classes(range(21)))
+_VOC_LABELS = Reader("classes", Folder.class_ids, classes(range(21)))
 _SBD_LABELS = Reader("classes", _load_sbd, classes(range(21)))
 
 

@@ -5,21 +5,24 @@ Free of TensorFlow, so that worker processes start quickly.
 
 import contextlib
 import dataclasses
-import io
+import os
 import pathlib
 import re
-from collections.abc import Collection, Generator, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
 import numpy as np
 from PIL import Image
-from scipy import io as matlab
 
+from astmt_jax.files import arrays, decoding, storage
 from astmt_jax.files.encoding import encode_png
 from astmt_jax.files.messages import one_line
 
-MAX_PIXELS = 2**26
-MAX_BYTES = 2**30
-KEPT_FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_BYTES = arrays.MAX_BYTES
+_JOINERS = "\u200c\u200d"
+"""Characters that are not seen and yet belong to words, of Hindi for instance."""
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters and the like."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Folder:
 
     def has(self, path: str) -> bool:
         """Whether there is such a file."""
-        return (self.root / path).is_file()
+        return os.path.isfile(self.root / path)  # no error of a name that is too long
 
     def first(self, paths: Sequence[str]) -> str:
         """The first of the paths that is a file."""
@@ -52,101 +55,146 @@ class Folder:
         also = f" (nor is there {' or '.join(paths[1:])})" if paths[1:] else ""
         raise self.error(paths[0], f"is missing{also}")
 
+    def beside(self, subfolder: str, names: Iterable[str]) -> dict[str, list[str]]:
+        """The files in a subfolder that are called as an example, whatever their endings.
+
+        Each folder is listed once. Letters with marks are the same however Unicode composes them.
+
+        Args:
+          subfolder: where to look.
+          names: of examples, as `names` gives them; may hold folders.
+
+        Returns:
+          Name -> its files, sorted, for each name that has any.
+        """
+        wanted: dict[str, set[str]] = {}
+        for name in names:
+            inner, _, last = name.rpartition("/")
+            wanted.setdefault(inner, set()).add(last)
+        found: dict[str, list[str]] = {}
+        for inner, stems in wanted.items():
+            folder = self._existing(f"{subfolder}/{inner}" if inner else subfolder)
+            for file in self._listing(folder):
+                stem = unicodedata.normalize("NFC", os.path.splitext(file)[0])
+                if stem in stems:
+                    name = f"{inner}/{stem}" if inner else stem
+                    found.setdefault(name, []).append(f"{folder}/{file}")
+        return found
+
+    def _existing(self, folder: str) -> str:
+        """The folder in the composition in which it is stored."""
+        decomposed = unicodedata.normalize("NFD", folder)
+        return folder if os.path.isdir(self.root / folder) else decomposed
+
+    def _listing(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(entry.name for entry in entries if entry.is_file())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise self.error(folder, f"cannot be read ({error.strerror})") from error
+
     def read(self, path: str) -> bytes:
         """The content of a file of at most `MAX_BYTES`."""
         self.first([path])
         try:
-            size = (self.root / path).stat().st_size
-            if size > MAX_BYTES:
-                raise self.error(path, f"has {size} bytes, more than any file of a dataset should")
-            return (self.root / path).read_bytes()
+            return storage.read_bounded(self.root / path, MAX_BYTES)
         except OSError as error:
             raise self.error(path, f"cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise self.error(path, str(error)) from error
 
     def names(self, path: str) -> list[str]:
-        """The names of examples in a list, one a line; they may not leave their folder."""
+        """The names of examples in a list, one a line; they may not leave their folder.
+
+        Letters with marks come composed (Unicode's NFC).
+        """
         try:
-            lines = [line.strip() for line in self.read(path).decode().splitlines()]
+            text = self.read(path).decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise self.error(path, "is not a text file") from error
-        names = [line for line in lines if line]
+            raise self.error(path, "is not a text file in UTF-8") from error
+        lines = (line.strip() for line in re.split(r"\r\n|\n|\r", text))
+        names = [unicodedata.normalize("NFC", line) for line in lines if line]
         if not names:
             raise self.error(path, "names no example")
+        seen: set[str] = set()
         for name in names:
-            if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", name):
-                raise self.error(path, f"has the line {name!r}, which is no name of an example")
-        if len(set(names)) < len(names):
-            repeated = next(name for name in names if names.count(name) > 1)
-            raise self.error(path, f"names {repeated} more than once")
+            if not is_name(name):
+                raise self.error(
+                    path,
+                    f"has the line {name[:80]!a}, which is no name of an example: the path of "
+                    "a file without its ending, in which no folder begins with a dot and no "
+                    "character is invisible",
+                )
+            if name in seen:
+                raise self.error(path, f"names {name} more than once")
+            seen.add(name)
         return names
 
     def picture(self, path: str) -> tuple[bytes, np.ndarray]:
-        """An RGB picture.
+        """An RGB picture, upright.
 
         Returns:
-          The file as it is, or as PNG where other decoders would see other colours in it; and its
-          pixels, uint8 (H, W, 3).
+          The file as it is, or as PNG where training would see other pixels in it; and its pixels,
+          uint8 (H, W, 3).
         """
         data = self.read(path)
-        with self._opened(path, data) as picture:
-            kept = picture.format in KEPT_FORMATS and picture.mode == "RGB"
-            if picture.mode not in ("RGB", "RGBA", "L", "P", "CMYK"):
-                raise self.error(path, f"has pixels of mode {picture.mode}, not RGB of 8 bits")
-            pixels = np.array(picture.convert("RGB"))
+        with self._picture_errors(path), decoding.opened(data) as image:
+            pixels, image_format = decoding.rgb(image), image.format
+        kept = decoding.is_trained_as(data, image_format, pixels)
         return (data if kept else encode_png(pixels)), pixels
 
-    def grey(self, path: str) -> np.ndarray:
-        """A picture of one channel of 8 bits, or the indices of a palette: uint8 (H, W)."""
-        with self._opened(path, self.read(path)) as picture:
-            if picture.mode not in ("L", "P"):
-                raise self.error(
-                    path, f"has pixels of mode {picture.mode}, but must be grey or have a palette"
-                )
-            return np.array(picture)
+    def pixels(self, path: str) -> np.ndarray:
+        """The pixels of an RGB picture, upright: uint8 (H, W, 3)."""
+        return self._decoded(path, decoding.rgb)
+
+    def levels(self, path: str) -> np.ndarray:
+        """A grey picture's levels 0..255, white being 255: uint8 (H, W)."""
+        return self._decoded(path, decoding.levels)
+
+    def class_ids(self, path: str) -> np.ndarray:
+        """A grey picture's numbers, or the indices of a palette: uint8 or uint16 (H, W)."""
+        return self._decoded(path, decoding.class_ids)
 
     def rgb(self, path: str) -> np.ndarray:
         """A picture of three channels of 8 bits: uint8 (H, W, 3)."""
-        with self._opened(path, self.read(path)) as picture:
-            if picture.mode != "RGB":
-                raise self.error(path, f"has pixels of mode {picture.mode}, but must be RGB")
-            return np.array(picture)
+        return self._decoded(path, _three_channels)
+
+    def _decoded(self, path: str, decode: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+        data = self.read(path)
+        with self._picture_errors(path):
+            return decoding.from_bytes(data, decode)
 
     @contextlib.contextmanager
-    def _opened(self, path: str, data: bytes) -> Generator[Image.Image]:
+    def _picture_errors(self, path: str) -> Generator[None]:
         try:
-            picture = Image.open(io.BytesIO(data), formats=KEPT_FORMATS)
-        except Exception as error:  # decoders raise whatever they like
-            raise self.error(path, "is not a JPEG, PNG or WebP picture") from error
-        with picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise self.error(
-                    path, f"has {picture.width} x {picture.height} pixels, more than are accepted"
-                )
-            try:
-                picture.load()
-            except Exception as error:
-                raise self.error(path, f"is truncated or corrupt ({_reason(error)})") from error
-            yield picture
+            yield
+        except decoding.PictureError as error:
+            raise self.error(path, str(error)) from error
 
     def matlab(self, path: str, variable: str) -> np.ndarray:
         """A variable of a MATLAB file (up to version 7.2)."""
         data = self.read(path)
         try:
-            content = matlab.loadmat(io.BytesIO(data), variable_names=[variable])
+            values = arrays.matlab(data, variable)
         except Exception as error:
             raise self.error(path, f"is not a readable MATLAB file ({_reason(error)})") from error
-        if variable not in content:
+        if values is None:
             raise self.error(path, f"has no variable {variable}")
-        return content[variable]
+        if not isinstance(values, np.ndarray):
+            kind = type(values).__name__
+            raise self.error(path, f"holds {variable} as a {kind}, but must hold a full array")
+        return values
 
     def array(self, path: str) -> np.ndarray:
         """The numbers of an .npy file; pickled objects are refused."""
         data = self.read(path)
         try:
-            values = np.load(io.BytesIO(data), allow_pickle=False)
+            values = arrays.npy(data)
         except Exception as error:
             raise self.error(path, f"is not a readable array ({_reason(error)})") from error
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        if values.dtype.kind not in "biuf":
             raise self.error(path, "does not hold one array of numbers")
         return values
 
@@ -154,8 +202,12 @@ class Folder:
         """Checks that a map has the height and width of its image."""
         if values.shape[:2] != tuple(size):
             found = " x ".join(map(str, values.shape[:2]))
+            turned = values.shape[1::-1] == tuple(size)
+            hint = ", turned as its EXIF notes if it does: labels must be upright, too"
             raise self.error(
-                path, f"is {found}, but its image is {size[0]} x {size[1]} (height x width)"
+                path,
+                f"is {found}, but its image is {size[0]} x {size[1]} (height x width)"
+                + hint * turned,
             )
 
     def whole_numbers(self, path: str, values: np.ndarray, known: Collection[int]) -> np.ndarray:
@@ -179,9 +231,26 @@ class Folder:
                 path,
                 f"holds {values.dtype} {values.shape}, but must be numbers, {channels} a pixel",
             )
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
-            raise self.error(path, "holds numbers that are not finite")
-        return values.astype(np.float32)
+            raise self.error(
+                path, "holds numbers that are not finite, or too large for floats of 32 bits"
+            )
+        return values
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of an example: a path that stays in its folder."""
+    parts = text.split("/")
+    visible = all(unicodedata.category(c) not in _UNSEEN or c in _JOINERS for c in text)
+    return visible and "\\" not in text and not any(p == "" or p[0] == "." for p in parts)
+
+
+def _three_channels(image: Image.Image) -> np.ndarray:
+    if image.mode != "RGB":
+        raise decoding.PictureError(f"has pixels of mode {image.mode}, but must be RGB")
+    return decoding.rgb(image)
 
 
 def _reason(error: Exception) -> str:

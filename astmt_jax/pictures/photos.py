@@ -1,23 +1,20 @@
 """Pictures of any kind as uint8 RGB arrays, upright."""
 
 import contextlib
+import os
 import pathlib
-import warnings
+from collections.abc import Generator
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from astmt_jax.files import decoding, storage
 from astmt_jax.files.messages import one_line
 
 Photo = str | pathlib.Path | Image.Image | np.ndarray
 
-WIDE_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-"""Pillow's modes of grey levels 0..65535."""
-
-
-ORIENTATION = 0x0112  # the EXIF tag
-QUARTER_TURNS = (5, 6, 7, 8)
-UNTURNED_FORMATS = ("PNG", "TIFF")  # read on to the pixels, and turned by Pillow itself
+MAX_BYTES = 300 * 2**20
+"""Most of a photo's file."""
 
 
 class PhotoError(ValueError):
@@ -32,8 +29,8 @@ def read_photo(photo: Photo) -> np.ndarray:
     frames the first is read.
 
     Args:
-      photo: path of a file that Pillow reads, a Pillow image, or uint8 (H, W, 3) RGB, which is
-        returned as it is.
+      photo: path of a file of one of `decoding.FORMATS`, a Pillow image, or uint8 (H, W, 3) RGB,
+        which is returned as it is. ~ is the home folder.
 
     Returns:
       uint8 (H, W, 3).
@@ -47,9 +44,10 @@ def read_photo(photo: Photo) -> np.ndarray:
     if isinstance(photo, np.ndarray):
         return _checked_array(photo)
     if isinstance(photo, Image.Image):
-        return _to_rgb(photo, "the image")
-    with _opened(pathlib.Path(photo)) as image:
-        return _to_rgb(image, str(photo))
+        return _from_pillow(photo)
+    path = pathlib.Path(os.path.expanduser(photo))
+    with _named(photo):
+        return decoding.from_bytes(_content(path), decoding.rgb)
 
 
 def photo_size(path: pathlib.Path) -> tuple[int, int]:
@@ -61,51 +59,34 @@ def photo_size(path: pathlib.Path) -> tuple[int, int]:
     Raises:
       PhotoError, OSError: as `read_photo`; damage after the header goes unnoticed.
     """
-    with _opened(path) as image:
-        width, height = image.size
-        orientation = 1
-        if image.format not in UNTURNED_FORMATS:
-            with contextlib.suppress(Exception):  # damaged metadata matter to `read_photo` only
-                orientation = image.getexif().get(ORIENTATION, 1)
-        return (width, height) if orientation in QUARTER_TURNS else (height, width)
+    with _named(path), decoding.opened(_content(path)) as image:
+        return decoding.upright_size(image)
 
 
-def _opened(path: pathlib.Path) -> Image.Image:
+def _content(path: pathlib.Path) -> bytes:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(path)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        millions = (Image.MAX_IMAGE_PIXELS or 0) / 1e6  # a limit there is, as it was exceeded
-        raise PhotoError(
-            f"{path} has more than {millions:.0f} million pixels, the most that is read "
-            "(PIL.Image.MAX_IMAGE_PIXELS)."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise PhotoError(f"{path} is no picture of a format that Pillow reads.") from error
-    except OSError:
-        raise
-    except Exception as error:  # damaged headers raise nearly anything
-        raise PhotoError(f"{path} cannot be read: {error}.") from error
+        return storage.read_bounded(path, MAX_BYTES)
+    except ValueError as error:
+        raise decoding.PictureError(str(error)) from error
 
 
-def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+@contextlib.contextmanager
+def _named(photo: object) -> Generator[None]:
+    """Context that puts the name of the photo before what is wrong with it."""
     try:
-        image = ImageOps.exif_transpose(image)
-        if image.mode in WIDE_GREY_MODES:
-            levels = np.clip(np.asarray(image, np.int64), 0, 65535)
-            image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-        elif image.mode == "F":
-            raise PhotoError(f"{name} holds floating-point numbers, but must hold levels.")
-        elif image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image)
-        return np.asarray(image.convert("RGB"))
-    except PhotoError:
-        raise
-    except Exception as error:  # decoders raise nearly anything about damaged data
-        raise PhotoError(f"{name} is damaged: {one_line(error)}.") from error
+        yield
+    except decoding.PictureError as error:
+        raise PhotoError(f"{photo} {error}.") from error
+
+
+def _from_pillow(image: Image.Image) -> np.ndarray:
+    with _named("the image"):
+        try:
+            return decoding.rgb(image)
+        except decoding.PictureError:
+            raise
+        except Exception as error:  # decoders raise nearly anything about damaged data
+            raise decoding.PictureError(f"is damaged: {one_line(error)}") from error
 
 
 def _checked_array(array: np.ndarray) -> np.ndarray:

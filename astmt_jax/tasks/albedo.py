@@ -10,7 +10,7 @@ from astmt_jax.tasks import colormaps, losses
 from astmt_jax.tasks.prediction_files import FileFormat, from_levels, to_levels
 from astmt_jax.tasks.task import Task
 
-ALBEDO = FileFormat(3, ".png", to_levels, from_levels)
+ALBEDO = FileFormat(3, ".png", to_levels, from_levels, "rgb")
 
 
 def _reflectance(logits: jax.Array) -> jax.Array:

@@ -29,7 +29,7 @@ def _from_levels(values: np.ndarray) -> np.ndarray:
     return finite(values)
 
 
-NORMALS = FileFormat(3, ".png", _to_levels, _from_levels)
+NORMALS = FileFormat(3, ".png", _to_levels, _from_levels, "rgb")
 
 
 def colorize_normals(

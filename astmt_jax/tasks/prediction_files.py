@@ -30,12 +30,14 @@ class FileFormat:
       encode: a finite prediction, as a task's `predict` gives it, to what the file holds.
       decode: numbers from a file to a prediction: what `encode` gave, or values in the units of the
         prediction; raises a ValueError that says what is wrong with them.
+      picture: how a PNG is read, the name of a method of `Folder`: 'levels', 'class_ids' or 'rgb'.
     """
 
     channels: int
     suffix: str
     encode: Convert
     decode: Convert
+    picture: str = "levels"
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ class FileFormat:
         elif ending == ".npy":
             values = folder.array(path)
         else:
-            values = folder.grey(path) if self.channels == 1 else folder.rgb(path)
+            values = getattr(folder, self.picture)(path)
         if values.ndim == 3 and values.shape[2] == 1:
             values = values[..., 0]
         channels = () if self.channels == 1 else (self.channels,)
@@ -138,4 +140,4 @@ def _whole_numbers(values: np.ndarray) -> np.ndarray:
 
 
 PROBABILITY = FileFormat(1, ".png", to_levels, from_levels)
-CLASS_MAP = FileFormat(1, ".png", _as_ids, _whole_numbers)
+CLASS_MAP = FileFormat(1, ".png", _as_ids, _whole_numbers, "class_ids")

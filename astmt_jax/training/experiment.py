@@ -51,7 +51,7 @@ class Experiment:
 
     Raises:
       ValueError: the configuration cannot be built, in one sentence.
-      FileNotFoundError: there is no file `model.pretrained`, which decides on `model.stride_in`.
+      FileNotFoundError: `model.stride_in` depends on `model.pretrained`, and there is no such file.
     """
 
     def __init__(self, config: Config):

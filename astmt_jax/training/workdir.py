@@ -35,7 +35,8 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / CONFIG_FILE).exists():
         return
-    changed = differences(recorded_config(workdir).to_dict(), config.to_dict())
+    recorded = recorded_config(workdir)
+    changed = differences(recorded.to_dict(), as_begun(workdir, config).to_dict())
     if changed:
         raise ValueError(
             f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "

@@ -94,7 +94,7 @@ def _inverted_residuals(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _resnet(shapes: Mapping[str, tuple[int, ...]]) -> Classifier:
-    blocks = _blocks(shapes, r"layer(\d+)\.(\d+)\.")
+    blocks = _blocks(shapes, r"layer(\d+)\.(\d+)\.conv2\.")
     bottleneck = "layer1.0.conv3.weight" in shapes
     depth = (3 if bottleneck else 2) * sum(blocks) + 2
     attention, stem = _attention(shapes), _stem(shapes)

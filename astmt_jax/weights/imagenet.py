@@ -53,8 +53,8 @@ def settled(config: Config) -> Config:
     """The settings with `model.stride_in` decided: 'conv1' or 'conv2'; see above.
 
     Raises:
-      FileNotFoundError: there is no file `pretrained`.
-      WeightsError: it is needed, and cannot be read.
+      FileNotFoundError: it depends on the file `pretrained` ('paper'), and there is none.
+      WeightsError: the file cannot be read.
       ValueError: there is no such backbone.
     """
     model = config.model

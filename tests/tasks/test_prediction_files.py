@@ -113,7 +113,7 @@ grey = np.zeros(SHAPE, np.uint8)
     [
         (EDGE, "a.png", b"no picture", "is not a JPEG, PNG or WebP picture"),
         (EDGE, "a.png", np.zeros((*SHAPE, 3), np.uint8), "mode RGB, but must be grey"),
-        (EDGE, "a.png", np.zeros(SHAPE, np.uint16), "mode I;16, but must be grey"),
+        (EDGE, "a.png", np.full(SHAPE, 300, np.uint16), "mode I;16, but must be grey"),
         (NORMALS, "a.png", grey, "mode L, but must be RGB"),
         (EDGE, "a.npy", np.zeros((3, *SHAPE)), r"\(3, 5, 7\), but must hold \(H, W\)"),
         (NORMALS, "a.npy", np.zeros(SHAPE), r"\(5, 7\), but must hold \(H, W, 3\)"),

@@ -323,8 +323,9 @@ def test_files_that_cannot_be_used_are_named(start, tmp_path):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=f"no file {path}"):
         experiment.init(step)
+    papers = {"model__pretrained": str(path), "model__stride_in": "paper"}
     with pytest.raises(FileNotFoundError, match=f"no file {path}"):
-        Experiment(from_config_dict(settings(model__pretrained=str(path))))
+        Experiment(from_config_dict(settings(**papers)))
     write_tensors(path, {"bn1.weight": np.ones(4)})
     with pytest.raises(WeightsError, match=f"^{path} does not fit backbone resnet14: "):
         loop._begin(experiment, step, tmp_path / "run")
@@ -375,7 +376,11 @@ def test_a_run_goes_on_without_the_file(tmp_path, start):
     experiment, _, path = start
     claim_workdir(tmp_path / "run", experiment.config)
     path.unlink()
-    changes = {"model__pretrained": str(path), "model__width_multiplier": 0.0625}
+    changes = {
+        "model__pretrained": str(path),
+        "model__width_multiplier": 0.0625,
+        "model__stride_in": "paper",
+    }
     config = from_config_dict(settings(tasks=("edge", "depth"), **changes))
     again = Experiment(as_begun(tmp_path / "run", config)).config
     assert again == experiment.config

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from astmt_jax.datasets.local_builder import LocalBuilder
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.options import ScenesOptions, check_integer
-from astmt_jax.datasets.terminal import LocalBuilder, progress_bar, quiet_tfds
+from astmt_jax.datasets.terminal import progress_bar, quiet_tfds
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.runtime.workers import ordered_map
@@ -22,7 +23,7 @@ class Scenes(LocalBuilder):
     Args:
       options: size and seed.
       num_workers: processes that render during preparation; the data do not depend on it.
-      **kwargs: those of every TFDS builder.
+      **kwargs: those of `LocalBuilder`.
     """
 
     name = "scenes"
@@ -34,14 +35,13 @@ class Scenes(LocalBuilder):
         *,
         options: ScenesOptions | None = None,
         num_workers: int = 1,
-        file_format: str = "array_record",
         **kwargs,
     ):
         check_integer("num_workers", num_workers, 1)
         self._num_workers = num_workers
         self._options = options or ScenesOptions()
         config = tfds.core.BuilderConfig(name=self._options.name)
-        super().__init__(config=config, file_format=file_format, **kwargs)
+        super().__init__(config=config, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self._options.image_size
@@ -63,11 +63,7 @@ class Scenes(LocalBuilder):
             "albedo": png(3, np.uint8),
             "label_map": png(1, np.uint16),
         }
-        return self.dataset_info_from_configs(
-            description=__doc__,
-            features=tfds.features.FeaturesDict(features),
-            disable_shuffling=True,  # the order is that of the indices
-        )
+        return self.local_info(str(__doc__), tfds.features.FeaturesDict(features))
 
     def _split_generators(self, dl_manager):
         del dl_manager  # nothing is downloaded

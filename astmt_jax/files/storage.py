@@ -45,16 +45,26 @@ def whole_file(path: pathlib.Path) -> Generator[pathlib.Path]:
 
 
 def read_bounded(path: pathlib.Path, limit: int) -> bytes:
-    """The content of a file of at most `limit` bytes.
+    """The content of a file of at most `limit` bytes; pipes and devices are not waited for.
 
     Raises:
-      ValueError: it has more; the message goes on after the name of the file.
+      ValueError: it has more, or is no file; the message goes on after the name of the file.
       OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size > limit:
-            raise ValueError(f"has more than {limit >> 20} MiB, the most that is read")
-        return file.read()
+    try:
+        with open(path, "rb", opener=_opened_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError("is a pipe or a device, but must be a file")
+            content = file.read(limit + 1)
+    except IsADirectoryError as error:
+        raise ValueError("is a folder, but must be a file") from error
+    if len(content) > limit:
+        raise ValueError(f"has more than {limit >> 20} MiB, the most that is read")
+    return content
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def appended(path: pathlib.Path) -> TextIO:

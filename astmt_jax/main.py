@@ -85,10 +85,14 @@ def main(argv: list[str]) -> None:
 
 def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; settings that do not fit end the program with one sentence."""
+    if SAVE_PREDICTIONS.value is not None and MODE.value != "eval":
+        fail("--save_predictions goes with --mode=eval, which scores the newest checkpoint.")
     try:
         distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         experiment = Experiment(settings(workdir))
         check_workdir(workdir, experiment.config)
+        if MODE.value == "train":
+            experiment.check_training()
         with distributed.main_process_first():
             splits = experiment.open_splits()
         num_steps = splits.steps_per_epoch * experiment.config.train.epochs

@@ -22,6 +22,7 @@ from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
 from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
 from astmt_jax.training.checkpoint import CheckpointError
+from astmt_jax.training.exclusive import training_in
 
 CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"
@@ -190,7 +191,27 @@ def test_finished_run_is_not_trained_again(runs):
     assert (folder / "results.json").read_bytes() == runs.results
 
 
+def test_a_folder_in_use_is_refused_at_once(runs):
+    before = sorted((runs.folder / "whole").rglob("*"))
+    with training_in(runs.folder / "whole"):
+        process = runs.start("whole")
+        output, errors = process.communicate(timeout=300)
+    assert (process.returncode, output) == (1, "")
+    assert errors.startswith(
+        f"Error: {runs.folder / 'whole'} is in use by process {os.getpid()} on "
+    )
+    assert errors.endswith("): wait until that ends, or choose another --workdir.\n")
+    assert len(errors.splitlines()) == 1
+    assert sorted((runs.folder / "whole").rglob("*")) == before
+
+
 def test_evaluation_alone(runs):
+    """Also beside training in the same folder."""
+    with training_in(runs.folder / "whole"):
+        evaluate_alone(runs)
+
+
+def evaluate_alone(runs):
     folder, predictions = runs.folder / "whole", runs.folder / "predictions"
     (folder / "results.json").unlink()
     (folder / "panels.png").unlink()
@@ -275,6 +296,17 @@ def command(monkeypatch, tmp_path):
         ([CONFIG, "--config.dataset.options.image_size=8"], ["image_size is 8", "64 to 512"]),
         ([CONFIG, "--config.dataset.options.size=96"], ["size"]),
         ([CONFIG, "--config.evaluation.edge_protocol=bsd"], ["edge_protocol is 'bsd'", "bsds"]),
+        ([CONFIG, "--config.evaluation.edge_protocol=bsds"], ["several annotators", "pascal_raw"]),
+        ([CONFIG, "--config.train.batch_size=1"], ["batch_size is 1", "at least 2"]),
+        ([CONFIG, "--config.train.accumulate=8"], ["accumulate 8", "at least 16"]),
+        ([CONFIG, "--save_predictions=folder"], ["--save_predictions", "--mode=eval"]),
+        ([CONFIG, "--config.model.dtype=float64"], ["'float64'", "JAX_ENABLE_X64=1"]),
+        ([CONFIG, "--config.optimizer.task_multiplier=-1"], ["task_multiplier is -1", "0 or more"]),
+        ([CONFIG, "--config.optimizer.task_multiplier=nan"], ["task_multiplier is nan", "finite"]),
+        ([CONFIG, "--config.optimizer.momentum=nan"], ["momentum is nan", "finite"]),
+        ([CONFIG, "--config.augmentation.rotation=inf"], ["rotation is inf", "finite"]),
+        ([CONFIG, f"--config.seed={2**32}"], ["seed is 4294967296", "at most 4,294,967,295"]),
+        ([CONFIG, f"--config.seed={2**70}"], ["seed is 11", "at most 4,294,967,295"]),
         ([CONFIG, "--mode=test"], ["mode", "test", "train", "eval"]),
         ([CONFIG, "--config.train.accumulate=3"], ["batch_size is 8", "multiple of 3"]),
         ([CONFIG, "--config.train.keep_every_steps=0"], ["keep_every_steps is 0", "or None"]),

@@ -9,7 +9,6 @@ The source is never written to. The slow work is done once; the result is stored
 import functools
 import os
 import pathlib
-import shutil
 import signal
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import full_disk_told, told
 from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.dataset import NO_OPTIONS, ArchiveDataset
+from astmt_jax.datasets.exclusive import preparing
 from astmt_jax.datasets.statistics import Statistics, check, described, doubts
 from astmt_jax.datasets.stored import Preparation, StoredDataset
 from astmt_jax.datasets.terminal import quiet_tfds
@@ -55,7 +55,7 @@ def prepare(
 
     Args:
       dataset: key of `DATASETS`.
-      source: .tgz, .tar or unpacked folder; only read.
+      source: archive (`archive.ENDINGS`) or unpacked folder; only read.
       data_dir: TFDS data folder; the dataset goes to data_dir/DATASET[/CONFIG]/VERSION.
       options: of the dataset, such as the 40 classes of NYUD or the name of own_data.
       num_workers: processes; None is one a core.
@@ -80,15 +80,11 @@ def prepare(
     distribution = None if beam_options is None else _beam_pipeline_options(beam_options)
     prepared = DATASETS[dataset].prepared(options, data_dir)
     label = "-".join(filter(None, (dataset, prepared.config)))
-    final = prepared.folder
-    scratch = data_dir / f".{label}.unpacked"
-    with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
-        for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
-            shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
+    with preparing(prepared.folder, data_dir, label, _refuse) as scratch, quiet_tfds():
         if prepared.is_complete:
             CONSOLE.print(
-                f"{final} is prepared already, and {source} was not read. To prepare it again, "
-                "remove that folder."
+                f"{prepared.folder} is prepared already, and {source} was not read. To prepare it "
+                "again, remove that folder."
             )
             return prepared.open()
         with archive.opened(
@@ -103,6 +99,10 @@ def prepare(
                 )
             )
         return prepared.open()
+
+
+def _refuse(holder: str) -> None:
+    raise ValueError(f"Another preparation of this dataset is running: {holder}.")
 
 
 def _named(dataset: str, options: Mapping[str, Any]) -> set[str]:
@@ -158,7 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = arguments.parser("datasets.prepare", __doc__)
     add = parser.add_argument
     arguments.add_dataset(parser, DATASETS)
-    about = "archive (.tgz, .tar) or unpacked folder"
+    about = f"archive ({archive.ENDINGS}) or unpacked folder"
     add("--source", required=True, type=arguments.path, help=about)
     add("--num_workers", type=int, help="processes (default: one a core)")
     about = "let Apache Beam distribute the work, such as runner=DirectRunner"

@@ -25,7 +25,12 @@ def read_document(path: pathlib.Path) -> Any:
       ValueError: it is no regular file, too large, or what `parse_document` refuses; the message
         begins with the path.
     """
-    data = regular_bytes(path, MAX_BYTES)
+    try:
+        data = storage.read_regular(path, MAX_BYTES)
+    except IsADirectoryError as error:
+        raise ValueError(f"{path} is a folder, but must be a file") from error
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
     try:
         return parse_document(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -54,22 +59,6 @@ def parse_document(text: str) -> Any:
         raise ValueError(one_line(error, 120)) from error
     _check_depth(document)
     return document
-
-
-def regular_bytes(path: pathlib.Path, limit: int) -> bytes:
-    """The content of a regular file, not of a folder, pipe or device, of at most `limit` bytes.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      OSError: it cannot be opened.
-      ValueError: it is no regular file or too large; the message begins with the path.
-    """
-    try:
-        return storage.read_regular(path, limit)
-    except IsADirectoryError as error:
-        raise ValueError(f"{path} is a folder, but must be a file") from error
-    except ValueError as error:
-        raise ValueError(f"{path} {error}") from error
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

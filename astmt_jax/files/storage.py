@@ -44,19 +44,6 @@ def whole_file(path: pathlib.Path) -> Generator[pathlib.Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def read_bounded(path: pathlib.Path, limit: int) -> bytes:
-    """The content of a file of at most `limit` bytes.
-
-    Raises:
-      ValueError: it has more; the message goes on after the name of the file.
-      OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size > limit:
-            raise ValueError(f"has more than {limit >> 20} MiB, the most that is read")
-        return file.read()
-
-
 def appended(path: pathlib.Path) -> TextIO:
     """A file opened to add lines of UTF-8 to, made where there is none.
 

@@ -5,6 +5,7 @@ import unicodedata
 import archives
 import numpy as np
 import pytest
+from pictures_of_strangers import png
 from PIL import Image
 from prepared import assert_map, prepare_examples
 
@@ -195,8 +196,6 @@ def test_masks_of_every_form(tmp_path, form, ending):
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_classes_of_few_bits_are_not_scaled(tmp_path, depth):
     """Pillow makes levels 0..255 of them; a picture of levels has these."""
-    from pictures_of_strangers import png
-
     ids = np.arange(2**depth)[:16]
     row = sum(int(number) << depth * (len(ids) - 1 - i) for i, number in enumerate(ids))
     (tmp_path / "a.png").write_bytes(
@@ -310,7 +309,7 @@ def test_the_table_of_labels(tmp_path, capsys):
     main(
         [
             *("--dataset=own_data", f"--source={root}", f"--data_dir={tmp_path / 'data'}"),
-            "--options=config=mine,semseg_classes=sky+wall+floor+door",
+            *("--num_workers=1", "--options=config=mine,semseg_classes=sky+wall+floor+door"),
         ]
     )
     printed = " ".join(capsys.readouterr().out.replace("│", " ").replace("┃", " ").split())

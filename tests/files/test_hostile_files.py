@@ -84,7 +84,11 @@ PICTURES = {
     "pixels": (lambda: empty_png(30000, 30000, 0, rows=9), "more than 89 million pixels"),
     "text": (
         lambda: strangers.png(
-            8, 0, 1, [b"\0"], strangers.png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**28)))
+            8,
+            0,
+            1,
+            [b"\0"],
+            strangers.png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26), 1)),
         ),
         "",
     ),
@@ -99,8 +103,8 @@ PICTURES = {
     ),
     "scans": (lambda: scans(2000), "scans"),
     "WebP's canvas": (webp_claim, "more than 40 million pixels"),
-    "comment": (lambda: b"P6\n#" + b"x" * 2**27 + b"\n1 1\n255\n123", "it has no size"),
-    "text of pixels": (lambda: b"P3\n9000 9000\n255\n" + b"1 " * 2**26, "written out as text"),
+    "comment": (lambda: b"P6\n#" + b"x" * 2**25 + b"\n1 1\n255\n123", "it has no size"),
+    "text of pixels": (lambda: b"P3\n9000 9000\n255\n" + b"1 " * 2**23, "written out as text"),
     "runs": (bmp_runs, "compressed"),
     "PostScript": (
         lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop",
@@ -156,7 +160,7 @@ MATLAB = {
         ),
         "grows to more than 300 MiB",
     ),
-    "cells": (lambda: mat(matrix(1, (2**24, 1), (b"\x0e" + bytes(7)) * 2**24)), "arrays"),
+    "cells": (lambda: mat(matrix(1, (2**22, 1), (b"\x0e" + bytes(7)) * 2**22)), "arrays"),
     "claim": (lambda: mat(matrix(1, (2**28, 1), b"")), "claims the size"),
     "depth": (lambda: mat(nested(4000)), "arrays in arrays"),
     "version 4": (lambda: struct.pack("<5i", 0, 2**20, 2**12, 0, 2) + b"x\0", "ends within"),

@@ -140,8 +140,8 @@ class Folder:
           uint8 (H, W, 3).
         """
         data = self.read(path)
-        with self._picture_errors(path), decoding.opened(data) as image:
-            pixels, image_format = decoding.rgb(image), image.format
+        with self._picture_errors(path):
+            pixels, image_format = decoding.photo(data)
         kept = decoding.is_trained_as(data, image_format, pixels)
         return (data if kept else encode_png(pixels)), pixels
 

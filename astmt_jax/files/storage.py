@@ -73,21 +73,18 @@ def refuse_links(folder: pathlib.Path) -> None:
 
 
 def read_regular(path: pathlib.Path, limit: int) -> bytes:
-    """The content of a regular file, not of a folder, pipe or device, of at most `limit` bytes.
+    """The content of a regular file, not of a pipe or a device, of at most `limit` bytes.
 
     Raises:
       FileNotFoundError: there is no such file.
-      OSError: it cannot be opened.
+      OSError: it cannot be opened, or is a folder.
       ValueError: it is no regular file or too large; the message goes on after the file's name.
     """
-    try:
-        with open(path, "rb", opener=_opened_at_once) as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise ValueError("is a pipe or a device, but must be a file")
-            data = file.read() if state.st_size <= limit else b""
-    except IsADirectoryError as error:
-        raise ValueError("is a folder, but must be a file") from error
+    with open(path, "rb", opener=_opened_at_once) as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("is a pipe or a device, but must be a file")
+        data = file.read() if state.st_size <= limit else b""
     if max(state.st_size, len(data)) > limit:
         raise ValueError(f"has more than {limit:,} bytes, the most that is read")
     return data

@@ -98,7 +98,7 @@ PICTURES = {
         "its tags claim more",
     ),
     "scans": (lambda: scans(2000), "scans"),
-    "WebP's canvas": (webp_claim, "more than 89 million pixels"),
+    "WebP's canvas": (webp_claim, "more than 40 million pixels"),
     "comment": (lambda: b"P6\n#" + b"x" * 2**27 + b"\n1 1\n255\n123", "it has no size"),
     "text of pixels": (lambda: b"P3\n9000 9000\n255\n" + b"1 " * 2**26, "written out as text"),
     "runs": (bmp_runs, "compressed"),

@@ -1,8 +1,11 @@
-"""Writes maps as the bytes that `datasets.maps.KINDS` decode. Free of TensorFlow."""
+"""Maps as the bytes that `datasets.maps.KINDS` decode. Free of TensorFlow."""
 
 import cv2
 import numpy as np
 import zstandard
+
+MAX_PIXELS = 2**26
+"""Of a map or a picture that is stored; what claims more is not decoded."""
 
 
 def encode_png(values: np.ndarray) -> bytes:
@@ -28,3 +31,23 @@ def encode_array(values: np.ndarray) -> bytes:
     little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
     raw = np.array(values.shape[:2], "<i4").tobytes() + little_endian.tobytes()
     return zstandard.compress(raw)
+
+
+def decode_array(data: bytes, dtype: str, channels: int) -> np.ndarray:
+    """What `encode_array` wrote, (H, W, channels), read-only.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    pixel = channels * np.dtype(dtype).itemsize
+    try:
+        # All of it is allocated at once. Where the size is not noted, it reads as 2^64 - 1.
+        if zstandard.get_frame_parameters(data).content_size > 8 + MAX_PIXELS * pixel:
+            raise ValueError("it is too large")
+        raw = zstandard.decompress(data)
+        height, width = (int(side) for side in np.frombuffer(raw, "<i4", 2))
+        if height < 1 or width < 1 or len(raw) != 8 + height * width * pixel:
+            raise ValueError("its size is not that of its elements")
+        return np.frombuffer(raw, dtype, offset=8).reshape(height, width, channels)
+    except (zstandard.ZstdError, ValueError) as error:
+        raise ValueError("A stored map cannot be decoded; prepare the dataset again.") from error

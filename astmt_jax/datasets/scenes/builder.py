@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from astmt_jax.datasets.exclusive import preparing
-from astmt_jax.datasets.local_builder import LocalBuilder
+from astmt_jax.datasets.local_builder import LocalBuilder, quiet_tfds
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.options import ScenesOptions, check_integer
 from astmt_jax.datasets.stored_metadata import is_prepared
-from astmt_jax.datasets.terminal import progress_bar, quiet_tfds
+from astmt_jax.datasets.terminal import progress_bar
 from astmt_jax.files.picture_size import picture_size
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.console import CONSOLE

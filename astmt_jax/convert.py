@@ -33,7 +33,7 @@ from astmt_jax.weights.files import (
     read_tensors,
     write_tensors,
 )
-from astmt_jax.weights.original import from_torch, to_torch
+from astmt_jax.weights.original import from_torch, state_dict
 
 CHECKPOINT = config_flag.define_path("checkpoint", "File of weights to import.")
 EXPORT = config_flag.define_path("export", "File to write the newest checkpoint's weights to.")
@@ -98,7 +98,7 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     config = recorded_config(workdir)
     experiment = Experiment(config)
     trained = restore_variables(workdir, config, experiment.network)
-    tensors = to_torch(*trained.evaluated, experiment.network)
+    tensors = state_dict(*trained.evaluated, experiment.network)
     notes = {NORMALIZE: config.train.normalize, STRIDE_IN: config.model.stride_in}
     write_tensors(file, tensors, notes)
     return config

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from astmt_jax.datasets.maps import KINDS, StoredMap
-from astmt_jax.files.documents import parse_document, regular_bytes
+from astmt_jax.files import storage
+from astmt_jax.files.documents import parse_document
 from astmt_jax.files.messages import one_line
 from astmt_jax.runtime.quiet_tensorflow import tfds
 
@@ -116,13 +117,13 @@ def _count(path: pathlib.Path, key: str, value: Any) -> int:
 
 def _read(path: pathlib.Path) -> Any:
     try:
-        text = regular_bytes(path, MAX_BYTES).decode()
+        text = storage.read_regular(path, MAX_BYTES).decode()
     except UnicodeDecodeError as error:
         raise damaged(path, "is no text in UTF-8") from error
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise damaged(path, str(error).removeprefix(f"{path} ")) from error
+        raise damaged(path, str(error)) from error
     return _parsed(path, text)
 
 

@@ -85,6 +85,7 @@ def launch(
     from astmt_jax.demo.guard import Guard
 
     blocks = page.build(model, name, examples, Performer(model))
+    guard = Middleware(Guard, host=host)
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
@@ -97,11 +98,10 @@ def launch(
         enable_monitoring=False,
         max_file_size=f"{MAX_FILE_MEGABYTES}mb",
         allowed_paths=[],
-        blocked_paths=[str(pathlib.Path.cwd()), str(pathlib.Path.home())],
         footer_links=[],
         css=page.STYLE,
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        app_kwargs={"middleware": [Middleware(Guard)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None},
     )
     if block:
         CONSOLE.print(f"The demo is at {address} - Ctrl-C ends it.")

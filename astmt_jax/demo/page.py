@@ -1,6 +1,7 @@
 """The demo's page and what happens on it."""
 
 import dataclasses
+import html
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,12 +12,13 @@ import numpy as np
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.uploads import overlay, read_upload
 from astmt_jax.pictures.photos import PhotoError
+from astmt_jax.runtime.console import legible
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model
 
-INTRODUCTION = """# {name}
-One network, {tasks}: the shared weights perform one task at a time, each with its own modulation
-(batch norm, squeeze-and-excitation, adapters). Drop a photo or pick an example."""
+INTRODUCTION = """<h1>{name}</h1>
+<p>One network, {tasks}: the shared weights perform one task at a time, each with its own modulation
+(batch norm, squeeze-and-excitation, adapters). Drop a photo or pick an example.</p>"""
 TIMES = """| task | modulation of | time without compilation |
 | --- | --- | ---: |
 """
@@ -64,7 +66,7 @@ def build(
     readable = [_readable(task) for task in names]
     choices = list(zip(readable, names, strict=True))
     with gr.Blocks(analytics_enabled=False, title="astmt_jax demo", delete_cache=CACHE) as page:
-        gr.Markdown(INTRODUCTION.format(name=name, tasks=", ".join(readable)))
+        gr.HTML(INTRODUCTION.format(name=as_text(name), tasks=as_text(", ".join(readable))))
         shown = gr.State(Shown(), time_to_live=KEPT_SECONDS)
         with gr.Row():
             photo = gr.Image(
@@ -130,6 +132,11 @@ def build(
     return page
 
 
+def as_text(name: str) -> str:
+    """HTML that shows a text, such as the name of a file, as it is written."""
+    return html.escape(legible(name))
+
+
 def _picture(task: Task) -> gr.Image:
     return gr.Image(
         label=_readable(task.name),
@@ -154,7 +161,7 @@ def _take(upload: dict[str, Any] | None) -> Shown:
     try:
         return Shown(read_upload(path, upload.get("orig_name") or "The file"))
     except PhotoError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(as_text(str(error))) from error
 
 
 def _picker(examples: Sequence[tuple[np.ndarray, str]]) -> Any:

@@ -9,6 +9,8 @@ from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
 
 MAX_FILE_MEGABYTES = 40
 MAX_MEGAPIXELS = 50
+MAX_SIDE = 30_000
+"""Pixels: shrinking takes memory by the side, too."""
 LONGEST_SIDE = 1024
 """Pixels; a larger photo is shrunk at once: no screen shows more of it beside the predictions."""
 
@@ -29,6 +31,10 @@ def read_upload(path: pathlib.Path, name: str) -> np.ndarray:
     """
     try:
         height, width = photo_size(path)
+        if max(height, width) > MAX_SIDE:
+            raise PhotoError(
+                f"{name} is {width} x {height} pixels; at most {MAX_SIDE} a side are taken."
+            )
         if height * width > 1e6 * MAX_MEGAPIXELS:
             raise PhotoError(
                 f"{name} has {height * width / 1e6:.0f} megapixels; at most {MAX_MEGAPIXELS} are "

@@ -188,12 +188,12 @@ def class_ids(image: Image.Image) -> np.ndarray:
     """
     # Pillow scales grey levels of 2 and 4 bits to 0..255.
     scale = max((_SCALES.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
-    image.load()
     return numbers(image) // np.uint8(scale)
 
 
 def numbers(image: Image.Image) -> np.ndarray:
     """Elements of a picture of one channel, upright, uint8 or uint16 (H, W); as `class_ids`."""
+    image.load()
     if image.mode in ("LA", "La", "PA"):
         return _upright(image, np.asarray(image)[..., 0])
     if image.mode in WIDE_GREY_MODES:

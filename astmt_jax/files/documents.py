@@ -3,12 +3,11 @@
 import collections
 import json
 import math
-import os
 import pathlib
-import stat
 from collections.abc import Iterator
 from typing import Any
 
+from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 
 MAX_BYTES = 2**24
@@ -26,7 +25,10 @@ def read_document(path: pathlib.Path) -> Any:
       ValueError: it is no regular file, too large, or what `parse_document` refuses; the message
         begins with the path.
     """
-    data = regular_bytes(path, MAX_BYTES)
+    try:
+        data = storage.read_regular(path, MAX_BYTES)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
     try:
         return parse_document(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -55,31 +57,6 @@ def parse_document(text: str) -> Any:
         raise ValueError(one_line(error, 120)) from error
     _check_depth(document)
     return document
-
-
-def regular_bytes(path: pathlib.Path, limit: int) -> bytes:
-    """The content of a regular file, not of a folder, pipe or device, of at most `limit` bytes.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      OSError: it cannot be opened.
-      ValueError: it is no regular file or too large; the message begins with the path.
-    """
-    try:
-        with open(path, "rb", opener=_opened_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError(f"{path} is a pipe or a device, but must be a file")
-            data = file.read(limit + 1)
-    except IsADirectoryError as error:
-        raise ValueError(f"{path} is a folder, but must be a file") from error
-    if len(data) > limit:
-        raise ValueError(f"{path} has more than {limit:,} bytes, which it cannot need")
-    return data
-
-
-def _opened_at_once(path: str, flags: int) -> int:
-    """Opens without waiting for the other end of a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

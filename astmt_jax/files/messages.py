@@ -1,7 +1,7 @@
 """What others wrote, as part of a sentence of ours: names of files, and messages of libraries."""
 
 
-def one_line(error: BaseException, length: int | None = None) -> str:
+def one_line(error: BaseException | str, length: int | None = None) -> str:
     """An error's message on one line, or its kind where it has none.
 
     Args:

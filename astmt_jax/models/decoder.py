@@ -110,7 +110,13 @@ class AtrousPyramid(nnx.Module):
 
 
 class DeepLabDecoder(nnx.Module):
-    """Pyramid on the high-level features, refined with the low-level ones at stride 4."""
+    """Pyramid on the high-level features, refined with the low-level ones at stride 4.
+
+    Attributes:
+      pools: whether some batch norm sees one position an image.
+    """
+
+    pools = True
 
     def __init__(self, config: ModelConfig, family: Family):
         width = config.decoder_width

@@ -62,10 +62,13 @@ class TorchNames:
         the pattern, {n+1} counts from 1. The first pattern that a path begins with counts.
       repeated: (pattern, replacement) of names under which its files hold tensors a second time;
         None if they do not.
+      repeated_as: (pattern, replacement) pairs from a name to its second one; the first pattern
+        that matches counts.
     """
 
     modules: tuple[tuple[str, str], ...]
     repeated: tuple[str, str] | None = None
+    repeated_as: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -157,6 +157,10 @@ MOBILENET_V2 = Family(
             (r"encoder/blocks/(\d+)/se", "features.{0+1}.se.fc"),
         ),
         repeated=(r"^features_(?:low|high)\.", "features."),
+        repeated_as=(
+            (r"^features\.([0-3])\.", r"features_low.\1."),  # up to the low-level features
+            (r"^features\.", "features_high."),
+        ),
     ),
     classifiers=ClassifierNames(
         stride_in="conv1",  # has no bottleneck of which one could choose the convolution

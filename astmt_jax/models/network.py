@@ -126,6 +126,11 @@ class Network:
             check_discriminator(config, discriminator)
         check_choice("model.conv_init", config.conv_init, INITIAL_DEVIATIONS)
         check_choice("model.remat", config.remat, REMATERIALIZATIONS)
+        if jax.dtypes.canonicalize_dtype(config.compute_dtype) != config.compute_dtype:
+            raise ValueError(
+                f"model.dtype is {config.dtype!r}, in which JAX computes only if the environment "
+                "has JAX_ENABLE_X64=1."
+            )
         self.backbone = families.find(config)
         self.config = config
         self.channels = dict(channels)
@@ -144,6 +149,12 @@ class Network:
     def has_discriminator(self) -> bool:
         """Whether gradients of several tasks are told apart; one task has nothing to tell."""
         return self._discriminator_config is not None
+
+    def fewest_positions(self, image_size: int) -> int:
+        """Positions of a square image in the smallest map that a batch norm sees in training."""
+        if DECODERS[self.config.decoder][0].pools:
+            return 1
+        return (image_size // self.config.output_stride) ** 2
 
     def _new_trunk(self) -> Trunk:
         return Trunk(self.config, self.backbone)

@@ -11,7 +11,13 @@ from astmt_jax.models.normalization import BatchNorm
 
 
 class EncoderFeatures(nnx.Module):
-    """What tasks share of this decoder: nothing."""
+    """What tasks share of this decoder: nothing.
+
+    Attributes:
+      pools: whether some batch norm sees one position an image.
+    """
+
+    pools = False
 
     def __init__(self, config: ModelConfig, family: Family):
         del config, family

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,24 @@ def colorize_edges(
 
 
 def _with_protocol(task: Task, protocol: str) -> Task:
-    """The task under another protocol; the form of the truth stays."""
+    """The task under another protocol; the form of the truth stays.
+
+    Raises:
+      ValueError: the protocol compares with several truths an image, and the task has one.
+    """
+    several = edges.annotators_edges
+    if edges.PROTOCOLS[protocol].true_edges is several and _true_edges(task) is not several:
+        others = [name for name, it in edges.PROTOCOLS.items() if it.true_edges is not several]
+        raise ValueError(
+            f"edge_protocol is {protocol!r}, but that benchmark compares with what several "
+            f"annotators drew, and the dataset has one truth an image: choose {', '.join(others)}."
+        )
     return task.with_metric(protocol=protocol)
+
+
+def _true_edges(task: Task) -> Any:
+    """What makes edges of a task's truth."""
+    return getattr(task.metric, "keywords", {}).get("true_edges")
 
 
 def _compared_with(task: Task, choice: str) -> Task:

@@ -10,6 +10,7 @@ from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import predictor
 from astmt_jax.evaluation.network import Evaluation, evaluate_network
+from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.settings import InputSettings
@@ -62,6 +63,7 @@ class Experiment:
         )
         self.tasks = registry.tasks_of(config)
         self.network = Network(config.model, channels_by_name(self.tasks), config.discriminator)
+        applied_to(config.evaluation, self.tasks)
         devices = jax.device_count()
         parts = devices * config.train.accumulate
         if config.train.batch_size % parts:
@@ -75,6 +77,23 @@ class Experiment:
         self.optimizer = Optimizer(config.optimizer, len(self.tasks))
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
         self.predict = predictor.predictor(self.network, self.tasks)
+
+    def check_training(self) -> None:
+        """Checks that batch norm has something to compare in each part of a batch.
+
+        Raises:
+          ValueError: it would see one value a channel, which it makes 0 whatever the image is.
+        """
+        train = self.config.train
+        images = train.batch_size // train.accumulate
+        if images * self.network.fewest_positions(train.image_size) > 1:
+            return
+        raise ValueError(
+            f"config.train.batch_size is {train.batch_size} and config.train.accumulate "
+            f"{train.accumulate}, which makes parts of one image, but batch norm would see one "
+            f"position of it and learn nothing: choose a batch_size of at least "
+            f"{2 * train.accumulate}, or a smaller accumulate."
+        )
 
     def open_splits(self, prepare: bool = True) -> "Splits":
         """Opens the dataset's splits.

@@ -36,11 +36,13 @@ def train(
       profile: from `profiling.trace_hook`; None traces nothing.
 
     Raises:
+      ValueError: a part of a batch is too small for batch norm.
       FloatingPointError: a loss or the state stopped being finite.
       WeightsError: weights to start from cannot be used; nothing is written then.
       CheckpointError: no checkpoint can be read.
       Interrupted: SIGTERM or SIGINT came; the state is saved.
     """
+    experiment.check_training()
     step = experiment.train_step(splits.steps_per_epoch)
     state, checkpoints = _begin(experiment, step, workdir)
     with Dashboard(workdir, experiment.config) as dashboard:

@@ -103,6 +103,14 @@ def canonical(name: str, network: Network) -> str:
     return re.sub(*repeated, name) if repeated else name
 
 
+def second(name: str, network: Network) -> str | None:
+    """The other name under which the original's files hold a tensor; None if there is none."""
+    for pattern, replacement in network.backbone.family.torch.repeated_as:
+        if re.match(pattern, name):
+            return re.sub(pattern, replacement, name)
+    return None
+
+
 def _module_name(path: str, network: Network) -> str:
     encoder = network.backbone.family.torch.modules
     table = (*encoder, *DECODERS[network.config.decoder], *DISCRIMINATOR)

@@ -8,7 +8,7 @@ import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.weights.files import WeightsError
-from astmt_jax.weights.names import Slot, canonical, slots
+from astmt_jax.weights.names import Slot, canonical, second, slots
 
 
 def from_torch(
@@ -70,6 +70,16 @@ def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.nda
     return tensors
 
 
+def state_dict(params: Params, stats: Stats, network: Network) -> dict[str, np.ndarray]:
+    """As `to_torch`, with the tensors that the original's files hold twice under both names.
+
+    So that the original's own strict loading takes it; counters of batches are not needed for that.
+    """
+    tensors = to_torch(params, stats, network)
+    seconds = {second(name, network): value for name, value in tensors.items()}
+    return tensors | {name: value for name, value in seconds.items() if name is not None}
+
+
 def canonical_names(
     tensors: Mapping[str, np.ndarray], network: Network
 ) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -80,7 +90,9 @@ def canonical_names(
     hold twice may come under either of its names, or both.
 
     Returns:
-      The tensors, and a line for each name that several tensors claim.
+      The tensors, and a line for each name that several tensors claim, and for each tensor whose
+      numbers are no weights: of another type than floating point, not finite, or a variance below
+      0.
     """
     plain, problems = {}, []
     for name, value in tensors.items():
@@ -89,13 +101,29 @@ def canonical_names(
         name = name.removeprefix("module.")
         if name in plain:
             problems.append(f"duplicate: {name}")
-        plain[name] = value
+        problem = _problem(name, np.asarray(value))
+        if problem is None:
+            plain[name] = value
+        else:
+            problems.append(problem)
+            plain[name] = np.zeros(np.shape(value), np.float32)
     unique = {}
     for name, value in plain.items():
         first_name, first = unique.setdefault(canonical(name, network), (name, value))
         if not np.array_equal(first, value):
             problems.append(f"duplicate: {first_name} and {name} differ")
     return {name: value for name, (_, value) in unique.items()}, problems
+
+
+def _problem(name: str, value: np.ndarray) -> str | None:
+    """Why numbers cannot be weights; None if they can."""
+    if value.dtype.kind != "f":
+        return f"wrong type: {name} is {value.dtype}, but must be of floating point"
+    if not np.isfinite(value).all():
+        return f"not finite: {name} holds {'NaN' if np.isnan(value).any() else 'infinity'}"
+    if name.endswith("running_var") and (value < 0).any():
+        return f"negative: {name} is a variance, but holds {value.min():g}"
+    return None
 
 
 def _abstract(network: Network) -> tuple[Params, Stats]:

@@ -343,7 +343,7 @@ def test_the_search_for_the_root_has_an_end(tmp_path, monkeypatch):
     for number in range(30):
         (tmp_path / f"in/{number}").mkdir(parents=True)
         (tmp_path / f"in/{number}/again").symlink_to(tmp_path / "in")
-    start = time.monotonic()
+    start = time.process_time()
     with (
         pytest.raises(
             ValueError, match=r"in has no list\.txt in the first of its more than 10000 f"
@@ -351,7 +351,7 @@ def test_the_search_for_the_root_has_an_end(tmp_path, monkeypatch):
         archive.opened(tmp_path / "in", "list.txt", tmp_path / "scratch", "the one"),
     ):
         pass
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def repeated(path, compress, *parts):
@@ -417,7 +417,7 @@ from astmt_jax.datasets import archive
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 folder = pathlib.Path(sys.argv[1])
 for path in sorted(folder.iterdir()):
-    began, sentence = time.monotonic(), None
+    began, sentence = time.process_time(), None
     try:
         with archive.opened(path, "list.txt", folder / "scratch", "it"):
             pass
@@ -425,7 +425,7 @@ for path in sorted(folder.iterdir()):
         sentence = str(error)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start
     left = (folder / "scratch").exists()
-    print(json.dumps([path.name, sentence, time.monotonic() - began, grown / 2**20, left]))
+    print(json.dumps([path.name, sentence, time.process_time() - began, grown / 2**20, left]))
 """
 
 

@@ -87,7 +87,7 @@ def record_of(**values):
         "name": b"d",
         "image": encode_png(np.zeros((*size, 3), np.uint8)),
         "semseg": encode_array(np.zeros(size, np.uint8)),
-        "normals": encode_png(np.zeros((*size, 3), np.uint8)),
+        "normals": encode_array(np.zeros((*size, 4), np.uint8)),
         "depth": encode_array(np.ones(size, np.float32)),
     } | values
     features = {key: feature(value) for key, value in whole.items() if value is not None}
@@ -161,7 +161,8 @@ DAMAGED = [
     {"image": None},
     {"image": 7},
     {"normals": huge_png(60_000)},
-    {"normals": encode_png(np.zeros((9, 9, 3), np.uint8))},
+    {"normals": encode_array(np.zeros((9, 9, 4), np.uint8))},
+    {"normals": encode_array(np.zeros((36, 44, 3), np.uint8))},
     {"depth": claimed_zstandard(10 * 2**30)},
     {"depth": claimed_zstandard(2**63)},
     {"depth": claimed_zstandard(100)},

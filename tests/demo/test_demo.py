@@ -1,7 +1,9 @@
 """The demo without a browser: what it takes, what it tells about bad photos, what it refuses."""
 
 import asyncio
+import contextlib
 import dataclasses
+import html
 import io
 import json
 import urllib.error
@@ -184,13 +186,156 @@ def test_guard_passes_on_what_it_has_read():
         async def send(message):
             sent.append(message)
 
-        scope = {"type": "http", "method": "POST", "headers": []}
-        await guard.Guard(app)(scope, receive, send)
+        headers = [(b"host", b"localhost:7860")]
+        scope = {"type": "http", "method": "POST", "headers": headers}
+        await guard.Guard(app, "127.0.0.1")(scope, receive, send)
 
     asyncio.run(run())
     assert received[0]["body"] == b'{"path": "a.png"}'
     assert received[1] == {"type": "http.disconnect"}
     assert not sent
+
+
+def call(address, function, data, session):
+    """What a function of the page answers, as the page itself calls it."""
+    with urllib.request.urlopen(f"{address}config", timeout=60) as answer:
+        functions = json.load(answer)["dependencies"]
+    number = next(f["id"] for f in functions if [function] in [t[1:] for t in f["targets"]])
+    request = {"data": data, "fn_index": number, "session_hash": session}
+    status, _ = post(f"{address}gradio_api/queue/join", request)
+    assert status == 200
+    with urllib.request.urlopen(f"{address}gradio_api/queue/data?session_hash={session}") as events:
+        answers = [json.loads(line[6:]) for line in events if line.startswith(b"data: ")]
+    return next(answer for answer in answers if answer["msg"] == "process_completed")
+
+
+def upload(address, *files):
+    """Status and answer to a form with these files."""
+    parts = b"".join(
+        b'--sep\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n" + content + b"\r\n"
+        for content in files
+    )
+    kind = {"content-type": "multipart/form-data; boundary=sep"}
+    request = urllib.request.Request(f"{address}gradio_api/upload", parts + b"--sep--\r\n", kind)
+    return fetch(request)
+
+
+def take(address, content, name, session):
+    status, answer = upload(address, content)
+    assert status == 200
+    meta = {"_type": "gradio.FileData"}
+    file = {"path": json.loads(answer)[0], "orig_name": name, "meta": meta}
+    return call(address, "upload", [file], session)
+
+
+def test_temporary_files_may_lie_below_the_current_folder(model, tmp_path, monkeypatch):
+    """Or below that of the user; nothing else that lies there can be had."""
+    pytest.importorskip("gradio", reason="needs the extra [demo]")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "tmp"))
+    address = command.launch(model, "tiny", [], block=False)
+    assert take(address, jpeg(photo()), "a.jpg", "below")["success"]
+    assert list((tmp_path / "tmp").rglob("*.jpg"))
+    for secret in (tmp_path / "secret.txt", tmp_path / ".secret", tmp_path / "tmp.txt"):
+        secret.write_text("precious")
+        for path in (secret, secret.name, f"tmp/../{secret.name}"):
+            status, answer = fetch(f"{address}gradio_api/file={path}")
+            assert status in (403, 404)
+            assert "precious" not in answer
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>.jpg", "[a](b) **c** \x1b[31m.jpg"])
+def test_names_in_messages_are_text(address, name):
+    completed = take(address, b"no photo", name, "names")
+    assert not completed["success"]
+    message = completed["output"]["error"]
+    assert "is no picture" in message
+    assert "<" not in message
+    assert html.unescape(message).startswith(name.replace("\x1b", "\\x1b"))
+
+
+def test_name_of_the_folder_is_text(model):
+    gradio = pytest.importorskip("gradio", reason="needs the extra [demo]")
+    page = pytest.importorskip("astmt_jax.demo.page")
+    built = page.build(model, "<b>[a](b)</b>", [], Performer(model))
+    shown = [block.value for block in built.blocks.values() if isinstance(block, gradio.HTML)]
+    assert any("&lt;b&gt;[a](b)&lt;/b&gt;" in value for value in shown)
+    assert not any("<b>" in value for value in shown)
+
+
+def test_one_file_at_a_time_is_taken(address):
+    content = jpeg(photo())
+    assert upload(address, content)[0] == 200
+    status, answer = upload(address, content, content)
+    assert (status, json.loads(answer)) == (400, {"error": "One file at a time is taken."})
+    with contextlib.suppress(urllib.error.URLError):  # it may not read on
+        assert upload(address, bytes(60 * 10**6))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "localhost:{port}"}, 200),
+        ({"host": "LOCALHOST:8000"}, 200),
+        ({"host": "[::1]:{port}"}, 200),
+        ({"host": "evil.example:{port}"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": "10.0.0.7:{port}"}, 403),
+        ({"host": "localhost@evil.example"}, 403),
+        ({"host": "[::1"}, 403),
+        ({"origin": "http://127.0.0.1:{port}"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://localhost:1"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "localhost:8000", "origin": "http://localhost:8000"}, 200),
+    ],
+)
+def test_pages_from_elsewhere_are_refused(address, headers, status):
+    """By the name under which they ask, and by the page that asks."""
+    port = address.rstrip("/").rpartition(":")[2]
+    given = {name: value.format(port=port) for name, value in headers.items()}
+    for path in ("", "config"):
+        assert fetch(urllib.request.Request(f"{address}{path}", headers=given))[0] == status
+    given["content-type"] = "application/json"
+    request = urllib.request.Request(f"{address}gradio_api/queue/join", b"{}", given)
+    assert (fetch(request)[0] == 403) == (status == 403)
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "ours"),
+    [
+        ("demo.example", "demo.example:80", True),
+        ("demo.example", "localhost", True),
+        ("demo.example", "evil.example", False),
+        ("0.0.0.0", "10.0.0.7:80", True),
+        ("0.0.0.0", "evil.example", False),
+        ("::", "[fe80::1]:80", True),
+        ("::", "", False),
+    ],
+)
+def test_names_by_which_a_server_is_called(host, name, ours):
+    guard = pytest.importorskip("astmt_jax.demo.guard", reason="needs the extra [demo]")
+    sent = []
+
+    async def app(scope, receive, send):
+        sent.append(200)
+
+    async def send(message):
+        sent.append(message.get("status"))
+
+    scope = {"type": "http", "method": "GET", "headers": [(b"host", name.encode())]}
+    asyncio.run(guard.Guard(app, host)(scope, None, send))
+    assert (sent[0] == 200) == ours
+
+
+def test_strips_are_refused_before_they_are_decoded(tmp_path):
+    """Shrinking one took 2.5 GiB."""
+    Image.new("L", (uploads.MAX_SIDE + 1, 1)).save(tmp_path / "a.png")
+    with pytest.raises(PhotoError, match=r"^strip\.png is 30001 x 1 pixels; at most 30000 a side"):
+        uploads.read_upload(tmp_path / "a.png", "strip.png")
 
 
 def test_missing_run_is_told_in_one_sentence(tmp_path):

@@ -51,7 +51,11 @@ def test_the_default_changes_no_task():
     assert scored[0].metric().protocol == PROTOCOLS["pascal"]
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+SEVERAL = (DEFAULT, "bsds")
+"""Choices that single truths do not have."""
+
+
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name not in SEVERAL])
 def test_a_protocol_keeps_the_form_of_the_truth(name):
     details = score([example(0)], EvaluationConfig(edge_protocol=name)).details["edge"]
     assert details["compared_with"] == "label_map"
@@ -97,13 +101,23 @@ def test_every_choice_of_scoring_concerns_a_task():
 
 @pytest.mark.parametrize(
     ("field", "choice"),
-    [(f, choice) for f, known in CHOICES.items() for choice in known if choice != DEFAULT],
+    [(f, choice) for f, known in CHOICES.items() for choice in known if choice not in SEVERAL],
 )
 def test_every_choice_can_be_made(field, choice):
     (owner,) = (task for task in RECORDS if field in task.choices)
     (changed,) = applied_to(EvaluationConfig(**{field: choice}), [owner])
     assert changed != owner
     assert changed.metric().result().keys() == owner.metric().result().keys()
+
+
+def test_benchmark_of_several_annotators_is_refused_on_single_truths():
+    """It gave other numbers under its name."""
+    with pytest.raises(ValueError, match=r"edge_protocol is 'bsds'.*several annotators") as caught:
+        applied_to(EvaluationConfig(edge_protocol="bsds"), [tasks.edge()])
+    assert str(caught.value).endswith("choose pascal, pascal_raw, nyud, edge_map.")
+    several = tasks.edge(protocol="bsds")
+    (same,) = applied_to(EvaluationConfig(edge_protocol="bsds"), [several])
+    assert same.metric().protocol == several.metric().protocol
 
 
 def test_images_count_for_the_tasks_they_are_labelled_for():

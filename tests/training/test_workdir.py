@@ -7,6 +7,7 @@ import os
 import pytest
 from tiny_run import tiny_config
 
+from astmt_jax.config import with_stride_in
 from astmt_jax.training.workdir import (
     CONFIG_FILE,
     IMPORT_FILE,
@@ -19,7 +20,7 @@ from astmt_jax.training.workdir import (
 
 
 def test_settings_are_those_that_were_recorded(tmp_path):
-    config = tiny_config()
+    config = with_stride_in(tiny_config(), "conv2")
     claim_workdir(tmp_path, config)
     assert recorded_config(tmp_path) == config
     assert imported_settings(tmp_path) == {}

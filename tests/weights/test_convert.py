@@ -39,6 +39,29 @@ def test_names_of_other_savers(network, tensors):
     jax.tree.map(np.testing.assert_array_equal, found, from_torch(tensors, network))
 
 
+WRONG_NUMBERS = {
+    "NaN": (lambda value: np.full_like(value, np.nan), "not finite: {} holds NaN"),
+    "one NaN": (lambda value: np.r_[np.nan, value[1:]], "not finite: {} holds NaN"),
+    "infinity": (lambda value: np.r_[-np.inf, value[1:]], "not finite: {} holds infinity"),
+    "negative": (lambda value: -value, "negative: {} is a variance, but holds -"),
+    "integers": (lambda value: value.astype(np.int32), "wrong type: {} is int32"),
+    "complex": (lambda value: value.astype(np.complex64), "wrong type: {} is complex64"),
+    "truth": (lambda value: value > 0, "wrong type: {} is bool"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_NUMBERS)
+def test_numbers_that_are_no_weights(network, tensors, kind):
+    change, words = WRONG_NUMBERS[kind]
+    name = "bn1.running_var"
+    with pytest.raises(WeightsError) as caught:
+        from_torch(tensors | {name: change(tensors[name])}, network)
+    first, *others = str(caught.value).splitlines()
+    assert first == "1 tensors do not fit the network:"
+    assert len(others) == 1
+    assert others[0].strip().startswith(words.format(name))
+
+
 def test_all_problems_in_one_error(network, tensors):
     broken = dict(tensors)
     del broken["bn1.running_mean"]

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from astmt_jax.weights.files import WeightsError, read_tensors, write_tensors
+from astmt_jax.weights.files import WeightsError, read_notes, read_tensors, write_tensors
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is optional"
@@ -198,3 +198,181 @@ def test_failed_write_leaves_the_old_file(tmp_path, ending):
         write_tensors(path, TENSORS | {"wrong": np.array([{}], object)})
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def npz(path, members, **settings):
+    """An archive with these files, whatever they are."""
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", **settings) as archive:
+        warnings.simplefilter("ignore", UserWarning)
+        for name, content in members:
+            archive.writestr(name, content)
+
+
+def array_file(shape, dtype="<f4", data=b""):
+    header = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+STRANGE_ARRAYS = {
+    "huge": array_file("(1099511627776,)", data=bytes(8)),
+    "product beyond 64 bits": array_file("(4294967296, 4294967296, 1)", data=bytes(8)),
+    "negative": array_file("(-1,)", data=bytes(8)),
+    "short": array_file("(3,)", data=bytes(8)),
+    "long": array_file("(1,)", data=bytes(8)),
+    "pickle": array_file("(1,)", "|O", b"cos\nsystem\n(S'true'\ntR."),
+    "text": array_file("(1,)", "<U2", bytes(8)),
+    "dates": array_file("(1,)", "<M8[s]", bytes(8)),
+    "raw": array_file("(1,)", "|V8", bytes(8)),
+    "no array": b"hello",
+    "nothing": b"",
+    "deep header": array_file("(" * 4000 + ")" * 4000),
+    "no header": array_file("open('x')"),
+    "unknown version": b"\x93NUMPY\x09\x00\x00\x00",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_ARRAYS)
+def test_members_that_are_no_arrays(tmp_path, name):
+    path = tmp_path / "weights.npz"
+    npz(path, [("good.npy", array_file("(2,)", data=bytes(8))), ("a.npy", STRANGE_ARRAYS[name])])
+    assert_one_sentence(path, [str(path)])
+
+
+def patched(path, **fields):
+    """Changes fields of all headers of a zip archive."""
+    content = bytearray(path.read_bytes())
+    for signature, offsets in ((b"PK\x03\x04", (6, 8)), (b"PK\x01\x02", (8, 10))):
+        start = content.find(signature)
+        while start >= 0:
+            for field, offset in zip(("flags", "method"), offsets, strict=True):
+                if field in fields:
+                    struct.pack_into("<H", content, start + offset, fields[field])
+            start = content.find(signature, start + 4)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("fields", [{"method": 99}, {"method": 12}, {"method": 14}, {"flags": 1}])
+def test_other_ways_of_compression_and_encryption(tmp_path, fields):
+    path = tmp_path / "weights.npz"
+    npz(path, [("a.npy", array_file("(2,)", data=bytes(8)))])
+    patched(path, **fields)
+    assert_one_sentence(path, [str(path), "a.npy, which is encrypted or not stored or deflated"])
+
+
+def test_archives_that_become_too_large(tmp_path):
+    """A few bytes that say that they are 1 GiB of zeros."""
+    path = tmp_path / "weights.npz"
+    zeros = array_file("(268435456,)")
+    npz(path, [("a.npy", zeros)], compression=zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.find(b"PK\x01\x02") + 24, len(zeros) + 2**30)
+    path.write_bytes(content)
+    assert_one_sentence(path, [str(path), "of memory, but at most"])
+
+
+@pytest.mark.parametrize("kind", ["F8_E4M3", "F8_E5M2", "F4", "BOOL", "U128", 7, None, [], {}])
+def test_safetensors_of_other_types(tmp_path, kind):
+    path = tmp_path / "weights.safetensors"
+    safetensors_file(path, {"a": {"dtype": kind, "shape": [2], "data_offsets": [0, 2]}}, bytes(2))
+    assert_one_sentence(path, [str(path), "a, of type"])
+
+
+def safetensors_file(path, header, data):
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data)
+
+
+ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        {"a": []},
+        {"a": ENTRY, "b": ENTRY},
+        {"a": ENTRY | {"data_offsets": [8, 0]}},
+        {"a": ENTRY | {"data_offsets": [0, 2**63]}},
+        {"a": ENTRY | {"shape": [2**62, 2**62]}},
+        {"a": ENTRY | {"shape": [-2]}},
+        {"a": ENTRY | {"shape": "2"}},
+        {"a": {"dtype": "F32"}},
+        b"[" * 10_000,
+        b'{"a": 1, "a": 2}',
+        b"\xff" * 20,
+        b"",
+    ],
+)
+def test_safetensors_with_other_headers(tmp_path, header):
+    path = tmp_path / "weights.safetensors"
+    safetensors_file(path, header, bytes(8))
+    assert_one_sentence(path, [str(path)])
+    assert read_notes(path) == {}
+
+
+def test_safetensors_whose_header_never_ends(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(struct.pack("<Q", 2**62) + bytes(100))
+    assert_one_sentence(path, [str(path), "its header has"])
+
+
+def strange_tensors(torch, archive):
+    quantized = torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)
+    return {
+        "sparse": (torch.ones(2, 2).to_sparse(), "a, which is of layout sparse_coo"),
+        "sparse_csr": (torch.ones(2, 2).to_sparse_csr(), "a, which is of layout sparse_csr"),
+        "quantized": (quantized, "a, which is of type qint8"),
+        "meta": (torch.ones(2, device="meta"), "a, which is on the device meta"),
+        "expanded": (torch.ones(1).expand(2**40), "a, which is a view that repeats its numbers"),
+        "float8": (
+            torch.ones(2).to(torch.float8_e4m3fn),
+            "float8_e4m3fn" if archive else "PyTorch weights",
+        ),
+        "truth": (torch.ones(2) > 0, "a, which is of type bool"),
+        "nested": ({"b": torch.ones(2)}, "a is no tensor"),
+        "list": ([torch.ones(2)], "a is no tensor"),
+        "nested tensor": (torch.nested.nested_tensor([torch.ones(2)]), "weights.pth"),
+    }
+
+
+@needs_torch
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("archive", [True, False])
+def test_tensors_that_are_no_arrays(tmp_path, archive):
+    import torch
+
+    path = tmp_path / "weights.pth"
+    for kind, (tensor, words) in strange_tensors(torch, archive).items():
+        try:
+            torch.save({"a": tensor}, path, _use_new_zipfile_serialization=archive)
+        except (RuntimeError, NotImplementedError):
+            assert (kind, archive) == ("nested tensor", False)
+            continue
+        assert_one_sentence(path, [str(path), words])
+    torch.save({1: torch.ones(2)}, path, _use_new_zipfile_serialization=archive)
+    assert_one_sentence(path, [str(path), "1 is no tensor"])
+
+
+@needs_torch
+def test_tensors_that_share_their_numbers_take_room_once_each(tmp_path):
+    import torch
+
+    path = tmp_path / "weights.pth"
+    shared = torch.zeros(2**20)
+    torch.save({f"a{n}": shared for n in range(1000)}, path)
+    assert path.stat().st_size < 2**23
+    assert_one_sentence(path, [str(path), "of memory, but at most"])
+
+
+@needs_torch
+@pytest.mark.parametrize("archive", [True, False])
+def test_both_of_pytorchs_layouts_are_read(tmp_path, archive):
+    import torch
+
+    path = tmp_path / "weights.pth"
+    values = torch.arange(6.0).reshape(2, 3).T
+    torch.save({"a": values, "b": values[1:]}, path, _use_new_zipfile_serialization=archive)
+    found = read_tensors(path)
+    np.testing.assert_array_equal(found["a"], values.numpy())
+    np.testing.assert_array_equal(found["b"], values[1:].numpy())

@@ -1,5 +1,6 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
+import contextlib
 import pathlib
 
 from absl import flags
@@ -11,10 +12,11 @@ from astmt_jax.config import Config
 from astmt_jax.files import storage
 from astmt_jax.runtime import compilation_cache, distributed
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.runtime.profiling import trace_hook
+from astmt_jax.runtime.profiling import Hook, trace_hook
 from astmt_jax.training import finish, loop
 from astmt_jax.training.errors import TRAINING_ERRORS
-from astmt_jax.training.experiment import Experiment
+from astmt_jax.training.exclusive import training_in
+from astmt_jax.training.experiment import Experiment, Splits
 from astmt_jax.training.workdir import as_begun, check_workdir, imported_settings
 
 PROFILE = "profile"
@@ -87,23 +89,32 @@ def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; settings that do not fit end the program with one sentence."""
     if SAVE_PREDICTIONS.value is not None and MODE.value != "eval":
         fail("--save_predictions goes with --mode=eval, which scores the newest checkpoint.")
-    try:
-        distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
-        experiment = Experiment(settings(workdir))
-        check_workdir(workdir, experiment.config)
+    with contextlib.ExitStack() as stack:
+        try:
+            distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+            if MODE.value == "train":
+                stack.enter_context(training_in(workdir))
+            experiment, splits, profile = _opened(workdir)
+        except ValueError as error:
+            fail(str(error))
         if MODE.value == "train":
-            experiment.check_training()
-        with distributed.main_process_first():
-            splits = experiment.open_splits()
-        num_steps = splits.steps_per_epoch * experiment.config.train.epochs
-        profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / PROFILE)
-        storage.refuse_links(workdir / PROFILE)
-    except ValueError as error:
-        fail(str(error))
+            loop.train(experiment, splits, workdir, profile)
+        else:
+            finish.evaluate_checkpoint(experiment, splits, workdir, SAVE_PREDICTIONS.value)
+
+
+def _opened(workdir: pathlib.Path) -> tuple[Experiment, Splits, Hook | None]:
+    """The experiment, its data, and what traces its steps; ValueError if they do not fit."""
+    experiment = Experiment(settings(workdir))
+    check_workdir(workdir, experiment.config)
     if MODE.value == "train":
-        loop.train(experiment, splits, workdir, profile)
-    else:
-        finish.evaluate_checkpoint(experiment, splits, workdir, SAVE_PREDICTIONS.value)
+        experiment.check_training()
+    with distributed.main_process_first():
+        splits = experiment.open_splits()
+    num_steps = splits.steps_per_epoch * experiment.config.train.epochs
+    profile = trace_hook(PROFILE_STEPS.value, num_steps, workdir / PROFILE)
+    storage.refuse_links(workdir / PROFILE)
+    return experiment, splits, profile
 
 
 if __name__ == "__main__":

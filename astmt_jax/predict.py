@@ -11,7 +11,8 @@ of the photo's own size and upright, but for the panel. NAME is the path below t
 the ending, which stays where two photos differ in nothing else.
 
 Exit codes: 0, everything is written; 1, the command cannot be carried out, and nothing is written;
-2, the command line is wrong; 3, some files could not be read, and all others are written.
+2, the command line is wrong; 3, some photos could not be read, or their files not be written, and
+those of all others are.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from astmt_jax.files.messages import one_line
 from astmt_jax.pictures import panels
 from astmt_jax.pictures.photo_folder import find_photos
 from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
-from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.console import CONSOLE, legible
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model, load
 
@@ -80,6 +81,13 @@ class Output:
         """Where it writes."""
         return [self._root / name for name in (PREDICTIONS, COLORS, PANELS)]
 
+    def make_folders(self) -> None:
+        """Makes the folders that all photos share; OSError where nothing can be written."""
+        for kind in (PREDICTIONS, COLORS):
+            for task in self._tasks:
+                (self._root / kind / task.name).mkdir(parents=True, exist_ok=True)
+        (self._root / PANELS).mkdir(exist_ok=True)
+
     def files(self, name: str) -> list[pathlib.Path]:
         """What `write` writes for a photo."""
         predictions = [t.file.path(self._root / PREDICTIONS, t.name, name) for t in self._tasks]
@@ -105,7 +113,7 @@ class Output:
         width, height = panels.map_size(photo.shape[:2], PANEL_CELL)
         row = {
             "image": panels.resize_for_print(photo, width, height),
-            "name": name,
+            "name": _on_one_line(name),
             "predictions": {
                 task.name: resize_prediction(predictions[task.name], (height, width))
                 for task in self._tasks
@@ -151,8 +159,9 @@ def predict_photos(
       One sentence for each photo that could not be predicted, in order.
 
     Raises:
-      OSError: a file cannot be written.
+      OSError: no file can be written, or the disk is full.
     """
+    output.make_folders()
     problems: dict[str, str] = {}
     with Progress(console=CONSOLE) as progress:
         tracked = progress.add_task("Predicting", total=len(photos))
@@ -169,8 +178,23 @@ def predict_photos(
                     output.write(name, photo, predictions)
                 except ValueError as error:
                     problems[name] = f"{photos[name]} cannot be predicted: {error}."
+                except OSError as error:
+                    if storage.is_disk_full(error):
+                        raise
+                    problems[name] = _unwritable(photos[name], error)
             progress.advance(tracked, len(batch))
     return [problems[name] for name in photos if name in problems]
+
+
+def _unwritable(photo: pathlib.Path, error: OSError) -> str:
+    where = f" to {error.filename}" if error.filename else ""
+    return f"{photo} cannot be written{where}: {error.strerror or one_line(error)}."
+
+
+def _unreadable(photo: pathlib.Path, error: PhotoError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{photo} cannot be read: {error.strerror or one_line(error)}."
+    return str(error)
 
 
 def _jobs(photos: Mapping[str, pathlib.Path], problems: dict[str, str]) -> list[Job]:
@@ -180,7 +204,7 @@ def _jobs(photos: Mapping[str, pathlib.Path], problems: dict[str, str]) -> list[
         try:
             jobs.append(Job(name, path, photo_size(path)))
         except (PhotoError, OSError) as error:
-            problems[name] = one_line(error)
+            problems[name] = _unreadable(path, error)
     return jobs
 
 
@@ -188,7 +212,7 @@ def _read(job: Job, problems: dict[str, str]) -> np.ndarray | None:
     try:
         return read_photo(job.path)
     except (PhotoError, OSError) as error:
-        problems[job.name] = one_line(error)
+        problems[job.name] = _unreadable(job.path, error)
         return None
 
 
@@ -225,9 +249,9 @@ def _unwritten(
         return {
             name: path
             for name, path in photos.items()
-            if not all(file.exists() for file in files[name])
+            if not all(map(os.path.exists, files[name]))  # no error where a name is too long
         }
-    existing = next((f for f in itertools.chain(*files.values()) if f.exists()), None)
+    existing = next(filter(os.path.lexists, itertools.chain(*files.values())), None)
     if existing is not None:
         raise FileExistsError(
             f"{existing} exists already: choose another folder as --output, or say --overwrite "
@@ -253,8 +277,12 @@ def _predict_command(args: argparse.Namespace) -> int:
         return 0
     print(f"{len(problems)} files could not be predicted:", file=sys.stderr)
     for problem in problems:
-        print(f"  {problem}", file=sys.stderr)
+        print(f"  {_on_one_line(problem)}", file=sys.stderr)
     return SOME_UNREADABLE
+
+
+def _on_one_line(problem: str) -> str:
+    return legible(problem).replace("\n", "\\n")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -95,7 +95,7 @@ def written(draw):
         }
     if image_format == "WEBP":
         options |= {"lossless": draw(st.booleans()), "exact": draw(st.booleans())}
-    if image_format == "TIFF" and mode not in ("LA", "F", "I;16", "YCbCr"):
+    if image_format == "TIFF" and mode in ("L", "RGB", "RGBA") and not orientation:
         options["compression"] = draw(st.sampled_from([None, "tiff_lzw", "packbits"]))
     if mode == "P" and draw(st.booleans()):
         options["transparency"] = draw(st.integers(0, 3))

@@ -22,6 +22,7 @@ from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
 from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
 from astmt_jax.training.checkpoint import CheckpointError
+from astmt_jax.training.exclusive import training_in
 
 CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"
@@ -190,7 +191,27 @@ def test_finished_run_is_not_trained_again(runs):
     assert (folder / "results.json").read_bytes() == runs.results
 
 
+def test_a_folder_in_use_is_refused_at_once(runs):
+    before = sorted((runs.folder / "whole").rglob("*"))
+    with training_in(runs.folder / "whole"):
+        process = runs.start("whole")
+        output, errors = process.communicate(timeout=300)
+    assert (process.returncode, output) == (1, "")
+    assert errors.startswith(
+        f"Error: {runs.folder / 'whole'} is in use by process {os.getpid()} on "
+    )
+    assert errors.endswith("): wait until that ends, or choose another --workdir.\n")
+    assert len(errors.splitlines()) == 1
+    assert sorted((runs.folder / "whole").rglob("*")) == before
+
+
 def test_evaluation_alone(runs):
+    """Also beside training in the same folder."""
+    with training_in(runs.folder / "whole"):
+        evaluate_alone(runs)
+
+
+def evaluate_alone(runs):
     folder, predictions = runs.folder / "whole", runs.folder / "predictions"
     (folder / "results.json").unlink()
     (folder / "panels.png").unlink()

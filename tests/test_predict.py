@@ -1,5 +1,7 @@
 """The command on a folder of photos of every kind, good ones and bad ones."""
 
+import errno
+import os
 import shutil
 
 import cv2
@@ -243,3 +245,93 @@ def test_photos_are_batched_by_shape_and_by_what_fits_into_memory(model, monkeyp
     jobs = [predict.Job(str(number), None, size) for number, size in enumerate(sizes)]
     batches = [[job.name for job in batch] for batch in predict._batches(jobs, model, SIZE, 3)]
     assert batches == [["0", "2", "3"], ["4"], ["5", "6"], ["1"]]
+
+
+LONG = "n" * 251
+"""With '.png' the longest name that a file can have; with '.mat.' and more none."""
+
+
+def test_the_longest_name_is_written(command, tmp_path):
+    (tmp_path / "photos").mkdir()
+    picture(20, 20).save(tmp_path / f"photos/{LONG}.png")
+    assert command(f"--input={tmp_path / 'photos'}", f"--output={tmp_path / 'output'}") == 0
+    assert (tmp_path / f"output/predictions/depth/{LONG}.mat").is_file()
+    assert (tmp_path / f"output/panels/{LONG}.png").is_file()
+
+
+def test_a_name_too_long_costs_only_its_photo(command, tmp_path, capsys):
+    """Two photos differ in their ending, which therefore stays, and another one follows it."""
+    (tmp_path / "photos").mkdir()
+    for name in (f"{LONG}.png", f"{LONG}.jpg", "good.png", "zebra.png"):
+        picture(20, 20).save(tmp_path / "photos" / name)
+    arguments = [f"--input={tmp_path / 'photos'}", f"--output={tmp_path / 'output'}"]
+    for more in ([], ["--overwrite"], ["--skip_existing"]):
+        assert command(*arguments, *more) == 3
+        heading, *lines = capsys.readouterr().err.splitlines()
+        assert heading == "2 files could not be predicted:"
+        for line, ending in zip(lines, ("jpg", "png"), strict=True):
+            assert line.startswith(f"  {tmp_path}/photos/{LONG}.{ending} cannot be written to ")
+            assert line.endswith(": File name too long.")
+        for name in ("good", "zebra"):
+            assert (tmp_path / f"output/panels/{name}.png").is_file()
+
+
+ODD_NAMES = (
+    b"\xff\xfe caf\xe9.png", b"[bold]$x^$.png", b"\x1b[31mred.png", b"two\nlines.png",
+    "\u0928\u092e\u0938\u094d\u0924\u0947 (1) @+'.png".encode(),
+)  # fmt: skip
+
+
+def test_names_of_all_kinds(command, tmp_path, capsys):
+    """Names that are no UTF-8, markup, or commands to the terminal: shown as they are written."""
+    folder = os.fsencode(tmp_path / "photos")
+    os.mkdir(folder)
+    for name in ODD_NAMES:
+        picture(20, 20).save(tmp_path / "photo.png")
+        os.rename(tmp_path / "photo.png", os.path.join(folder, name))
+        with open(os.path.join(folder, b"bad " + name), "wb") as file:
+            file.write(b"no picture")
+    code = command(f"--input={tmp_path / 'photos'}", f"--output={tmp_path / '[red]'}")
+    assert code == 3
+    written = os.listdir(os.fsencode(tmp_path / "[red]/predictions/semseg"))
+    assert sorted(written) == sorted(ODD_NAMES)
+    printed = capsys.readouterr()
+    heading, *lines = printed.err.splitlines()
+    assert heading == f"{len(ODD_NAMES)} files could not be predicted:"
+    assert len(lines) == len(ODD_NAMES)
+    assert "\x1b" not in printed.err
+    assert all("bad " in line and line.isprintable() for line in lines)
+    assert any(r"\x1b[31mred.png is no picture" in line for line in lines)
+    assert any(r"two\nlines.png is no picture" in line for line in lines)
+    assert "/[red]" in printed.out
+
+
+def test_a_folder_where_a_file_is_to_be_costs_only_its_photo(command, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        picture(20, 20).save(tmp_path / "photos" / name)
+    (tmp_path / "output/colors/semseg/a.png").mkdir(parents=True)
+    arguments = [f"--input={tmp_path / 'photos'}", f"--output={tmp_path / 'output'}"]
+    assert command(*arguments, "--tasks=semseg", "--overwrite") == 3
+    (_, line) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"  {tmp_path}/photos/a.png cannot be written to ")
+    assert (tmp_path / "output/panels/b.png").is_file()
+
+
+def test_where_nothing_can_be_written_nothing_is_predicted(command, photos, tmp_path):
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output/predictions").write_text("a file")
+    code = command(f"--input={photos}/dot.png", f"--output={tmp_path / 'output'}")
+    assert code.startswith("Error: ")
+    assert "predictions" in code
+    assert [path.name for path in (tmp_path / "output").iterdir()] == ["predictions"]
+
+
+def test_a_full_disk_ends_the_command(command, photos, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "file")
+
+    monkeypatch.setattr(predict.Output, "write", full)
+    code = command(f"--input={photos}/dot.png", f"--output={tmp_path / 'output'}")
+    assert code.startswith("Error: ")
+    assert "No space left on device" in code

@@ -27,6 +27,7 @@ from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.errors import TRAINING_ERRORS
+from astmt_jax.training.exclusive import training_in
 from astmt_jax.weights.imagenet import settled
 
 # Other commands have a folder, too; they meet in one process only in tests.
@@ -65,7 +66,8 @@ def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
     del argv
     compilation_cache.enable(None)
-    with resumable(WORKDIR.value, ValueError, *TRAINING_ERRORS):
+    errors = (ValueError, *TRAINING_ERRORS)
+    with resumable(WORKDIR.value, *errors), training_in(WORKDIR.value):
         compare(config_flag.settings(), SEEDS.value, WORKDIR.value)
 
 

@@ -13,6 +13,7 @@ from astmt_jax.evaluation.results import RESULTS_FILE
 from astmt_jax.runtime.console import CONSOLE, format_duration
 from astmt_jax.training import loop
 from astmt_jax.training.errors import TRAINING_ERRORS
+from astmt_jax.training.exclusive import training_in
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import CONFIG_FILE, check_workdir, recorded_config
 
@@ -76,10 +77,11 @@ def execute(
 
 def _train(run: Run, folder: pathlib.Path) -> None:
     """Trains and scores one network, or does what is left of that."""
-    (folder / RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
     try:
-        experiment = Experiment(run.config)
-        loop.train(experiment, experiment.open_splits(), folder)
+        with training_in(folder):
+            (folder / RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
+            experiment = Experiment(run.config)
+            loop.train(experiment, experiment.open_splits(), folder)
     except TRAINING_ERRORS as error:
         raise type(error)(f"{run.folder}: {error}") from error
     _free_memory()

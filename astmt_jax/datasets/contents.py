@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from astmt_jax.datasets.statistics import Statistics, of_example
+
 Stored = dict[str, bytes | None]
 """Map name -> bytes in the form of its kind (`maps.KINDS`), None for a map that is not there."""
 
@@ -31,6 +33,13 @@ class Contents:
         index, name = item
         stored = self.read(split, name)
         return [] if stored is None else [(index, {"name": name, **stored})]
+
+    def counted(
+        self, split: str, item: tuple[int, str]
+    ) -> tuple[list[tuple[int, dict[str, Any]]], list[dict[str, Statistics]]]:
+        """`keyed`, and the statistics of its labels."""
+        examples = self.keyed(split, item)
+        return examples, [of_example(self.kinds, stored) for _, stored in examples]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ TensorFlow, which is imported where data are opened.
 
 import abc
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -102,12 +103,14 @@ class ArchiveDataset(Dataset[Options]):
       archive: what is prepared.
       configuration: the options to the name under which the data are prepared; None if there is
         none.
-      prepared_by: names of the options that decide it.
+      prepared_by: names of the options that decide what is prepared.
+      read_by: those among them that are arguments of `archive.contents`.
     """
 
     archive: Archive
     configuration: Callable[[Options], str | None] = _no_configuration
     prepared_by: tuple[str, ...] = ()
+    read_by: tuple[str, ...] = ()
 
     def open_prepared(
         self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str
@@ -122,6 +125,10 @@ class ArchiveDataset(Dataset[Options]):
         written = {name: getattr(chosen, name) for name in self.prepared_by}
         default = self.default_options()
         said = [f"{name}={value}" for name, value in written.items() if value != default[name]]
+        arguments = {name: written[name] for name in self.read_by}
+        archive = dataclasses.replace(
+            self.archive, contents=functools.partial(self.archive.contents, **arguments)
+        )
         return stored.Prepared(
-            self.name, self.archive, self.configuration(chosen), data_dir, ",".join(said)
+            self.name, archive, self.configuration(chosen), data_dir, ",".join(said)
         )

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import zstandard
 
+from astmt_jax.files.encoding import decode_array
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline.geometries import centered
 from astmt_jax.runtime.quiet_tensorflow import tf, tfds
@@ -55,22 +55,8 @@ def _picture(data: bytes, flags: int) -> np.ndarray:
     return picture
 
 
-def _array(data: bytes, dtype: str, channels: int) -> np.ndarray:
-    """What `encode_array` wrote, (H, W, channels), read-only.
-
-    Raises:
-      ValueError: it is something else.
-    """
-    try:
-        raw = zstandard.decompress(data)
-        height, width = np.frombuffer(raw, "<i4", 2)
-        return np.frombuffer(raw, dtype, offset=8).reshape(height, width, channels)
-    except (zstandard.ZstdError, ValueError) as error:
-        raise ValueError("A stored map cannot be decoded; prepare the dataset again.") from error
-
-
 def _decode_array(dtype: str, channels: int = 1) -> Callable[[bytes], np.ndarray]:
-    return lambda data: _array(data, dtype, channels)
+    return lambda data: decode_array(data, dtype, channels)
 
 
 def _decode_rgb(data: bytes) -> np.ndarray:
@@ -78,11 +64,11 @@ def _decode_rgb(data: bytes) -> np.ndarray:
 
 
 def _decode_regions(data: bytes) -> np.ndarray:
-    return _array(data, "<u2", 1).astype(np.int32)
+    return decode_array(data, "<u2", 1).astype(np.int32)
 
 
 def _decode_fraction(data: bytes) -> np.ndarray:
-    return _array(data, "u1", 1) / np.float32(255)
+    return decode_array(data, "u1", 1) / np.float32(255)
 
 
 def _decode_color(data: bytes) -> np.ndarray:

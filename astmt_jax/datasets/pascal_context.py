@@ -129,8 +129,8 @@ def human_parts(folder: Folder, path: str, size: tuple[int, int]) -> np.ndarray:
         objects = folder.matlab(path, "anno")[0, 0][1].ravel()
         people = []
         for thing in objects:
-            number = int(np.squeeze(thing[1]))
-            if number not in CLASSES:
+            number = np.squeeze(thing[1])
+            if number.ndim or number not in CLASSES:
                 raise folder.error(path, f"has an object of the unknown class {number}")
             if number == PERSON:
                 people.append(thing)

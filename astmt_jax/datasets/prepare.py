@@ -6,21 +6,26 @@
 The source is never written to. The slow work is done once; the result is stored under data_dir.
 """
 
+import functools
 import os
 import pathlib
-import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from rich.table import Table
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import full_disk_told, told
 from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.dataset import NO_OPTIONS, ArchiveDataset
+from astmt_jax.datasets.exclusive import preparing
+from astmt_jax.datasets.statistics import Statistics, check, described, doubts
 from astmt_jax.datasets.stored import Preparation, StoredDataset
 from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tfds
+from astmt_jax.tasks.task import Task
 
 DATASETS: dict[str, ArchiveDataset] = {
     name: dataset
@@ -50,7 +55,7 @@ def prepare(
 
     Args:
       dataset: key of `DATASETS`.
-      source: .tgz, .tar or unpacked folder; only read.
+      source: archive (`archive.ENDINGS`) or unpacked folder; only read.
       data_dir: TFDS data folder; the dataset goes to data_dir/DATASET[/CONFIG]/VERSION.
       options: of the dataset, such as the 40 classes of NYUD or the name of own_data.
       num_workers: processes; None is one a core.
@@ -75,27 +80,66 @@ def prepare(
     distribution = None if beam_options is None else _beam_pipeline_options(beam_options)
     prepared = DATASETS[dataset].prepared(options, data_dir)
     label = "-".join(filter(None, (dataset, prepared.config)))
-    final = prepared.folder
-    scratch = data_dir / f".{label}.unpacked"
-    with archive.locked(data_dir / f".{label}.lock"), quiet_tfds():
-        for left in (scratch, *final.parent.glob(f"incomplete.*_{final.name}")):
-            shutil.rmtree(left, ignore_errors=True)  # by a preparation that was killed
+    with preparing(prepared.folder, data_dir, label, _refuse) as scratch, quiet_tfds():
         if prepared.is_complete:
             CONSOLE.print(
-                f"{final} is prepared already, and {source} was not read. To prepare it again, "
-                "remove that folder."
+                f"{prepared.folder} is prepared already, and {source} was not read. To prepare it "
+                "again, remove that folder."
             )
             return prepared.open()
         with archive.opened(
             source, prepared.archive.marker, scratch, prepared.archive.described
         ) as folder:
-            preparation = Preparation(folder, workers, distribution is not None)
+            tasks = DATASETS[dataset].tasks(options)
+            inspect = functools.partial(_inspect, folder.name, tasks, _named(dataset, options))
+            preparation = Preparation(folder, workers, distribution is not None, inspect)
             prepared.builder(preparation).download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
                     try_download_gcs=False, beam_options=distribution
                 )
             )
         return prepared.open()
+
+
+def _refuse(holder: str) -> None:
+    raise ValueError(f"Another preparation of this dataset is running: {holder}.")
+
+
+def _named(dataset: str, options: Mapping[str, Any]) -> set[str]:
+    """The tasks whose classes were named, by the dataset or by these options."""
+    record, default = DATASETS[dataset], DATASETS[dataset].tasks()
+    return {
+        name
+        for name, task in record.tasks(options).items()
+        if name not in record.named_by_options or task.class_names != default[name].class_names
+    }
+
+
+def _inspect(
+    source: str,
+    tasks: Mapping[str, Task],
+    named: Collection[str],
+    statistics: Mapping[str, Statistics],
+) -> None:
+    """Prints what the labels of some tasks hold.
+
+    Raises:
+      ValueError: they cannot be meant; see `statistics.check`.
+    """
+    counted = {name: statistics[name] for name in tasks if name in statistics}
+    if not counted:
+        return
+    table = Table("task", "files", "examples labelled", "pixels known", "of these")
+    for name, found in counted.items():
+        row = [f"{found.files:,}", f"{found.labelled:,} of {found.examples:,}"]
+        share = f"{found.known / max(found.pixels, 1):.1%}"
+        holds = described(tasks[name], found, name in named)
+        table.add_row(name, *row, share, holds)
+    CONSOLE.print(table)
+    for name, found in counted.items():
+        check(tasks[name], found, source)
+        for doubt in doubts(tasks[name], found, name in named):
+            CONSOLE.print(f"Warning: {doubt}.")
 
 
 def _beam_pipeline_options(text: str) -> object:
@@ -114,7 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = arguments.parser("datasets.prepare", __doc__)
     add = parser.add_argument
     arguments.add_dataset(parser, DATASETS)
-    about = "archive (.tgz, .tar) or unpacked folder"
+    about = f"archive ({archive.ENDINGS}) or unpacked folder"
     add("--source", required=True, type=arguments.path, help=about)
     add("--num_workers", type=int, help="processes (default: one a core)")
     about = "let Apache Beam distribute the work, such as runner=DirectRunner"

@@ -1,15 +1,17 @@
 """The TFDS builder of datasets that are read from archives or folders."""
 
+import collections
 import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from astmt_jax.datasets.contents import Archive, Contents
 from astmt_jax.datasets.local_builder import LocalBuilder
 from astmt_jax.datasets.maps import StoredMap, complete, packing
+from astmt_jax.datasets.statistics import Statistics
 from astmt_jax.datasets.stored_metadata import is_prepared, read_features
 from astmt_jax.datasets.terminal import progress_bar
 from astmt_jax.files.folder import Folder
@@ -26,11 +28,14 @@ class Preparation:
       folder: the unpacked dataset.
       num_workers: processes that read and encode; the data do not depend on it.
       beam: whether Apache Beam distributes the work instead.
+      check: is called with the statistics of each label when all is written and nothing counts as
+        prepared yet; what it raises ends the preparation. Beam counts nothing.
     """
 
     folder: Folder
     num_workers: int = 1
     beam: bool = False
+    check: Callable[[Mapping[str, Statistics]], None] = lambda statistics: None
 
 
 class StoredDataset(LocalBuilder, skip_registration=True):
@@ -56,6 +61,7 @@ class StoredDataset(LocalBuilder, skip_registration=True):
 
     def __init__(self, *, preparation: Preparation | None = None, **kwargs: Any):
         self._preparation = preparation
+        self._statistics = collections.defaultdict[str, Statistics](Statistics)
         super().__init__(**kwargs)
 
     @functools.cached_property
@@ -82,14 +88,22 @@ class StoredDataset(LocalBuilder, skip_registration=True):
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         names = self._contents.splits[split]
-        read = functools.partial(self._contents.keyed, split)
+        read = functools.partial(self._contents.counted, split)
         with (
             ordered_map(read, enumerate(names), self._preparation.num_workers) as examples,
             progress_bar() as bar,
         ):
             description = f"{self.name}: preparing {split}"
-            for keyed in bar.track(examples, total=len(names), description=description):
+            for keyed, counted in bar.track(examples, total=len(names), description=description):
+                for labels in counted:
+                    for label, found in labels.items():
+                        self._statistics[label].add(found)
                 yield from keyed
+
+    def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, **kwargs) -> None:
+        """Writes to a folder that TFDS renames afterwards."""
+        super()._download_and_prepare(dl_manager, **kwargs)
+        self._preparation.check(self._statistics)
 
     def _transform(self, split: str) -> Any:
         """The same as a transform of Apache Beam, which is installed with the extra [beam]."""

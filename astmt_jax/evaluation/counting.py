@@ -133,7 +133,7 @@ def _lines(path: pathlib.Path) -> list[str]:
     if path.is_symlink() or not path.is_file():
         return []
     with contextlib.suppress(ValueError):
-        return storage.read_bounded(path, MAX_BYTES).decode().split("\n")
+        return storage.read_regular(path, MAX_BYTES).decode().split("\n")
     return []
 
 

@@ -1,6 +1,7 @@
 """A folder of somebody's predictions, TASK/NAME.png, .mat or .npy: what it holds, and lacks."""
 
 import pathlib
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -149,12 +150,16 @@ class PredictionFolder:
 
 
 def _files(folder: pathlib.Path) -> dict[str, list[pathlib.PurePosixPath]]:
-    """Image name -> its files, relative to the folder; hidden files are passed over."""
+    """Image name -> its files, relative to the folder; hidden files are passed over.
+
+    Names come with their letters composed, as `Folder.names` gives those of images.
+    """
     files: dict[str, list[pathlib.PurePosixPath]] = {}
     for path in sorted(folder.rglob("*")):
         relative = pathlib.PurePosixPath(path.relative_to(folder).as_posix())
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
-            files.setdefault(str(relative.with_suffix("")), []).append(relative)
+            name = unicodedata.normalize("NFC", str(relative.with_suffix("")))
+            files.setdefault(name, []).append(relative)
     return files
 
 

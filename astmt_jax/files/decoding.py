@@ -7,7 +7,6 @@ would else start another program (Ghostscript) for a file that says that it is P
 
 import contextlib
 import io
-import math
 import re
 import warnings
 from collections.abc import Callable, Generator
@@ -24,6 +23,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 
 WIDE_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 """Pillow's modes of grey levels 0..65535."""
+
+MAX_WEBP_PIXELS = 40_000_000
+"""WebP's decoder keeps several copies of a picture."""
 
 _TRAINED_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
 _BAND = 2**22
@@ -64,8 +66,11 @@ def opened(data: bytes) -> Generator[Image.Image]:
             warnings.simplefilter("ignore")  # of what an odd file has beside its pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             height, width = metadata.canvas(data)
-            if height * width > (Image.MAX_IMAGE_PIXELS or math.inf):
-                raise Image.DecompressionBombError
+            if height * width > MAX_WEBP_PIXELS:
+                raise PictureError(
+                    f"has more than {MAX_WEBP_PIXELS / 1e6:.0f} million pixels, the most that is "
+                    "read of a WebP file"
+                )
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 yield image
     except PictureError:
@@ -124,6 +129,16 @@ def rgb(image: Image.Image) -> np.ndarray:
     return _upright(image, pixels)
 
 
+def photo(data: bytes) -> tuple[np.ndarray, str | None]:
+    """`rgb` of a file's content, uint8 (H, W, 3), and Pillow's name of its format.
+
+    Raises:
+      PictureError: as `opened`.
+    """
+    with opened(data) as image:
+        return rgb(image), image.format
+
+
 def trained_pixels(data: bytes) -> np.ndarray | None:
     """What training sees of a file that is stored as it is, by OpenCV; None if that is nothing.
 
@@ -144,7 +159,11 @@ def is_trained_as(data: bytes, image_format: str | None, pixels: np.ndarray) -> 
     if image_format == "PNG" and not metadata.is_whole_png(data):
         return False
     seen = trained_pixels(data)
-    return seen is not None and np.array_equal(seen, pixels)
+    if seen is None or seen.shape != pixels.shape:
+        return False
+    rows = max(1, _BAND // pixels.shape[1])
+    bands = (slice(top, top + rows) for top in range(0, len(pixels), rows))
+    return all(np.array_equal(seen[band], pixels[band]) for band in bands)
 
 
 def levels(image: Image.Image) -> np.ndarray:
@@ -188,12 +207,12 @@ def class_ids(image: Image.Image) -> np.ndarray:
     """
     # Pillow scales grey levels of 2 and 4 bits to 0..255.
     scale = max((_SCALES.get(str(tile.args), 1) for tile in getattr(image, "tile", ())), default=1)
-    image.load()
     return numbers(image) // np.uint8(scale)
 
 
 def numbers(image: Image.Image) -> np.ndarray:
     """Elements of a picture of one channel, upright, uint8 or uint16 (H, W); as `class_ids`."""
+    image.load()
     if image.mode in ("LA", "La", "PA"):
         return _upright(image, np.asarray(image)[..., 0])
     if image.mode in WIDE_GREY_MODES:

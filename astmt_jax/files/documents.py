@@ -26,7 +26,9 @@ def read_document(path: pathlib.Path) -> Any:
         begins with the path.
     """
     try:
-        data = storage.read_bounded(path, MAX_BYTES)
+        data = storage.read_regular(path, MAX_BYTES)
+    except IsADirectoryError as error:
+        raise ValueError(f"{path} is a folder, but must be a file") from error
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
     try:

@@ -99,7 +99,7 @@ class Folder:
         """The content of a file of at most `MAX_BYTES`."""
         self.first([path])
         try:
-            return storage.read_bounded(self.root / path, MAX_BYTES)
+            return storage.read_regular(self.root / path, MAX_BYTES)
         except OSError as error:
             raise self.error(path, f"cannot be read ({error.strerror})") from error
         except ValueError as error:
@@ -140,8 +140,8 @@ class Folder:
           uint8 (H, W, 3).
         """
         data = self.read(path)
-        with self._picture_errors(path), decoding.opened(data) as image:
-            pixels, image_format = decoding.rgb(image), image.format
+        with self._picture_errors(path):
+            pixels, image_format = decoding.photo(data)
         kept = decoding.is_trained_as(data, image_format, pixels)
         return (data if kept else encode_png(pixels)), pixels
 
@@ -156,6 +156,10 @@ class Folder:
     def class_ids(self, path: str) -> np.ndarray:
         """A grey picture's numbers, or the indices of a palette: uint8 or uint16 (H, W)."""
         return self._decoded(path, decoding.class_ids)
+
+    def numbers(self, path: str) -> np.ndarray:
+        """A grey picture's numbers as they are stored: uint8 or uint16 (H, W)."""
+        return self._decoded(path, decoding.numbers)
 
     def rgb(self, path: str) -> np.ndarray:
         """A picture of three channels of 8 bits: uint8 (H, W, 3)."""

@@ -110,6 +110,8 @@ def is_whole_png(data: bytes) -> bool:
             return False
         if kind[:1].isupper() and kind not in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
             return False
+        if (kind == b"IHDR") != (position == 8):
+            return False
         position = end
     return kind == b"IEND"
 

@@ -44,29 +44,6 @@ def whole_file(path: pathlib.Path) -> Generator[pathlib.Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def read_bounded(path: pathlib.Path, limit: int) -> bytes:
-    """The content of a file of at most `limit` bytes; pipes and devices are not waited for.
-
-    Raises:
-      ValueError: it has more, or is no file; the message goes on after the name of the file.
-      OSError: it cannot be read.
-    """
-    try:
-        with open(path, "rb", opener=_opened_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError("is a pipe or a device, but must be a file")
-            content = file.read(limit + 1)
-    except IsADirectoryError as error:
-        raise ValueError("is a folder, but must be a file") from error
-    if len(content) > limit:
-        raise ValueError(f"has more than {limit >> 20} MiB, the most that is read")
-    return content
-
-
-def _opened_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 def appended(path: pathlib.Path) -> TextIO:
     """A file opened to add lines of UTF-8 to, made where there is none.
 
@@ -93,6 +70,29 @@ def refuse_links(folder: pathlib.Path) -> None:
         raise FileExistsError(
             f"{link} is a link, and what lies behind it could be overwritten: remove it."
         )
+
+
+def read_regular(path: pathlib.Path, limit: int) -> bytes:
+    """The content of a regular file, not of a pipe or a device, of at most `limit` bytes.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      OSError: it cannot be opened, or is a folder.
+      ValueError: it is no regular file or too large; the message goes on after the file's name.
+    """
+    with open(path, "rb", opener=_opened_at_once) as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("is a pipe or a device, but must be a file")
+        data = file.read() if state.st_size <= limit else b""
+    if max(state.st_size, len(data)) > limit:
+        raise ValueError(f"has more than {limit:,} bytes, the most that is read")
+    return data
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -65,7 +65,7 @@ def photo_size(path: pathlib.Path) -> tuple[int, int]:
 
 def _content(path: pathlib.Path) -> bytes:
     try:
-        return storage.read_bounded(path, MAX_BYTES)
+        return storage.read_regular(path, MAX_BYTES)
     except ValueError as error:
         raise decoding.PictureError(str(error)) from error
 

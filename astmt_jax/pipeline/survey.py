@@ -8,6 +8,7 @@ from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.iteration import iterate
 from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
@@ -37,12 +38,16 @@ def labelled(source: Source, task: Task, num_threads: int | None = None) -> Sour
 def check_classes(source: Source, task: Task, num_threads: int | None = None) -> None:
     """Checks that all class ids in a task's maps have names; reads this label of every example.
 
+    Says which names have no pixel.
+
     Raises:
       ValueError: an id is neither among `task.class_names` nor 255; names an example that has it.
     """
     count = len(task.class_names)
+    occurs = np.zeros(256, bool)
 
     def is_known(label: np.ndarray) -> np.ndarray:
+        occurs[label.ravel()] = True
         return ((label < count) | (label == IGNORE)).all()
 
     for index, known in _survey(source, task, is_known, num_threads):
@@ -55,6 +60,10 @@ def check_classes(source: Source, task: Task, num_threads: int | None = None) ->
                 f"{unknown}, but the classes are 0..{count - 1} ({', '.join(task.class_names)}), "
                 f"or {IGNORE} where unknown."
             )
+    lacking = [name for name, found in zip(task.class_names, occurs, strict=False) if not found]
+    if lacking:
+        names = ", ".join(lacking)
+        CONSOLE.print(f"Warning: no pixel of {task.name} in {source.name} is of {names}.")
 
 
 def _survey(

@@ -2,14 +2,13 @@
 
 import concurrent.futures
 import contextlib
-import functools
 import multiprocessing
 import os
 import signal
 import sys
 import types
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
@@ -41,9 +40,22 @@ def ordered_map(
         yield map(function, items)
         return
     with _without_main_script():
-        pool = _CONTEXT.Pool(num_workers, initializer=functools.partial(cv2.setNumThreads, 1))
+        pool = _CONTEXT.Pool(num_workers, initializer=_start, initargs=(function,))
     with pool:
-        yield pool.imap(function, items, chunksize=8)
+        yield pool.imap(_call, items, chunksize=8)
+
+
+_started: list[Callable] = []
+"""In a worker of `ordered_map`, its function: which goes there once, as it may hold long lists."""
+
+
+def _start(function: Callable) -> None:
+    cv2.setNumThreads(1)
+    _started.append(function)
+
+
+def _call(item: Any) -> Any:
+    return _started[0](item)
 
 
 class Workers(concurrent.futures.ProcessPoolExecutor):

@@ -87,7 +87,7 @@ def test_a_single_task_trains_on_the_examples_that_have_it(folders):
         assert labelled(source, task, 1).length == 2
 
 
-def test_classes_without_a_name_are_found_before_training(folders, examples):
+def test_classes_without_a_name_are_found_before_training(folders, examples, capsys):
     """The options name the classes, so that preparing the data cannot know them."""
     _, data_dir = folders
     source = registry.find("own_data").open(data_dir, OPTIONS, "train")
@@ -98,6 +98,9 @@ def test_classes_without_a_name_are_found_before_training(folders, examples):
     used = max(highest.values())
     names = tuple("abcdefgh")
     check_classes(source, semseg(names[: used + 1]), 1)
+    assert capsys.readouterr().out == ""
+    check_classes(source, semseg(names[: used + 2]), 1)
+    assert f"train is of {names[used + 1]}." in capsys.readouterr().out
     (culprit, *_) = (name for name, found in highest.items() if found == used)
     words = rf"The semseg of {culprit} in own_data/rooms.* holds class {used}, .* 0\.\.{used - 1}"
     with pytest.raises(ValueError, match=words):

@@ -252,3 +252,15 @@ def test_a_bad_file_is_named(root, tmp_path, path, damage, words):
     assert str(caught.value).startswith(f"{path} of PASCAL_MT.tgz ")
     assert "\n" not in str(caught.value)
     assert str(caught.value).count(". ") == 0
+
+
+@pytest.mark.parametrize("number", [[1, 2], "person", 15.5, [[]]])
+def test_an_object_without_a_class_is_named(tmp_path, number):
+    thing = archives.structs(
+        ("class", "class_ind", "mask", "parts"),
+        [("", np.array(number), np.ones((6, 9)), np.zeros(0))],
+    )
+    anno = archives.structs(("imname", "objects"), [("", thing)])
+    scipy.io.savemat(tmp_path / "x.mat", {"anno": anno})
+    with pytest.raises(ValueError, match=r"^x\.mat of mine has an object of the unknown class"):
+        pascal_context.human_parts(Folder(tmp_path, "mine"), "x.mat", (6, 9))

@@ -12,7 +12,7 @@ import pytest
 from array_record.python import array_record_module
 from prepared import read_examples
 
-from astmt_jax.datasets import pascal_context, registry
+from astmt_jax.datasets import exclusive, pascal_context, registry
 from astmt_jax.datasets.prepare import main, prepare
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_archive_and_folder_give_the_same_and_stay_as_they_are(source, prepared,
     assert same_records(from_folder, prepared)
     assert (state_of(path.parent), state_of(source)) == before
     left = {path.name for path in (tmp_path / "data").iterdir()}
-    assert left == {"pascal_context", ".pascal_context.lock", "downloads"}
+    assert left == {"pascal_context", "downloads"}
 
 
 def test_any_number_of_workers_gives_the_same_bytes(source, prepared, tmp_path):
@@ -140,6 +140,18 @@ def test_what_a_killed_preparation_left_is_removed(source, prepared, tmp_path):
         assert same_records(prepare("pascal_context", source, tmp_path, num_workers=1), prepared)
         assert not (tmp_path / unpacked).exists()
         assert not (tmp_path / unfinished).exists()
+
+
+def test_one_preparation_at_a_time(source, tmp_path):
+    """Another one is refused, and finds everything as it should be when the first has ended."""
+    with (
+        exclusive.preparing(tmp_path / "x", tmp_path, "pascal_context", told=pytest.fail),
+        pytest.raises(
+            ValueError, match=rf"^Another preparation .*: process {os.getpid()} on .*\.$"
+        ),
+    ):
+        prepare("pascal_context", source, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_named(source, tmp_path, monkeypatch):

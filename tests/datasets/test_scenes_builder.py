@@ -110,8 +110,55 @@ builder.prepare(options.ScenesOptions(**{SMALL}), {os.fspath(tmp_path)!r}, num_w
 """
     killed = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, check=False)
     assert killed.returncode == 9
+    assert list(tmp_path.rglob("incomplete*"))
     again = scenes.prepare(ScenesOptions(**SMALL), tmp_path, num_workers=1)
     assert raw_records(again, "train") == raw_records(prepared, "train")
+    assert not [*tmp_path.rglob("incomplete*"), *tmp_path.rglob("*.lock")]
+
+
+def test_what_another_process_renders_is_waited_for(prepared, tmp_path, monkeypatch, capsys):
+    """It goes on when this one says that it waits, and this one renders nothing."""
+    waited, data_dir = tmp_path / "waited", tmp_path / "data"
+    script = f"""
+import pathlib, time
+from astmt_jax.datasets.scenes import builder, generate, options
+encoded = generate.Recipe.encoded
+def slowly(self, index):
+    print("renders", flush=True)
+    while not pathlib.Path({os.fspath(waited)!r}).exists():
+        time.sleep(0.01)
+    return encoded(self, index)
+generate.Recipe.encoded = slowly
+builder.prepare(options.ScenesOptions(**{SMALL}), {os.fspath(data_dir)!r}, num_workers=1)
+"""
+
+    def fail(*args):
+        raise AssertionError("rendered again")
+
+    tell = scenes._tell
+
+    def tell_and_go_on(holder):
+        tell(holder)
+        waited.touch()
+
+    monkeypatch.setattr(Recipe, "encoded", fail)
+    monkeypatch.setattr(scenes, "_tell", tell_and_go_on)
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "renders\n"
+        found = scenes.prepare(ScenesOptions(**SMALL), data_dir, num_workers=1)
+        for split in ("train", "val"):  # the order of the keys in a record is the process's own
+            lengths, expected = (
+                [len(record) for record in raw_records(builder, split)]
+                for builder in (found, prepared)
+            )
+            assert lengths == expected
+        other.communicate()
+    assert other.returncode == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith(f"The same scenes are rendered by process {other.pid} on ")
+    assert printed.endswith(": waiting ...")
+    assert not list(data_dir.glob("*.lock"))
 
 
 def test_workers_do_not_run_the_main_script(tmp_path):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from PIL import Image
 
 from astmt_jax.files.folder import Folder
@@ -126,6 +127,15 @@ grey = np.zeros(SHAPE, np.uint8)
         (DEPTH, "a.mat", {"metres": np.zeros(SHAPE)}, "has no variable task"),
         (DEPTH, "a.mat", {"task": np.zeros(SHAPE, complex)}, "complex128, but must hold numbers"),
         (DEPTH, "a.mat", b"no matrix", "is not a readable MATLAB file"),
+        (
+            DEPTH,
+            "a.mat",
+            {"task": scipy.sparse.csc_matrix(SHAPE)},
+            "holds task as a csc_matrix, but must hold a full array",
+        ),
+        (DEPTH, "a.mat", {"task": {"field": np.zeros(SHAPE)}}, "must hold numbers"),
+        (DEPTH, "a.mat", {"task": np.full(SHAPE, "x", object)}, "must hold numbers"),
+        (DEPTH, "a.mat", {"task": "text"}, "must hold"),
     ],
 )
 def test_files_of_another_form_are_refused(folder, file, name, content, message):

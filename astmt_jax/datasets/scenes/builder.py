@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from astmt_jax.datasets.exclusive import preparing
 from astmt_jax.datasets.local_builder import LocalBuilder
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.options import ScenesOptions, check_integer
+from astmt_jax.datasets.stored_metadata import is_prepared
 from astmt_jax.datasets.terminal import progress_bar, quiet_tfds
 from astmt_jax.pipeline.source import Source
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.runtime.workers import ordered_map
 
@@ -90,9 +93,10 @@ def prepare(
     data_dir: str | os.PathLike,
     num_workers: int | None = None,
 ) -> Scenes:
-    """Renders the dataset unless it is there already.
+    """Renders the dataset unless it is there already, or another process renders it.
 
     An interrupted preparation leaves nothing under the dataset's final folder and can be repeated.
+    What another process renders is waited for.
 
     Args:
       options: size and seed.
@@ -103,16 +107,26 @@ def prepare(
       The builder, ready for reading.
 
     Raises:
-      ValueError: if `num_workers` is not a whole number above 0.
+      ValueError: if `num_workers` is not a whole number above 0, or what is there is damaged.
     """
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
-    folder = str(pathlib.Path(data_dir).expanduser())
+    root = pathlib.Path(data_dir).expanduser()
     with quiet_tfds():
-        builder = Scenes(options=options, data_dir=folder, num_workers=workers)
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-        )
-    return builder
+        builder = Scenes(options=options, data_dir=root, num_workers=workers)
+        folder = pathlib.Path(builder.data_dir)
+        if is_prepared(folder):
+            return builder
+        with preparing(folder, root, f"scenes-{options.name}", _tell):
+            if not is_prepared(folder):
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+                )
+                return builder
+        return Scenes(options=options, data_dir=root, num_workers=workers)
+
+
+def _tell(holder: str) -> None:
+    CONSOLE.print(f"The same scenes are rendered by {holder}: waiting ...", markup=False)
 
 
 def open_split(options: ScenesOptions, data_dir: pathlib.Path, split: str) -> Source:
@@ -127,7 +141,7 @@ def open_prepared(options: ScenesOptions, data_dir: pathlib.Path, split: str) ->
       FileNotFoundError: it is not.
     """
     folder = data_dir / Scenes.name / options.name / str(Scenes.VERSION)
-    if not (folder / "dataset_info.json").is_file():
+    if not is_prepared(folder):
         raise FileNotFoundError(
             f"scenes with these options is not rendered in {data_dir}: training does that."
         )

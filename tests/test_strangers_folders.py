@@ -20,6 +20,7 @@ from astmt_jax.demo import __main__ as demo
 from astmt_jax.evaluation.results import read_results, write_results
 from astmt_jax.evaluation.scoring import Scores
 from astmt_jax.report import __main__ as report
+from astmt_jax.training import experiment
 from astmt_jax.training.workdir import imported_settings, record_import, recorded_config
 
 RESULTS = Scores(
@@ -227,6 +228,25 @@ def test_commands_tell_one_sentence(theirs, command, name, kind, capfd):
     assert errors == ""
     assert all(line.startswith("Warning: the checkpoint of step") for line in output.splitlines())
     assert [path.name for path in theirs.parent.iterdir()] == ["theirs"]
+
+
+def test_a_report_without_data_reads_none_and_makes_none(theirs, monkeypatch, capsys):
+    """Least of all where the run's folder says that they are."""
+    monkeypatch.setattr(experiment, "Network", TinyNetwork)
+    (theirs / "results.json").unlink()
+    document = json.loads((theirs / "config.json").read_text())
+    document["dataset"]["data_dir"] = str(theirs.parent / "their_data")
+    document["model"]["pretrained"] = str(theirs / "pretrained.npz")
+    os.mkfifo(theirs / "pretrained.npz")
+    (theirs / "config.json").write_text(json.dumps(document))
+    data_dir = theirs.parent / "data"
+    report.main([f"--workdir={theirs}", f"--data_dir={data_dir}"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("Without images and what is found from them: scenes")
+    assert f"is not rendered in {data_dir}" in told[0]
+    assert told[0].endswith("--data_dir=DIR.")
+    assert [path.name for path in theirs.parent.iterdir()] == ["theirs"]
+    assert "their_data" not in (theirs / "report.html").read_text()
 
 
 def test_names_in_settings_do_nothing_to_the_terminal(theirs):

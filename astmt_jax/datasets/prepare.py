@@ -72,8 +72,7 @@ def prepare(
     """
     if dataset not in DATASETS:
         raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(DATASETS)}.")
-    data_dir = pathlib.Path(data_dir).expanduser().absolute()
-    source = pathlib.Path(source).expanduser()
+    data_dir, source = arguments.path(data_dir).absolute(), arguments.path(source)
     workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
     if workers < 1:
         raise ValueError(f"num_workers is {workers}, but must be at least 1.")
@@ -137,7 +136,7 @@ def _inspect(
         table.add_row(name, *row, share, holds)
     CONSOLE.print(table)
     for name, found in counted.items():
-        check(tasks[name], found, source)
+        check(tasks[name], found, source, name in named)
         for doubt in doubts(tasks[name], found, name in named):
             CONSOLE.print(f"Warning: {doubt}.")
 

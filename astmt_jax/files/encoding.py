@@ -8,7 +8,7 @@ _LARGE = 2**25
 """Elements of a picture that is compressed in less time, and a little larger."""
 
 MAX_PIXELS = 2**30 // 12
-"""Of a map or a picture that is stored, as many as Pillow reads; what claims more is not decoded."""
+"""Of a stored map or picture, as many as Pillow reads; what claims more is not decoded."""
 
 
 def encode_png(values: np.ndarray) -> bytes:

@@ -20,9 +20,9 @@ from astmt_jax.command_line.errors import full_disk_told, told
 from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.dataset import NO_OPTIONS, ArchiveDataset
 from astmt_jax.datasets.exclusive import preparing
+from astmt_jax.datasets.local_builder import quiet_tfds
 from astmt_jax.datasets.statistics import Statistics, check, described, doubts
 from astmt_jax.datasets.stored import Preparation, StoredDataset
-from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.tasks.task import Task

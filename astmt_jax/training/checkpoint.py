@@ -5,6 +5,7 @@ import functools
 import logging
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -26,8 +27,14 @@ CHECKPOINTS = "checkpoints"
 DAMAGED = ".damaged"
 CHECKSUMS = "checksums"
 """Key of the checksums of a state's fields, among a checkpoint's metadata."""
+ARRAYS = "d"
+"""Folders of a checkpoint with the values; all else in it describes them."""
+MAX_METADATA_BYTES = 2**26
 WHOLE_CHECKSUM = "checksum"
 """What checkpoints of earlier versions have instead: one of the whole state."""
+
+LATE = "Event loop is closed"
+"""What threads of Orbax and TensorStore say who come too late to tell anybody."""
 
 Restored = TypeVar("Restored", TrainState, TrainedVariables)
 
@@ -35,7 +42,28 @@ Restored = TypeVar("Restored", TrainState, TrainedVariables)
 def _is_news(record: logging.LogRecord) -> bool:
     """False for what Orbax's threads run into: the thread that saves gets it raised, too."""
     error = record.exc_info[1] if record.exc_info else None
-    return "/orbax/" not in record.pathname and str(error) != "Event loop is closed"
+    return "/orbax/" not in record.pathname and str(error) != LATE
+
+
+class _Unraisable:
+    """What Python does with errors that nobody can catch, but for those of a reading given up.
+
+    When one array of a checkpoint cannot be read, the threads that read the others have nobody to
+    tell that they are done.
+    """
+
+    def __init__(self, otherwise: Callable[[Any], object]):
+        self._otherwise = otherwise
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != LATE:
+            self._otherwise(unraisable)
+
+    @classmethod
+    def install(cls) -> None:
+        """Takes the place of Python's, once."""
+        if not isinstance(sys.unraisablehook, cls):
+            sys.unraisablehook = cls(sys.unraisablehook)
 
 
 class CheckpointError(OSError):
@@ -68,6 +96,7 @@ class Checkpoints:
     ):
         for logger in ("absl", "concurrent.futures"):
             logging.getLogger(logger).addFilter(_is_news)  # once: a filter is not added twice
+        _Unraisable.install()
         policies = [LatestN(keep)] + ([EveryNSteps(keep_every)] if keep_every else [])
         self._options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy(policies),
@@ -206,6 +235,7 @@ def restore_variables(workdir: pathlib.Path, config: Config, network: Network) -
 
 def _read(manager: ocp.CheckpointManager, arguments: Any, step: int) -> Any:
     """A checkpoint whose values have the checksums that were saved with them, or ValueError."""
+    _check_files(pathlib.Path(manager.directory) / str(step))
     restored = manager.restore(step, args=arguments)
     metadata: Mapping[str, Any] = manager.metadata(step).custom_metadata or {}
     if CHECKSUMS in metadata:
@@ -220,6 +250,21 @@ def _read(manager: ocp.CheckpointManager, arguments: Any, step: int) -> Any:
     if not sound:
         raise ValueError("its values do not have the checksum that was saved with them")
     return restored
+
+
+def _check_files(folder: pathlib.Path) -> None:
+    """Checks that a checkpoint can be read without waiting, and without filling the memory.
+
+    Raises:
+      ValueError: something is no file, or no array and too large.
+    """
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            continue
+        if not path.is_file():
+            raise ValueError(f"{path.name} is a pipe, a device or a link to nothing")
+        if path.parent.name != ARRAYS and path.stat().st_size > MAX_METADATA_BYTES:
+            raise ValueError(f"{path.name} has more than {MAX_METADATA_BYTES >> 20} MiB")
 
 
 @jax.jit

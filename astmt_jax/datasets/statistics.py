@@ -23,7 +23,7 @@ HORIZON = 1000.0
 """Metres; what is farther is rather unknown."""
 LENGTHS = (0.5, 1.5)
 """What the length of a vector that is meant as a normal lies between."""
-_SAMPLE = 2**14
+_SAMPLE = 2**12
 """Pixels of a map that are looked at where that takes time."""
 
 

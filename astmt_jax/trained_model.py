@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +34,7 @@ def load(workdir: str | pathlib.Path) -> "Model":
       CheckpointError: no checkpoint can be read.
       ValueError: its settings cannot be read.
     """
-    workdir = pathlib.Path(workdir).expanduser()
+    workdir = pathlib.Path(os.path.expanduser(workdir))
     config = recorded_config(workdir)
     tasks = registry.tasks_of(config)
     network = Network(config.model, channels_by_name(tasks), config.discriminator)

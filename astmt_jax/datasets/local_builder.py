@@ -1,8 +1,12 @@
 """What our TFDS builders have in common: nothing is downloaded, and no folder is trusted."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Generator
 from typing import Any
+
+from absl import logging
 
 from astmt_jax.datasets.stored_metadata import FILE_FORMAT, is_prepared, read_splits
 from astmt_jax.runtime.quiet_tensorflow import tfds
@@ -46,3 +50,16 @@ class LocalBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _log_download_done(self) -> None:
         pass
+
+
+@contextlib.contextmanager
+def quiet_tfds() -> Generator[None]:
+    """Hides TFDS's progress bars, which overwrite ours, and its warning that a config is custom."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    tfds.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tfds.enable_progress_bar()
+        logging.set_verbosity(verbosity)

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from astmt_jax.files.encoding import decode_array
+from astmt_jax.files.encoding import MAX_PIXELS, decode_array
+from astmt_jax.files.picture_size import picture_size
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline.geometries import centered
 from astmt_jax.runtime.quiet_tensorflow import tf, tfds
@@ -42,25 +43,29 @@ class Kind(NamedTuple):
     pack: Callable[[bytes], np.ndarray] | None = None
 
 
-def _picture(data: bytes, flags: int) -> np.ndarray:
-    """JPEG (with the accurate integer DCT, as PIL has it), PNG or WebP to (H, W[, c]).
+def _decode_rgb(data: bytes) -> np.ndarray:
+    """JPEG (with the accurate integer DCT, as PIL has it), PNG or WebP to (H, W, 3).
 
     Raises:
-      ValueError: it is none of them.
+      ValueError: it is none of them, or larger than what is prepared.
     """
-    flags = flags | cv2.IMREAD_IGNORE_ORIENTATION if flags != cv2.IMREAD_UNCHANGED else flags
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if picture is None:
-        raise ValueError("A stored picture cannot be decoded; prepare the dataset again.")
+    try:
+        height, width = picture_size(data)
+        if height * width > MAX_PIXELS:
+            raise ValueError(f"it has {height} x {width} pixels")
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if picture is None:
+            raise ValueError("it is damaged")
+    except (cv2.error, ValueError) as error:
+        raise ValueError(
+            "A stored picture cannot be decoded; prepare the dataset again."
+        ) from error
     return picture
 
 
 def _decode_array(dtype: str, channels: int = 1) -> Callable[[bytes], np.ndarray]:
     return lambda data: decode_array(data, dtype, channels)
-
-
-def _decode_rgb(data: bytes) -> np.ndarray:
-    return _picture(data, cv2.IMREAD_COLOR_RGB)
 
 
 def _decode_regions(data: bytes) -> np.ndarray:
@@ -146,8 +151,10 @@ class StoredMap(tfds.features.FeatureConnector):
         return example_data or b""
 
     def decode_example_np(self, example_data: Any) -> np.ndarray:
-        """Of bytes."""
+        """Of bytes; ValueError if they are damaged."""
         kind = KINDS[self.kind]
+        if not isinstance(example_data, bytes):
+            raise ValueError("a map is missing, or no bytes")
         if not example_data:
             return np.zeros((0, 0, kind.channels), kind.dtype)
         return kind.decode(example_data)
@@ -169,13 +176,16 @@ def complete(features: tfds.features.FeaturesDict) -> Callable[[Example], Exampl
     """Returns `Source.decode` for records of these features.
 
     It gives a map that an example lacks the size of the image (1 x 1 if the image is not asked for)
-    and the value that says 'unknown' everywhere.
+    and the value that says 'unknown' everywhere. A map of another size than its image is a
+    ValueError, and so is an example without an image.
     """
 
     def decode(example: Example) -> Example:
-        size = example["image"].shape[:2] if "image" in example else (1, 1)
+        size = example["image"].shape[:2] if "image" in example else None
+        if size == (0, 0):
+            raise ValueError("it has no image")
         return {
-            key: _or_unknown(value, features[key], size)
+            key: _sized(key, value, features[key], size)
             if isinstance(features[key], StoredMap)
             else value
             for key, value in example.items()
@@ -184,9 +194,18 @@ def complete(features: tfds.features.FeaturesDict) -> Callable[[Example], Exampl
     return decode
 
 
-def _or_unknown(value: np.ndarray, feature: StoredMap, size: tuple[int, int]) -> np.ndarray:
+def _sized(
+    key: str, value: np.ndarray, feature: StoredMap, size: tuple[int, int] | None
+) -> np.ndarray:
     kind = KINDS[feature.kind]
-    return value if value.size else np.full((*size, kind.channels), kind.unknown, kind.dtype)
+    if not value.size:
+        return np.full((*(size or (1, 1)), kind.channels), kind.unknown, kind.dtype)
+    if size is not None and value.shape[:2] != size:
+        (height, width), found = size, value.shape
+        raise ValueError(
+            f"its {key} has {found[0]} x {found[1]} pixels, its image {height} x {width}"
+        )
+    return value
 
 
 class _Packing(tfds.decode.Decoder):
@@ -197,7 +216,7 @@ class _Packing(tfds.decode.Decoder):
         self._pack = pack
 
     def decode_example(self, serialized_example: bytes) -> np.ndarray:
-        if serialized_example:
+        if serialized_example and isinstance(serialized_example, bytes):
             return self._pack(serialized_example)
         return self.feature.decode_example_np(serialized_example)
 

@@ -20,9 +20,9 @@ from astmt_jax.command_line.errors import full_disk_told, told
 from astmt_jax.datasets import archive, registry
 from astmt_jax.datasets.dataset import NO_OPTIONS, ArchiveDataset
 from astmt_jax.datasets.exclusive import preparing
+from astmt_jax.datasets.local_builder import quiet_tfds
 from astmt_jax.datasets.statistics import Statistics, check, described, doubts
 from astmt_jax.datasets.stored import Preparation, StoredDataset
-from astmt_jax.datasets.terminal import quiet_tfds
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.tasks.task import Task
@@ -72,8 +72,7 @@ def prepare(
     """
     if dataset not in DATASETS:
         raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(DATASETS)}.")
-    data_dir = pathlib.Path(data_dir).expanduser().absolute()
-    source = pathlib.Path(source).expanduser()
+    data_dir, source = arguments.path(data_dir).absolute(), arguments.path(source)
     workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
     if workers < 1:
         raise ValueError(f"num_workers is {workers}, but must be at least 1.")
@@ -137,7 +136,7 @@ def _inspect(
         table.add_row(name, *row, share, holds)
     CONSOLE.print(table)
     for name, found in counted.items():
-        check(tasks[name], found, source)
+        check(tasks[name], found, source, name in named)
         for doubt in doubts(tasks[name], found, name in named):
             CONSOLE.print(f"Warning: {doubt}.")
 

@@ -201,18 +201,20 @@ def described(task: Task, found: Statistics, named: bool = True) -> str:
     )
 
 
-def check(task: Task, found: Statistics, source: str) -> None:
+def check(task: Task, found: Statistics, source: str, named: bool = True) -> None:
     """Checks that the labels of a task can be meant.
 
     Args:
       task: the record.
       found: of its labels.
       source: what the message calls the folder or archive that they are from.
+      named: whether the names of its classes are those of this dataset.
 
     Raises:
       ValueError: they cannot; says what to change.
     """
-    problem = next((problem for test in _TESTS if (problem := test(task, found))), None)
+    tests = (*_TESTS, _is_unnamed) if named else _TESTS
+    problem = next((problem for test in tests if (problem := test(task, found))), None)
     if found.files and problem:
         raise ValueError(f"The labels of {source} for {task.name} cannot be meant: {problem}.")
 
@@ -259,6 +261,16 @@ def _is_no_direction(task: Task, found: Statistics) -> str | None:
         f"{found.odd_vectors / found.vectors:.0%} of the normals have a length outside "
         f"{LENGTHS[0]}..{LENGTHS[1]}; n is 2v / 255 - 1 of a picture, and black, grey (127 or 128) "
         "or 0 in an array where it is unknown"
+    )
+
+
+def _is_unnamed(task: Task, found: Statistics) -> str | None:
+    highest = max(found.values, default=0)
+    if not task.class_names or highest < len(task.class_names):
+        return None
+    return (
+        f"there is a class {highest}, but the names are those of 0 to {len(task.class_names) - 1}: "
+        f"{', '.join(task.class_names)}"
     )
 
 

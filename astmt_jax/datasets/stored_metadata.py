@@ -5,13 +5,15 @@ names. Here both are plain values: only kinds of ours and the lengths of files f
 the names of the files from the dataset's own.
 """
 
-import json
 import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from astmt_jax.datasets.maps import KINDS, StoredMap
+from astmt_jax.files import storage
+from astmt_jax.files.documents import parse_document
+from astmt_jax.files.messages import one_line
 from astmt_jax.runtime.quiet_tensorflow import tfds
 
 INFO_FILE = "dataset_info.json"
@@ -115,20 +117,21 @@ def _count(path: pathlib.Path, key: str, value: Any) -> int:
 
 def _read(path: pathlib.Path) -> Any:
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        text = storage.read_regular(path, MAX_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise damaged(path, "is no text in UTF-8") from error
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror})") from error
-    if len(data) > MAX_BYTES:
-        raise damaged(path, f"has more than {MAX_BYTES} bytes")
-    return _parsed(path, data)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    return _parsed(path, text)
 
 
-def _parsed(path: pathlib.Path, text: str | bytes) -> Any:
+def _parsed(path: pathlib.Path, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, "is not JSON") from error
+        return parse_document(text)
+    except ValueError as error:
+        raise damaged(path, f"is not sound JSON ({one_line(error, 120)})") from error
 
 
 def _entry(path: pathlib.Path, document: Any, *keys: str, kind: type = object) -> Any:

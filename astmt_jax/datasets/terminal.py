@@ -1,15 +1,13 @@
-"""What a preparation shows on the terminal."""
+"""What a preparation shows on the terminal. Free of TensorFlow."""
 
 import contextlib
 import pathlib
 from collections.abc import Generator
 from typing import BinaryIO
 
-from absl import logging
 from rich import progress
 
 from astmt_jax.runtime.console import Description
-from astmt_jax.runtime.quiet_tensorflow import tfds
 
 
 def progress_bar() -> progress.Progress:
@@ -36,16 +34,3 @@ def tracked_file(path: pathlib.Path, description: str) -> Generator[BinaryIO]:
         bar.open(path, "rb", description=description) as file,
     ):
         yield file
-
-
-@contextlib.contextmanager
-def quiet_tfds() -> Generator[None]:
-    """Hides TFDS's progress bars, which overwrite ours, and its warning that a config is custom."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    tfds.disable_progress_bar()
-    try:
-        yield
-    finally:
-        tfds.enable_progress_bar()
-        logging.set_verbosity(verbosity)

@@ -17,6 +17,10 @@ MAX_DEPTH = 20
 
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _OBJECT, _SPARSE = 1, 2, 3, 5
+_KINDS = range(1, 16)
+"""Arrays of arrays, characters, sparse and full numbers."""
+_NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18)
+"""Elements of numbers and texts; SciPy looks others up beyond the end of its table."""
 _V4_SIZES = (8, 4, 4, 2, 2, 1)
 
 
@@ -103,7 +107,7 @@ def _inflated(data: bytes, order: str) -> bytes:
 
 
 def _count_nested(part: memoryview, order: str, nested: int, depth: int) -> int:
-    """`nested` and the arrays in an element; checks that they have room for what they claim."""
+    """`nested` and the arrays in an element; checks that SciPy, which trusts it, can read it."""
     if depth > MAX_DEPTH or nested > MAX_NESTED:
         raise ArrayError("it holds too many arrays in arrays")
     kind, content, _ = _element(part, 0, order)
@@ -111,20 +115,23 @@ def _count_nested(part: memoryview, order: str, nested: int, depth: int) -> int:
         return nested + 1
     _, flags, position = _element(content, 0, order)
     _, sizes, position = _element(content, position, order)
+    _, _, position = _element(content, position, order)  # the name
     array_kind = struct.unpack_from(order + "I", flags)[0] & 0xFF
+    if array_kind not in _KINDS:
+        raise ArrayError("it holds an object or a function")
     dimensions = struct.unpack(f"{order}{len(sizes) // 4}i", sizes[: len(sizes) // 4 * 4])
     holds_arrays = array_kind in (_CELL, _STRUCT, _OBJECT)
     room = len(content) // (8 if holds_arrays else 1)
-    if array_kind != _SPARSE and (min(dimensions, default=0) < 0 or math.prod(dimensions) > room):
+    if min(dimensions, default=0) < 0 or (array_kind != _SPARSE and math.prod(dimensions) > room):
         raise ArrayError(f"a variable claims the size {' x '.join(map(str, dimensions))}")
     names = 0  # of a struct's fields, and how long they are
-    while holds_arrays and position + 8 <= len(content):
+    while position + 8 <= len(content):
         start = position
         kind, _, position = _element(content, position, order)
-        if kind == _MATRIX:
+        if holds_arrays and kind == _MATRIX:
             nested = _count_nested(content[start:position], order, nested, depth + 1)
-        elif (names := names + 1) > 3:
-            raise ArrayError(f"a variable holds an element of the unknown kind {kind}")
+        elif kind not in _NUMBERS or (holds_arrays and (names := names + 1) > 3):
+            raise ArrayError(f"a variable holds an element of the kind {kind}")
     return nested + 1
 
 

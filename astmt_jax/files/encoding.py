@@ -7,6 +7,9 @@ import zstandard
 _LARGE = 2**25
 """Elements of a picture that is compressed in less time, and a little larger."""
 
+MAX_PIXELS = 2**30 // 12
+"""Of a stored map or picture, as many as Pillow reads; what claims more is not decoded."""
+
 
 def encode_png(values: np.ndarray) -> bytes:
     """(H, W[, 1]), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16, as a PNG file."""
@@ -39,9 +42,15 @@ def decode_array(data: bytes, dtype: str, channels: int) -> np.ndarray:
     Raises:
       ValueError: it is something else.
     """
+    pixel = channels * np.dtype(dtype).itemsize
     try:
+        # All of it is allocated at once. Where the size is not noted, it reads as 2^64 - 1.
+        if zstandard.get_frame_parameters(data).content_size > 8 + MAX_PIXELS * pixel:
+            raise ValueError("it is too large")
         raw = zstandard.decompress(data)
-        height, width = np.frombuffer(raw, "<i4", 2)
+        height, width = (int(side) for side in np.frombuffer(raw, "<i4", 2))
+        if height < 1 or width < 1 or len(raw) != 8 + height * width * pixel:
+            raise ValueError("its size is not that of its elements")
         return np.frombuffer(raw, dtype, offset=8).reshape(height, width, channels)
     except (zstandard.ZstdError, ValueError) as error:
         raise ValueError("A stored map cannot be decoded; prepare the dataset again.") from error

@@ -16,7 +16,7 @@ import numpy as np
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.pipeline import augment, truths
 from astmt_jax.pipeline.geometries import INTEGER_GEOMETRIES
-from astmt_jax.pipeline.iteration import iterate
+from astmt_jax.pipeline.iteration import iterate, python_call
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.quiet_tensorflow import tf
@@ -221,7 +221,7 @@ def _training_example(
 
     def process(epoch: tf.Tensor, index: tf.Tensor, record: tf.Tensor) -> Batch:
         types = [np.float32, *(dtype for dtype, _ in forms.values())]
-        image, *labels = tf.numpy_function(prepare, [epoch, index, record], types, stateful=False)
+        image, *labels = python_call(prepare, [epoch, index, record], types)
         image.set_shape((size, size, 3))
         for label, (_, channels) in zip(labels, forms.values(), strict=True):
             label.set_shape((size, size, channels))
@@ -243,7 +243,7 @@ def _evaluation_example(
     def process(index: tf.Tensor, record: tf.Tensor) -> dict[str, Any]:
         del index
         example = read(record)
-        image = tf.numpy_function(prepare, [example["original"]], tf.float32, stateful=False)
+        image = python_call(prepare, [example["original"]], tf.float32)
         return {"image": image, **example}
 
     return process

@@ -3,8 +3,9 @@
 import atexit
 import contextlib
 import functools
+import itertools
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import cv2
@@ -23,11 +24,35 @@ def limit_libraries() -> None:
     cv2.setNumThreads(1)  # examples are processed in parallel already
 
 
+_raised: dict[str, Exception] = {}
+_numbers = itertools.count()
+
+
+def python_call(function: Callable[..., Any], inputs: Sequence[tf.Tensor], types: Any) -> Any:
+    """`tf.numpy_function` of a pure function, whose errors `iterate` raises as they are.
+
+    TensorFlow would make each another error, with a stack trace as its message.
+    """
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            name = f"<error {next(_numbers)} of an input pipeline>"
+            _raised[name] = error
+            raise RuntimeError(name) from None
+
+    return tf.numpy_function(call, inputs, types, stateful=False)
+
+
 _unfinished: weakref.WeakSet[Generator] = weakref.WeakSet()
 
 
 def iterate(dataset: tf.data.Dataset, threads: int) -> Generator[Any, None, None]:
-    """Iterates in a fixed order over a dataset's elements as NumPy, computed by so many threads."""
+    """Iterates in a fixed order over a dataset's elements as NumPy, computed by so many threads.
+
+    Errors of functions that are called by `python_call` are raised as they are.
+    """
     limit_libraries()
     options = tf.data.Options()
     options.deterministic = True
@@ -35,7 +60,12 @@ def iterate(dataset: tf.data.Dataset, threads: int) -> Generator[Any, None, None
     options.threading.max_intra_op_parallelism = 1
 
     def elements() -> Generator[Any, None, None]:
-        yield from dataset.with_options(options).as_numpy_iterator()
+        try:
+            yield from dataset.with_options(options).as_numpy_iterator()
+        except tf.errors.OpError as error:
+            for name in [name for name in _raised if name in str(error)]:
+                raise _raised.pop(name) from None
+            raise
 
     generator = elements()
     _unfinished.add(generator)

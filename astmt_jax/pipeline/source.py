@@ -4,18 +4,25 @@ TensorFlow runs what reads and decodes, in parallel, on the host only.
 """
 
 import dataclasses
+import pathlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from array_record.python import array_record_module  # ty: ignore[missing-module-member]
 
-from astmt_jax.pipeline.iteration import limit_libraries
+from astmt_jax.files.messages import as_written, one_line
+from astmt_jax.pipeline.iteration import limit_libraries, python_call
 from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 
 Example = dict[str, Any]
 
 READ_AT_ONCE = 64
+
+
+class SourceError(ValueError):
+    """Stored examples cannot be read; one sentence that names them and says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Source:
         normals, depth and albedo. A label that an example lacks is `IGNORE` everywhere (normals,
         depth: 0).
       packing: decoders of TFDS by key, for maps that `augment.move` moves faster in a packed form.
+      remedy: what to do where examples are damaged.
     """
 
     name: str
@@ -41,6 +49,7 @@ class Source:
     features: tfds.features.FeaturesDict
     decode: Callable[[Example], Example]
     packing: Mapping[str, tfds.decode.Decoder] = dataclasses.field(default_factory=dict)
+    remedy: str = "prepare the dataset again"
 
     @classmethod
     def from_builder(
@@ -54,6 +63,8 @@ class Source:
 
         Raises:
           ValueError: the split does not exist or is empty, or the files have no random access.
+          SourceError: a file is missing or damaged, or has another number of examples than
+            dataset_info.json says.
         """
         info = builder.info
         name = f"{info.full_name}:{split}"
@@ -67,10 +78,22 @@ class Source:
                 f"{name} is stored as {info.file_format.value}; random access needs"
                 " file_format='array_record'"
             )
+        remedy = f"remove {builder.data_dir} and prepare the dataset again"
+        for file in info.splits[split].file_instructions:
+            _check_file(pathlib.Path(file.filename), file.examples_in_shard, remedy)
         records = builder.as_data_source(
             split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
-        return cls(name, len(records), records.__getitems__, info.features, decode, packing)
+
+        def read(indices: Sequence[int]) -> Sequence[bytes]:
+            try:
+                return records.__getitems__(indices)
+            except Exception as error:  # the library raises whatever it likes
+                raise SourceError(
+                    f"Examples of {name} cannot be read ({one_line(error, 120)}): {remedy}."
+                ) from error
+
+        return cls(name, len(records), read, info.features, decode, packing, remedy)
 
     def select(self, indices: Sequence[int]) -> "Source":
         """Returns the source that has only these examples, in this order."""
@@ -88,6 +111,8 @@ class Source:
           keys: only these are decoded.
           packed: give the maps of `packing` in their packed form.
 
+        The function raises a `SourceError` about an example that is damaged.
+
         Raises:
           ValueError: the examples lack a key.
         """
@@ -99,9 +124,29 @@ class Source:
         wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
         features: Any = wanted.extract_features(self.features)  # like them, a FeaturesDict
         decoders = {key: self.packing[key] for key in keys if packed and key in self.packing}
-        return lambda record: self.decode(
-            features.deserialize_example_np(record, decoders=decoders)
-        )
+
+        def parse(record: bytes) -> Example:
+            try:
+                example = self.decode(features.deserialize_example_np(record, decoders=decoders))
+                if "name" in example:
+                    _check_name(example["name"])
+                return example
+            except Exception as error:  # decoders raise whatever they like
+                reason = one_line(error.__cause__ or error, 120)
+                raise SourceError(
+                    f"{self._called(record)} of {self.name} is damaged ({reason}): {self.remedy}."
+                ) from error
+
+        return parse
+
+    def _called(self, record: bytes) -> str:
+        """What a message calls an example."""
+        wanted: Any = tfds.decode.PartialDecoding({"name": True}).extract_features(self.features)
+        try:
+            name = wanted.deserialize_example_np(record)["name"].decode()
+        except Exception:
+            return "An example"
+        return f"The example {as_written(name, 80)}"
 
     def forms(self, keys: Collection[str]) -> dict[str, tuple[np.dtype, int]]:
         """Type and number of channels of each map; those of the first example are those of all."""
@@ -130,7 +175,7 @@ class Source:
         types = [tf.int64] * len(locate(steps.start)) + [tf.string]
 
         def load(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            columns = tf.numpy_function(read, [step], types, stateful=False)
+            columns = python_call(read, [step], types)
             for column in columns:
                 column.set_shape((None,))
             return tuple(columns)
@@ -145,3 +190,24 @@ class Source:
             return (np.arange(start, min(start + READ_AT_ONCE, self.length)),)
 
         return self.records(range(0, self.length, READ_AT_ONCE), locate)
+
+
+def _check_file(path: pathlib.Path, count: int, remedy: str) -> None:
+    if not path.is_file():
+        raise SourceError(f"{path} is missing: {remedy}.")
+    reader = array_record_module.ArrayRecordReader(str(path), options="readahead_buffer_size:0")
+    found = reader.num_records() if reader.ok() else None
+    if found is None:
+        raise SourceError(f"{path} is truncated or corrupt: {remedy}.")
+    reader.close()
+    if found != count:
+        raise SourceError(
+            f"{path} has {found} examples, but dataset_info.json beside it says {count}: {remedy}."
+        )
+
+
+def _check_name(name: Any) -> None:
+    """Refuses what is no name; predictions are written to files that are called so."""
+    parts = name.decode().split("/")
+    if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
+        raise ValueError(f"its name is {name!r}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline.geometries import mark_ignored
-from astmt_jax.pipeline.iteration import iterate
+from astmt_jax.pipeline.iteration import iterate, python_call
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tf
@@ -79,7 +79,7 @@ def _survey(
         return question(parse(record)[task.name])
 
     def process(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return index, tf.numpy_function(answer, [record], tf.bool, stateful=False)
+        return index, python_call(answer, [record], tf.bool)
 
     threads = count_threads(num_threads)
     dataset = source.in_order().map(process, num_parallel_calls=threads)

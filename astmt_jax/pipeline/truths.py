@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from astmt_jax.pipeline.geometries import mark_ignored
-from astmt_jax.pipeline.iteration import iterate
+from astmt_jax.pipeline.iteration import iterate, python_call
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.runtime.workers import count_threads
@@ -49,7 +49,7 @@ def reader(source: Source, tasks: Sequence[Task]) -> Callable[[tf.Tensor], dict]
 
     def read(record: tf.Tensor) -> dict:
         types = [np.uint8, tf.string, *(dtype for dtype, _ in forms.values())]
-        image, name, *maps = tf.numpy_function(prepare, [record], types, stateful=False)
+        image, name, *maps = python_call(prepare, [record], types)
         return {"original": image, "name": name, "truth": dict(zip(keys, maps, strict=True))}
 
     return read

@@ -1,7 +1,8 @@
 """What ends training and evaluation with a sentence for whoever started them."""
 
 from astmt_jax.evaluation.counting import ScoringError
+from astmt_jax.pipeline.source import SourceError
 from astmt_jax.training.checkpoint import CheckpointError
 from astmt_jax.weights.files import WeightsError
 
-TRAINING_ERRORS = (WeightsError, CheckpointError, ScoringError, FloatingPointError)
+TRAINING_ERRORS = (WeightsError, CheckpointError, SourceError, ScoringError, FloatingPointError)

@@ -288,6 +288,13 @@ def test_what_cannot_be_meant_is_refused(tmp_path, files, words):
     assert next(iter(files)) in message
 
 
+def test_classes_without_a_name_are_refused_where_names_are_given(tmp_path):
+    """Masks of 0, 128 and 255 for three classes, for instance."""
+    root = folder_with(tmp_path / "mine", semseg={"a.png": np.uint8(128 * (CLASSES % 2))})
+    message = refusal(root, "--options=semseg_classes=sky+wall+floor")
+    assert "there is a class 128, but the names are those of 0 to 2: sky, wall, floor" in message
+
+
 def test_the_table_of_labels(tmp_path, capsys):
     codes = CODES.copy()
     codes[0] = 255

@@ -207,6 +207,7 @@ def test_the_command_says_what_it_made(source, tmp_path, capsys):
             "must be a name of letters",
         ),
         (["--dataset=nyud", "--source=x", "--num_workers=0"], "num_workers is 0"),
+        (["--dataset=nyud", "--source=~nobody-of-this-name/x"], "does not exist; it should be"),
     ],
 )
 def test_misuse_ends_with_one_sentence(tmp_path, arguments, words):

@@ -2,16 +2,15 @@
 
 import contextlib
 import json
+import os
 import shutil
-import subprocess
-import sys
 
 import archives
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from astmt_jax.datasets import registry
+from astmt_jax.datasets import registry, show
 from astmt_jax.datasets.maps import StoredMap
 from astmt_jax.datasets.prepare import main, prepare
 from astmt_jax.datasets.scenes import builder as scenes
@@ -171,6 +170,9 @@ BAD_FEATURES = [
     features_of(FEATURES | {"depth": stored_map(["image"])}),
     features_of(FEATURES | {"a/b": stored_map("image")}),
     features_of(FEATURES | {"\x1b[31m": stored_map("image")}),
+    features_of(FEATURES | {"\ud800": stored_map("image")}),
+    features_of(FEATURES | {"depth": {"pythonClassName": MAP, "jsonFeature": {"json": "\ud800"}}}),
+    features_of(FEATURES | {"depth": stored_map("\ud800")}),
 ]
 
 BAD_INFO = [
@@ -228,21 +230,21 @@ def test_a_missing_file_of_scenes_is_one_sentence(tmp_path):
         scenes.prepare(options, tmp_path, num_workers=1)
 
 
-def test_the_command_says_nothing_else(copy):
+def test_a_pipe_is_not_waited_for(copy):
+    (copy / "own_data/1.1.0/features.json").unlink()
+    os.mkfifo(copy / "own_data/1.1.0/features.json")
+    with pytest.raises(ValueError, match=rf"features\.json is a pipe .*{AGAIN}"):
+        open_own(copy)
+
+
+def test_the_commands_say_nothing_else(copy, capfd):
     write(copy / "own_data/1.1.0", "features.json", DEEP)
-    command = ["show", "--dataset=own_data", f"--data_dir={copy}", f"--output={copy / 'sheet.png'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", f"astmt_jax.datasets.{command[0]}", *command[1:]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    (sentence,) = done.stderr.splitlines()
-    assert sentence.startswith("Error: ")
-    with pytest.raises(SystemExit, match=r"features\.json is not JSON"):
-        main(["--dataset=own_data", "--source=nowhere", f"--data_dir={copy}"])
+    arguments = ["--dataset=own_data", f"--data_dir={copy}"]
+    with pytest.raises(SystemExit, match=rf"^Error: .*features\.json is not sound JSON .*{AGAIN}"):
+        show.main([*arguments, f"--output={copy / 'sheet.png'}"])
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(SystemExit, match=rf"^Error: .*features\.json is not sound JSON .*{AGAIN}"):
+        main([*arguments, "--source=nowhere"])
 
 
 VALUES = st.recursive(

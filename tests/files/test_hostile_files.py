@@ -160,6 +160,14 @@ MATLAB = {
     "claim": (lambda: mat(matrix(1, (2**28, 1), b"")), "claims the size"),
     "depth": (lambda: mat(nested(4000)), "arrays in arrays"),
     "version 4": (lambda: struct.pack("<5i", 0, 2**20, 2**12, 0, 2) + b"x\0", "ends within"),
+    "unknown kind": (  # which SciPy looks up beyond the end of its table, and crashes
+        lambda: mat(matrix(5, (3, 4), struct.pack("<II", 0xDE05, 0) * 3)),
+        "holds an element of the kind 56837",
+    ),
+    "function": (
+        lambda: mat(matrix(16, (1, 1), matrix(6, (0, 0), b""))),
+        "an object or a function",
+    ),
     "sparse": (sparse, "must hold a full array"),
 }
 

@@ -9,15 +9,29 @@ from typing import Any
 import numpy as np
 
 from astmt_jax.datasets.exclusive import preparing
-from astmt_jax.datasets.local_builder import LocalBuilder
+from astmt_jax.datasets.local_builder import LocalBuilder, quiet_tfds
 from astmt_jax.datasets.scenes import generate
 from astmt_jax.datasets.scenes.options import ScenesOptions, check_integer
 from astmt_jax.datasets.stored_metadata import is_prepared
-from astmt_jax.datasets.terminal import progress_bar, quiet_tfds
+from astmt_jax.datasets.terminal import progress_bar
+from astmt_jax.files.picture_size import picture_size
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.runtime.workers import ordered_map
+
+
+class _Png(tfds.features.Image):
+    """A PNG picture of one size, which is looked at before it is decoded."""
+
+    def decode_example_np(self, example: bytes) -> np.ndarray:
+        size = picture_size(example)
+        if size != self.shape[:2]:
+            raise ValueError(f"a picture has {size[0]} x {size[1]} pixels")
+        pixels = super().decode_example_np(example)
+        if pixels.shape != self.shape or pixels.dtype != self.np_dtype:
+            raise ValueError(f"a picture is {pixels.dtype} {pixels.shape}")
+        return pixels
 
 
 class Scenes(LocalBuilder):
@@ -50,9 +64,7 @@ class Scenes(LocalBuilder):
         size = self._options.image_size
 
         def png(channels: int, dtype: type[np.unsignedinteger]) -> tfds.features.Image:
-            return tfds.features.Image(
-                shape=(size, size, channels), dtype=dtype, encoding_format="png"
-            )
+            return _Png(shape=(size, size, channels), dtype=dtype, encoding_format="png")
 
         features = {
             "name": tfds.features.Text(),

@@ -22,6 +22,7 @@ from astmt_jax.records import (
     check_path,
     check_range,
     shown,
+    shown_name,
 )
 
 FREE_TO_CHANGE = (
@@ -415,7 +416,9 @@ class Config:
             raise ValueError("tasks is empty, but must name at least one task.")
         repeated = [name for name, count in collections.Counter(self.tasks).items() if count > 1]
         if repeated:
-            raise ValueError(f"tasks names {', '.join(sorted(repeated))} more than once.")
+            raise ValueError(
+                f"tasks names {', '.join(map(shown_name, sorted(repeated)[:5]))} more than once."
+            )
         check_discriminator(self.model, self.discriminator)
         if self.train.image_size % self.model.output_stride:
             raise ValueError(

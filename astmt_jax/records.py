@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ Built = TypeVar("Built", bound=Record)
 
 SHOWN = 100
 """Characters of a wrong value or name that a message holds, at most."""
+NAME = re.compile(rf"[\w.-]{{1,{SHOWN}}}")
 
 
 def shown(value: Any) -> str:
@@ -51,6 +53,11 @@ def shown(value: Any) -> str:
     except ValueError:  # Python refuses to write whole numbers of thousands of digits
         return "a number of thousands of digits"
     return written if len(written) <= SHOWN else f"{written[:SHOWN]}..."
+
+
+def shown_name(name: Any) -> str:
+    """A name from a stranger as messages show it: as it is where it could be one of ours."""
+    return name if isinstance(name, str) and NAME.fullmatch(name) else shown(name)
 
 
 def check_choice(where: str, value, choices) -> None:
@@ -138,7 +145,7 @@ def _check_known(name: str, fields: Mapping[str, Any], where: str) -> None:
     if name not in fields:
         close = difflib.get_close_matches(str(name)[:SHOWN], fields, 1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}."
-        raise ValueError(f"{where}.{str(name)[:SHOWN]} is not a field; {hint}")
+        raise ValueError(f"{where}.{shown_name(name)} is not a field; {hint}")
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:

@@ -75,7 +75,9 @@ NUMBERS = st.one_of(
 )
 NAMES = st.one_of(
     st.text(max_size=20),
-    st.sampled_from(["", "train", "seed", "none", "/", "..", "\x1b[31m", "[bold]", "\ud800", "1"]),
+    st.sampled_from(
+        ["", "train", "seed", "none", "/", "..", "\x1b[31m", "[bold]", "\ud800", "1", "a\nb"]
+    ),
 )
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, NAMES),
@@ -255,4 +257,4 @@ def test_names_in_settings_do_nothing_to_the_terminal(theirs):
     (theirs / "config.json").write_text(json.dumps(document))
     with pytest.raises(SystemExit) as caught:
         demo.main([f"--workdir={theirs}"])
-    assert r"names \x1b[2J[bold]\u202e, but scenes has" in str(caught.value)
+    assert r"names '\x1b[2J[bold]\u202e', but scenes has" in str(caught.value)

@@ -7,7 +7,7 @@ from astmt_jax.config import Config
 from astmt_jax.datasets import fsv, nyud, own_data, pascal_context, voc_sbd
 from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
 from astmt_jax.datasets.scenes import dataset as scenes
-from astmt_jax.records import SHOWN, shown
+from astmt_jax.records import shown, shown_name
 from astmt_jax.tasks.task import Task
 
 DATASETS: dict[str, Dataset] = {
@@ -46,7 +46,6 @@ def select_tasks(
     known = find(name).tasks(options)
     unknown = [task for task in task_names if task not in known]
     if unknown:
-        raise ValueError(
-            f"config.tasks names {', '.join(unknown)[:SHOWN]}, but {name} has: {', '.join(known)}."
-        )
+        named = ", ".join(map(shown_name, unknown[:5]))
+        raise ValueError(f"config.tasks names {named}, but {name} has: {', '.join(known)}.")
     return tuple(known[task] for task in task_names)

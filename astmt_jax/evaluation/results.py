@@ -7,7 +7,7 @@ from typing import Any
 
 from astmt_jax.evaluation.scoring import Scores
 from astmt_jax.files import documents, storage
-from astmt_jax.records import shown
+from astmt_jax.records import shown, shown_name
 
 RESULTS_FILE = "results.json"
 
@@ -43,11 +43,11 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
         document = _section(documents.read_document(path), "it")
         details = _section(document.get("details", {}), "details")
         for task, values in details.items():
-            _section(values, f"details.{task}")
+            _section(values, f"details.{shown_name(task)}")
         results = {
             task: {
-                name: _number(value, f"results.{task}.{name}")
-                for name, value in _section(metrics, f"results.{task}").items()
+                name: _number(value, f"results.{shown_name(task)}.{shown_name(name)}")
+                for name, value in _section(metrics, f"results.{shown_name(task)}").items()
             }
             for task, metrics in _section(document.get("results"), "results").items()
         }

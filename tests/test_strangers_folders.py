@@ -151,7 +151,7 @@ def test_spoilt_documents_end_in_a_sentence(run, name, data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
-@settings(QUICK, max_examples=2000)
+@settings(QUICK, max_examples=500)
 @given(data=st.data())
 def test_many_spoilt_documents_end_in_a_sentence(run, name, data):
     check_readers(run, name, data)

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from astmt_jax.files import metadata
 from astmt_jax.files.messages import one_line
+from astmt_jax.files.picture_size import webp_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 """Pillow's names of the formats that are read; PPM are all portable maps, PGM and PBM, too."""
@@ -65,7 +66,7 @@ def opened(data: bytes) -> Generator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what an odd file has beside its pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            height, width = metadata.canvas(data)
+            height, width = webp_size(data) or (0, 0)
             if height * width > MAX_WEBP_PIXELS:
                 raise PictureError(
                     f"has more than {MAX_WEBP_PIXELS / 1e6:.0f} million pixels, the most that is "

@@ -60,21 +60,6 @@ def check(data: bytes) -> None:
         _check_portable(data)
 
 
-def canvas(data: bytes) -> tuple[int, int]:
-    """(height, width) that a WebP file claims; (0, 0) of other files."""
-    kind, head = data[12:16], data[20:30].ljust(10, b"\0")
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return 0, 0
-    if kind == b"VP8X":
-        width, height = (1 + int.from_bytes(head[i : i + 3], "little") for i in (4, 7))
-    elif kind == b"VP8L":
-        bits = int.from_bytes(head[1:5], "little")
-        width, height = 1 + bits % 2**14, 1 + (bits >> 14) % 2**14
-    else:
-        width, height = (int.from_bytes(head[i : i + 2], "little") % 2**14 for i in (6, 8))
-    return height, width
-
-
 def exif_orientation(info: Mapping[Any, Any]) -> int | None:
     """The orientation that a picture's EXIF notes; None if it notes none, or is damaged.
 

@@ -19,9 +19,24 @@ def picture_size(data: bytes) -> tuple[int, int]:
         for marker, content in _segments(data):
             if marker in _FRAMES:
                 return _number(content[1:3]), _number(content[3:5])
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return _webp_size(data[12:16], data[20:30].ljust(10, b"\0"))
+    if (size := webp_size(data)) is not None:
+        return size
     raise ValueError("it is no JPEG, PNG or WebP picture")
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of a WebP file; None of other files."""
+    kind, head = data[12:16], data[20:30].ljust(10, b"\0")
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(head[i : i + 3], "little") for i in (4, 7))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        width, height = 1 + bits % 2**14, 1 + (bits >> 14) % 2**14
+    else:
+        width, height = (int.from_bytes(head[i : i + 2], "little") % 2**14 for i in (6, 8))
+    return height, width
 
 
 def _number(data: bytes) -> int:
@@ -40,14 +55,3 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         else:
             yield marker, data[position + 4 : position + 9]
             position += 2 + max(2, _number(data[position + 2 : position + 4]))
-
-
-def _webp_size(kind: bytes, head: bytes) -> tuple[int, int]:
-    if kind == b"VP8X":
-        width, height = (1 + int.from_bytes(head[i : i + 3], "little") for i in (4, 7))
-    elif kind == b"VP8L":
-        bits = int.from_bytes(head[1:5], "little")
-        width, height = 1 + bits % 2**14, 1 + (bits >> 14) % 2**14
-    else:
-        width, height = (int.from_bytes(head[i : i + 2], "little") % 2**14 for i in (6, 8))
-    return height, width

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -59,13 +58,14 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
 
 
 MEASURED = """
-import pathlib, resource, sys
+import pathlib, resource, sys, time
 from astmt_jax.files.documents import read_document
-start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 try:
     read_document(pathlib.Path(sys.argv[1]))
 except ValueError as error:
     print(error)
+print(time.process_time() - began)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start)
 """
 
@@ -86,11 +86,10 @@ def test_large_documents_take_little_time_and_memory(content, tmp_path):
     else:
         many = ",".join(f'"{n}":0' for n in range(MAX_BYTES // 12))
         path.write_text("{" + many + ',"7":1}')
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True
     )
-    assert time.monotonic() - start < 10
-    *message, kilobytes = done.stdout.splitlines()
+    *message, seconds, kilobytes = done.stdout.splitlines()
+    assert float(seconds) < 10
     assert int(kilobytes) < 2**20
     assert len(message) == (content in ("hole", "names"))

@@ -56,7 +56,7 @@ def test_pictures(data):
 
 
 @pytest.mark.slow
-@settings(CHECKS, max_examples=10_000)
+@settings(CHECKS, max_examples=3000)
 @given(strangers.files())
 def test_many_pictures(data):
     check_pictures(data)
@@ -109,7 +109,7 @@ def test_arrays(data):
 
 
 @pytest.mark.slow
-@settings(CHECKS, max_examples=20_000)
+@settings(CHECKS, max_examples=5000)
 @given(arrays())
 def test_many_arrays(data):
     check_arrays(data)

@@ -53,7 +53,7 @@ def test_all_files(data):
 
 
 @pytest.mark.slow
-@settings(CHECKS, max_examples=20_000)
+@settings(CHECKS, max_examples=3000)
 @given(strangers.files())
 def test_many_files(data):
     check(data)

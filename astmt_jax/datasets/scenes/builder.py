@@ -122,7 +122,7 @@ def prepare(
       ValueError: if `num_workers` is not a whole number above 0, or what is there is damaged.
     """
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
-    root = pathlib.Path(data_dir).expanduser()
+    root = pathlib.Path(os.path.expanduser(data_dir))
     with quiet_tfds():
         builder = Scenes(options=options, data_dir=root, num_workers=workers)
         folder = pathlib.Path(builder.data_dir)

@@ -21,6 +21,8 @@ MAX_WRITTEN_OUT = 2**22
 MAX_PORTABLE_HEADER = 2**14
 MAX_SCANNED_PIXELS = 2**31
 """Scans of a JPEG times its pixels: 24 scans of the largest picture that is read."""
+MAX_PROGRESSIVE_PIXELS = 2**26
+"""Of a progressive JPEG, whose coefficients are all in memory at once."""
 
 _ORIENTATION = 0x0112
 _DIRECTORIES = (0x8769, 0x8825, 0xA005)
@@ -28,7 +30,7 @@ _DIRECTORIES = (0x8769, 0x8825, 0xA005)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 """Bytes of an element, by TIFF's number of its type."""
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_PROGRESSIVE, _START_OF_SCAN, _END_OF_IMAGE = 0xC2, 0xDA, 0xD9
 
 
 _RUN_LENGTHS = (1, 2)
@@ -117,8 +119,10 @@ def _check_jpeg(data: bytes) -> None:
             exif += content[6:]
         elif code == 0xE2 and content.startswith(b"MPF\0"):
             _check_tags(content[4:])
-        elif 0xC0 <= code <= 0xC2:
+        elif 0xC0 <= code <= _PROGRESSIVE:
             pixels = int.from_bytes(content[1:3], "big") * int.from_bytes(content[3:5], "big")
+            if code == _PROGRESSIVE and pixels > MAX_PROGRESSIVE_PIXELS:
+                raise MetadataError(f"it is progressive and has {pixels / 1e6:.0f} million pixels")
         elif code == _START_OF_SCAN:
             _check_scans(data, position, pixels)
             break

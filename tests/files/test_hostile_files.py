@@ -61,7 +61,7 @@ def exif_segments(exif):
     return [b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts]
 
 
-def scans(count, width=9000, height=9000):
+def scans(count, width=8000, height=8000):
     """A progressive JPEG of many scans, all of which are empty."""
     data = bytearray(jpeg(progressive=True))
     frame, start = data.index(b"\xff\xc2"), data.index(b"\xff\xda")
@@ -102,6 +102,7 @@ PICTURES = {
         "its tags claim more",
     ),
     "scans": (lambda: scans(2000), "scans"),
+    "coefficients": (lambda: scans(1, 9000, 9000), "progressive and has 81 million pixels"),
     "WebP's canvas": (webp_claim, "more than 40 million pixels"),
     "comment": (lambda: b"P6\n#" + b"x" * 2**25 + b"\n1 1\n255\n123", "it has no size"),
     "text of pixels": (lambda: b"P3\n9000 9000\n255\n" + b"1 " * 2**23, "written out as text"),

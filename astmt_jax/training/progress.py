@@ -3,6 +3,8 @@
 import time
 from collections.abc import Mapping
 
+from rich.text import Text
+
 from astmt_jax.runtime.console import CONSOLE, format_duration
 
 
@@ -34,8 +36,6 @@ class Progress:
         shown = "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
         left = format_duration(seconds * (self._num_steps - step))
         width = len(str(self._num_steps))
-        CONSOLE.print(
-            f"step {step:{width}}/{self._num_steps}  {speed:.1f} images/s  {left} left  "
-            f"[dim]{shown}[/dim]"
-        )
+        line = Text(f"step {step:{width}}/{self._num_steps}  {speed:.1f} images/s  {left} left  ")
+        CONSOLE.print(line.append(shown, "dim"))
         return speed

@@ -35,8 +35,8 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
     """
     if not (workdir / CONFIG_FILE).exists():
         return
-    recorded = recorded_config(workdir)
-    changed = differences(recorded.to_dict(), as_begun(workdir, config).to_dict())
+    recorded, wanted = recorded_config(workdir), as_begun(workdir, config)
+    changed = differences(_decided(recorded).to_dict(), _decided(wanted).to_dict())
     if changed:
         raise ValueError(
             f"{workdir} holds a run with other settings ({'; '.join(changed)}): choose another "
@@ -54,8 +54,8 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
 def recorded_config(workdir: pathlib.Path) -> Config:
     """The settings of the run in a folder.
 
-    Runs record where the stride is. A folder that leaves it to a file of weights is none of ours,
-    and has no file read: it gets the reference implementation's.
+    A folder that leaves `model.stride_in` to a file of weights is none of ours, and has no file
+    read: it gets the reference implementation's.
 
     Raises:
       FileNotFoundError: there is none.
@@ -72,6 +72,11 @@ def recorded_config(workdir: pathlib.Path) -> Config:
             f"{path} cannot be used ({reason}): bring it back from a backup, or delete the folder "
             "to start over."
         ) from error
+    return config if config.model.pretrained is None else _decided(config)
+
+
+def _decided(config: Config) -> Config:
+    """The settings with a stride that depends on no file."""
     return config if config.model.stride_in in STRIDES_IN else with_stride_in(config, "conv1")
 
 

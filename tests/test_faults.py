@@ -3,6 +3,7 @@
 python -m pytest -m faults
 """
 
+import itertools
 import multiprocessing
 import pathlib
 import random
@@ -78,10 +79,31 @@ def test_killed_again_and_again(runs, whole):
     The moments are so many steps and milliseconds after a start; a saving that has just begun is
     hit more often than by chance.
     """
-    draw = random.Random(0)
-    folder = runs.folder / "killed"
+    draw, folders = random.Random(0), itertools.count()
     kills = {"start-up": 0, "training": 0, "evaluation": 0}
-    while sum(kills.values()) < NUM_KILLS:
+    while not are_enough(kills):
+        folder = runs.folder / f"killed{next(folders)}"
+        kill_through(runs, folder, draw, kills)
+        run = runs.start(folder)
+        assert run.end() == 0, run.output
+        assert_same(folder, whole)
+
+
+def are_enough(kills: dict) -> bool:
+    return sum(kills.values()) >= NUM_KILLS and kills["training"] >= NUM_KILLS // 2
+
+
+def kill_through(runs: Runs, folder: pathlib.Path, draw: random.Random, kills: dict) -> None:
+    """Kills a run until that was enough, or until it was killed twice in its evaluation.
+
+    Args:
+      runs: starts it.
+      folder: of the run.
+      draw: the moments.
+      kills: how many there were, by moment; counted on.
+    """
+    evaluations = kills["evaluation"] + 2
+    while not are_enough(kills) and kills["evaluation"] < evaluations:
         run = runs.start(folder)
         moment = "training"
         if checkpoints(folder)[-1:] == [NUM_STEPS]:
@@ -96,10 +118,6 @@ def test_killed_again_and_again(runs, whole):
             time.sleep(draw.choice([draw.uniform(0, 0.01), draw.uniform(0, 0.1)]))
         kills[moment] += run.kill()
     print(f"\n{kills}, the last of them with checkpoints {checkpoints(folder)}")
-    assert kills["training"] >= 10
-    run = runs.start(folder)
-    assert run.end() == 0, run.output
-    assert_same(folder, whole)
 
 
 @pytest.mark.timeout(1200)

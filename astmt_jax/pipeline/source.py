@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from array_record.python import array_record_module  # ty: ignore[missing-module-member]
 
+from astmt_jax.files import record_chunks
 from astmt_jax.files.messages import as_written, one_line
 from astmt_jax.pipeline.iteration import limit_libraries, python_call
 from astmt_jax.runtime.quiet_tensorflow import tf, tfds
@@ -63,8 +64,8 @@ class Source:
 
         Raises:
           ValueError: the split does not exist or is empty, or the files have no random access.
-          SourceError: a file is missing or damaged, or has another number of examples than
-            dataset_info.json says.
+          SourceError: a file is missing, damaged or a bomb, or has another number of examples
+            than dataset_info.json says.
         """
         info = builder.info
         name = f"{info.full_name}:{split}"
@@ -195,6 +196,10 @@ class Source:
 def _check_file(path: pathlib.Path, count: int, remedy: str) -> None:
     if not path.is_file():
         raise SourceError(f"{path} is missing: {remedy}.")
+    try:
+        record_chunks.check(path)
+    except ValueError as error:
+        raise SourceError(f"{path} {error}: {remedy}.") from None
     reader = array_record_module.ArrayRecordReader(str(path), options="readahead_buffer_size:0")
     found = reader.num_records() if reader.ok() else None
     if found is None:

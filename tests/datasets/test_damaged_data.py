@@ -249,6 +249,13 @@ def test_a_wrong_number_of_examples_is_noticed(folder, count):
         open_val(folder)
 
 
+def test_a_bomb_is_refused_before_it_is_read(folder):
+    write_records(path_of(folder), bytes(2**27))
+    words = r" holds 128 MiB in 0\.125 MiB; files may decompress to 64 MiB and 20 times their size"
+    with pytest.raises(SourceError, match=rf"^{path_of(folder)}{words}{AGAIN}"):
+        open_val(folder)
+
+
 def test_a_changed_byte_is_noticed(folder):
     data = bytearray(path_of(folder).read_bytes())
     data[data.index(b"PNG") + 40] ^= 0xFF

@@ -26,8 +26,8 @@ from astmt_jax.training.checkpoint import Checkpoints, restore_variables
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.state import TrainState, initial_state
 from astmt_jax.training.workdir import claim_workdir, record_import, recorded_config
+from astmt_jax.weights.checks import WeightsError
 from astmt_jax.weights.files import (
-    WeightsError,
     check_format,
     read_notes,
     read_tensors,

@@ -1,5 +1,10 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
+from astmt_jax.runtime import large_pages
+
+if __name__ == "__main__":
+    large_pages.use()
+
 import contextlib
 import pathlib
 

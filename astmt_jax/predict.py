@@ -15,6 +15,11 @@ Exit codes: 0, everything is written; 1, the command cannot be carried out, and 
 those of all others are.
 """
 
+from astmt_jax.runtime import large_pages
+
+if __name__ == "__main__":
+    large_pages.use()
+
 import argparse
 import collections
 import dataclasses

@@ -12,6 +12,11 @@ is finished: every metric, the average drop against the single-task networks of 
 and spread over the seeds, parameters and multiply-adds.
 """
 
+from astmt_jax.runtime import large_pages
+
+if __name__ == "__main__":
+    large_pages.use()
+
 import functools
 import pathlib
 

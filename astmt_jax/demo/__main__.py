@@ -9,6 +9,11 @@ server is for this machine only and needs no network. Photos stay in memory and 
 which are deleted after an hour and at the end.
 """
 
+from astmt_jax.runtime import large_pages
+
+if __name__ == "__main__":
+    large_pages.use()
+
 import os
 import pathlib
 from collections.abc import Sequence

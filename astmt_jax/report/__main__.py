@@ -12,6 +12,11 @@ The run's folder does not choose where data are read, and nothing is prepared: w
 is left out where they are not in --data_dir.
 """
 
+from astmt_jax.runtime import large_pages
+
+if __name__ == "__main__":
+    large_pages.use()
+
 import pathlib
 
 from astmt_jax.command_line import arguments

@@ -105,16 +105,8 @@ def _pointwise_forward(x, kernel):
 
 def _pointwise_backward(residuals, gradient):
     x, kernel = residuals
-    # XLA transposes the first factor of the kernel's gradient in memory: let it be the narrow one.
-    if kernel.shape[0] <= kernel.shape[1]:
-        kernel_gradient = jnp.einsum("nc,nd->cd", _rows(x), _rows(gradient))
-    else:
-        kernel_gradient = jnp.einsum("nd,nc->dc", _rows(gradient), _rows(x)).T
+    kernel_gradient = convolution.product_over_rows(x, gradient)
     return jnp.einsum("...d,cd->...c", gradient, kernel), kernel_gradient
-
-
-def _rows(x: jax.Array) -> jax.Array:
-    return x.reshape(-1, x.shape[-1])
 
 
 pointwise.defvjp(_pointwise_forward, _pointwise_backward)

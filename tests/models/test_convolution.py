@@ -66,6 +66,35 @@ def test_second_derivative():
     assert_equal(lambda convolve: of(jax.vmap(convolve, (0, None))), TASK_IMAGES, KERNEL)
 
 
+WINDOWS = {
+    "few outputs": (Window(1, 1, 1), (3, 3, 16, 2)),
+    "few outputs, dilated": (Window(1, 3, 1), (3, 3, 16, 1)),
+    "fewer outputs": (Window(1, 2, 1), (3, 3, 4, 3)),
+    "more outputs": (Window(1, 2, 1), (3, 3, 3, 4)),
+    "stem": (Window(2, 1, 1), (7, 7, 3, 5)),
+    "stride, fewer outputs": (Window(2, 1, 1), (3, 3, 5, 2)),
+    "one row of taps": (Window(1, 4, 1), (1, 3, 16, 2)),
+    "groups": (Window(1, 1, 4), (3, 3, 1, 4)),
+    "groups with a stride": (Window(2, 2, 2), (3, 3, 2, 6)),
+}
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+@pytest.mark.parametrize("tasks", [0, 3])
+def test_every_window_on_this_platform(case, tasks):
+    """On CPUs some are lowered as matrix products: the value and both gradients."""
+    window, shape = WINDOWS[case]
+    form = (2, 9, 8, shape[2] * window.groups)
+    images, kernel = draw(*((tasks, *form) if tasks else form)), draw(*shape)
+
+    def of(convolve):
+        mapped = jax.vmap(convolve, (0, None)) if tasks else convolve
+        return lambda *x: (mapped(*x), jax.grad(summed(mapped), (0, 1))(*x))
+
+    which = {own: lambda *x: convolution.convolve(*x, window), plain: window}
+    assert_equal(lambda convolve: of(which[convolve]), images, kernel)
+
+
 def test_images_and_tasks_change_places_for_several_devices_only():
     """One device gets no transposition to do; what several compute is the same."""
     for images_outermost, transposes in ((False, 0), (True, 2)):
@@ -74,6 +103,7 @@ def test_images_and_tasks_change_places_for_several_devices_only():
             kernel,
             window=WINDOW,
             images_outermost=images_outermost,  # noqa: B023
+            on_cpu=True,
         )
         jaxpr = jax.make_jaxpr(run)(TASK_IMAGES, KERNEL)
         names = [equation.primitive.name for equation in jaxpr.eqns]

@@ -4,15 +4,15 @@
 
 Prints the shortest wall time of some processes: of `load` in Python and the photos after it, of
 `astmt_jax.predict` on four photos, and of every command's `--help`, which is the time of its
-imports. Without --workdir the network is that of configs/scenes.py with random weights. Compiled
-programs are kept in a folder of this benchmark's own: what is 'cold' finds it empty.
+imports. Without --workdir the network is that of configs/scenes.py with random weights. In Python
+nothing is compiled before; `predict` keeps compiled programs in a folder that is empty when it
+starts 'cold'.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,24 +74,23 @@ def main():
 
 def measurements(folder: pathlib.Path, workdir: pathlib.Path | None, repeats: int):
     """Yields what was measured, and its seconds."""
-    cache = folder / "compiled"
     if workdir is None:
         workdir = folder / "run"
-        run("-c", MAKE_RUN, workdir, cache=cache)
+        run("-c", MAKE_RUN, workdir)
     photos = write_photos(folder / "photos")
     loading = ["-c", LOAD, workdir, photos[0], photos[1]]
-    found = [json.loads(run(*loading, cache=cache)[1].splitlines()[-1]) for _ in range(repeats)]
+    found = [json.loads(run(*loading)[1].splitlines()[-1]) for _ in range(repeats)]
     yield from zip(STEPS, np.min(found, axis=0), strict=True)
     whole = ["-c", "import sys; from astmt_jax import load; load(sys.argv[1])", workdir]
-    yield "process that imports and loads", best(repeats, *whole, cache=cache)
+    yield "process that imports and loads", best(repeats, *whole)
     predict = ["-m", "astmt_jax.predict", f"--workdir={workdir}", f"--input={folder / 'photos'}"]
     predict += [f"--output={folder / 'predicted'}", "--overwrite"]
-    shutil.rmtree(cache, ignore_errors=True)
-    yield "predict, four photos, cold", run(*predict, cache=cache)[0]
-    yield "predict, four photos", best(repeats, *predict, cache=cache)
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled")}
+    yield "predict, four photos, cold", run(*predict, **cache)[0]
+    yield "predict, four photos", best(repeats, *predict, **cache)
     for command in COMMANDS:
         arguments = ["-m", f"astmt_jax.{command}", "--help"]
-        yield f"{command} --help", best(repeats, *arguments, cache=cache)
+        yield f"{command} --help", best(repeats, *arguments)
 
 
 def write_photos(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -105,17 +104,18 @@ def write_photos(folder: pathlib.Path) -> list[pathlib.Path]:
     return paths
 
 
-def best(repeats: int, *arguments, cache: pathlib.Path) -> float:
+def best(repeats: int, *arguments, **environment: str) -> float:
     """Shortest wall time of the same process."""
-    return min(run(*arguments, cache=cache)[0] for _ in range(repeats))
+    return min(run(*arguments, **environment)[0] for _ in range(repeats))
 
 
-def run(*arguments, cache: pathlib.Path) -> tuple[float, str]:
-    """Wall time and output of `python ARGUMENTS`, with a folder of compiled programs."""
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+def run(*arguments, **environment: str) -> tuple[float, str]:
+    """Wall time and output of `python ARGUMENTS`, with these variables in its environment."""
     command = [sys.executable, *map(str, arguments)]
     start = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - start
     if done.returncode and "--help" not in command:  # which ends with 1 where there is --config
         sys.exit(done.stderr)

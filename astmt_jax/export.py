@@ -29,6 +29,7 @@ from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import told
 from astmt_jax.files import storage
 from astmt_jax.models.network import one_task
+from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, features, load, prediction
 
@@ -216,6 +217,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--task", required=True, help=f"name of a task, or {ALL_TASKS}")
     arguments.add_output(parser, f"file in {' or '.join(EXPORTS)}", required=True)
     args = arguments.parse(parser, argv)
+    compilation_cache.enable()
     with told():
         if args.output.suffix not in EXPORTS:
             raise ValueError(f"{args.output} must end in {' or '.join(EXPORTS)}.")

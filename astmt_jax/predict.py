@@ -42,6 +42,7 @@ from astmt_jax.files.messages import one_line
 from astmt_jax.pictures import panels
 from astmt_jax.pictures.photo_folder import find_photos
 from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
+from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE, legible
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model, load
@@ -304,6 +305,7 @@ def main(argv: list[str] | None = None) -> None:
     add("--size", type=positive, help="longer side that the network sees (default: of training)")
     add("--batch_size", type=positive, default=8, help="most photos at once (default: 8)")
     args = arguments.parse(parser, argv)
+    compilation_cache.enable()
     warnings.filterwarnings("ignore", "Glyph")  # names in any script
     with told(interrupted="the same command with --skip_existing goes on where it stopped."):
         sys.exit(_predict_command(args))

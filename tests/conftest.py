@@ -8,6 +8,8 @@ from collections.abc import Callable
 import device_runs
 import pytest
 
+from astmt_jax.runtime import compilation_cache
+
 # A background job ignores Ctrl-C, and would pass that on to the programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -26,6 +28,14 @@ def pytest_addoption(parser):
         type=pathlib.Path,
         help="with -m browser: folder for a picture of the page at the end of each test",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_in_the_users_cache():
+    """Commands that run in this process leave no compiled programs there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compilation_cache, "enable", lambda folder=None: None)
+        yield
 
 
 @pytest.fixture(scope="session")

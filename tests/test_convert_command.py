@@ -15,7 +15,6 @@ from astmt_jax import convert as convert_command
 from astmt_jax import main
 from astmt_jax.command_line import config_flag
 from astmt_jax.config import from_config_dict
-from astmt_jax.runtime import compilation_cache
 from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.state import TrainState
@@ -50,8 +49,6 @@ def run(monkeypatch, data_dir):
         f"--config.dataset.data_dir={data_dir}",
     ]
     config += [f"--config.{name}={value}" for name, value in SETTINGS.items()]
-    # Compiled programs of tests do not belong in the user's cache.
-    monkeypatch.setattr(compilation_cache, "enable", lambda folder: None)
 
     def run(command, *arguments, configured=True):
         argv = ["command", *(config if configured else ()), *map(str, arguments)]

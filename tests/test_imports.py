@@ -17,12 +17,19 @@ from astmt_jax.training.workdir import claim_workdir
 ROOT = pathlib.Path(__file__).parents[1]
 DATA = ("tensorflow", "tensorflow_datasets", "clu")
 PICTURES = ("matplotlib", "cv2", "PIL")
+KERAS = ("keras", "clu", "sklearn", "pandas", "matplotlib.pyplot")
 HEAVY = (*DATA, *PICTURES, "scipy.io")
+RENDERER = "astmt_jax.datasets.scenes.renderer"
 
 LIGHT = {
     "astmt_jax.config": (*HEAVY, "flax", "orbax", "rich", "scipy"),
-    "astmt_jax.datasets.registry": (*DATA, "matplotlib"),
+    "astmt_jax.datasets.prepare": KERAS,
+    "astmt_jax.datasets.registry": (*DATA, "matplotlib", "scipy.io", RENDERER),
+    "astmt_jax.datasets.show": KERAS,
     "astmt_jax.datasets.scenes.generate": (*DATA, "jax"),
+    "astmt_jax.demo.__main__": (*DATA, "gradio", "scipy.io"),
+    "astmt_jax.evaluate": KERAS,
+    "astmt_jax.export": (*DATA, "matplotlib", "scipy.io"),
     "astmt_jax.metrics.edges": (*HEAVY, "jax", "rich"),
     "astmt_jax.metrics.saliency": (*HEAVY, "jax", "rich"),
     "astmt_jax.metrics.summary": (*HEAVY, "jax", "rich"),
@@ -30,10 +37,12 @@ LIGHT = {
     "astmt_jax.models.network": HEAVY,
     "astmt_jax.pipeline.augment": DATA,
     "astmt_jax.pipeline.transfer": DATA,
+    "astmt_jax.predict": (*DATA, "scipy.io"),
     "astmt_jax.runtime.workers": (*DATA, "jax"),
+    "astmt_jax.summary": (*DATA, "matplotlib", "scipy.io"),
     "astmt_jax.tasks.losses": HEAVY,
     "astmt_jax.tasks.registry": HEAVY,
-    "astmt_jax.trained_model": (*DATA, "matplotlib"),
+    "astmt_jax.trained_model": (*DATA, "matplotlib", "scipy.io", RENDERER),
     "astmt_jax.training.objective": HEAVY,
     "astmt_jax.training.optimizer": HEAVY,
     "astmt_jax.training.train_step": HEAVY,

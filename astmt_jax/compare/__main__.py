@@ -70,7 +70,7 @@ def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
 def main(argv: list[str]) -> None:
     """Runs the command on parsed flags."""
     del argv
-    compilation_cache.enable(None)
+    compilation_cache.enable()
     errors = (ValueError, *TRAINING_ERRORS)
     with resumable(WORKDIR.value, *errors), training_in(WORKDIR.value):
         compare(config_flag.settings(), SEEDS.value, WORKDIR.value)

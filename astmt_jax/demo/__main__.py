@@ -25,6 +25,7 @@ from astmt_jax.command_line.errors import fail, told
 from astmt_jax.datasets import registry
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES, shrunk
+from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, load
 
@@ -126,6 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments.add_data_dir(parser)
     args = arguments.parse(parser, argv)
+    compilation_cache.enable()
     with told():
         model = load(args.workdir)
         examples = example_photos(model, args.data_dir)

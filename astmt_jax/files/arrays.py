@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 import numpy as np
-from scipy import io as scipy_io
+import scipy  # loads scipy.io on first use
 
 MAX_BYTES = 300 * 2**20
 """Most that a file may hold when it is decompressed."""
@@ -67,7 +67,7 @@ def matlab(data: bytes, variable: str) -> Any:
         _check_version_4(data)
     elif data[124:128] in (b"\0\1IM", b"\1\0MI"):
         data = _inflated(data, "<" if data[126:128] == b"IM" else ">")
-    return scipy_io.loadmat(io.BytesIO(data), variable_names=[variable]).get(variable)
+    return scipy.io.loadmat(io.BytesIO(data), variable_names=[variable]).get(variable)
 
 
 def _check_version_4(data: bytes) -> None:

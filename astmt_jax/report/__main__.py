@@ -25,6 +25,7 @@ from astmt_jax.files import storage
 from astmt_jax.report import inside, page
 from astmt_jax.report import sections as outside
 from astmt_jax.report.analysis import Analysis, analyse
+from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 
 REPORT_FILE = "report.html"
@@ -55,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments.add_data_dir(parser)
     args = arguments.parse(parser, argv)
+    compilation_cache.enable()
     with told():
         output = arguments.output_file(args.output, args.overwrite, args.workdir / REPORT_FILE)
         analysis = analyse(args.workdir, args.beside, args.images, args.data_dir)

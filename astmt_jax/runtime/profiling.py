@@ -4,7 +4,7 @@ import pathlib
 import re
 from collections.abc import Callable
 
-from astmt_jax.runtime.quiet_tensorflow import periodic_actions
+from astmt_jax.runtime.quiet_clu import periodic_actions
 
 Hook = Callable[[int], object]
 """Called with the number of steps made: before the first step, and after every one."""

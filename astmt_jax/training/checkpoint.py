@@ -1,6 +1,5 @@
 """A run's checkpoints: states on disk, complete and checked."""
 
-import dataclasses
 import functools
 import logging
 import pathlib
@@ -10,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
@@ -21,6 +19,7 @@ from astmt_jax.files.messages import one_line
 from astmt_jax.models.network import Network
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.training import checksums
 from astmt_jax.training.state import TrainedVariables, TrainState
 
 CHECKPOINTS = "checkpoints"
@@ -29,6 +28,8 @@ CHECKSUMS = "checksums"
 """Key of the checksums of a state's fields, among a checkpoint's metadata."""
 ARRAYS = "d"
 """Folders of a checkpoint with the values; all else in it describes them."""
+METADATA_FILE = "_CHECKPOINT_METADATA"
+"""Orbax's, in the folder of a checkpoint."""
 MAX_METADATA_BYTES = 2**26
 WHOLE_CHECKSUM = "checksum"
 """What checkpoints of earlier versions have instead: one of the whole state."""
@@ -122,7 +123,7 @@ class Checkpoints:
           FloatingPointError: the state is not finite; nothing is saved.
           Exception: what the saving before ran into, such as a full disk.
         """
-        checksums, finite = jax.device_get(_summary(state))
+        found, finite = jax.device_get(checksums.summary(state))
         if not finite.all():
             path = jax.tree_util.tree_leaves_with_path(state)[int(np.argmin(finite))][0]
             raise FloatingPointError(
@@ -132,7 +133,7 @@ class Checkpoints:
             )
         if self._damaged:
             self._set_aside()
-        metadata = {CHECKSUMS: {field: int(value) for field, value in checksums.items()}}
+        metadata = {CHECKSUMS: {field: int(value) for field, value in found.items()}}
         self._manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=metadata)
 
     def check(self) -> None:
@@ -150,12 +151,13 @@ class Checkpoints:
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         arguments = ocp.args.StandardRestore(abstract)
-        return self._newest(functools.partial(_read, self._manager, arguments))
+        return self._newest(functools.partial(_read, self._manager, arguments, _on_devices))
 
     def restore_variables(self, like: TrainedVariables) -> TrainedVariables:
         """What predicts, of the newest checkpoint that can be read; otherwise as `restore`.
 
-        The optimizer's state, which takes up to twice the memory, is not read.
+        The optimizer's state, which takes up to twice the memory, is not read. The shardings of
+        `like` split no array over processes.
         """
         arguments = ocp.args.PyTreeRestore(
             like, ocp.checkpoint_utils.construct_restore_args(like), partial_restore=True
@@ -164,7 +166,8 @@ class Checkpoints:
         with ocp.CheckpointManager(
             self._folder, options=self._options, item_handlers=handler
         ) as manager:
-            return self._newest(functools.partial(_read, manager, arguments))
+            read = functools.partial(_read, manager, arguments, checksums.on_host)
+            return self._newest(read)
 
     def _newest(self, read: Callable[[int], Restored]) -> Restored:
         """What `read` gives for the newest step for which it can."""
@@ -213,8 +216,13 @@ class Checkpoints:
             self.close()
 
 
-def restore_variables(workdir: pathlib.Path, config: Config, network: Network) -> TrainedVariables:
-    """What predicts, of a run's newest checkpoint, on this process's first device.
+def restore_variables(
+    workdir: pathlib.Path,
+    config: Config,
+    network: Network,
+    sharding: jax.sharding.Sharding | None = None,
+) -> TrainedVariables:
+    """What predicts, of a run's newest checkpoint, whole on this process.
 
     The run may still be going on. Errors as `Checkpoints.restore`.
 
@@ -222,34 +230,57 @@ def restore_variables(workdir: pathlib.Path, config: Config, network: Network) -
       workdir: the run's folder.
       config: its settings.
       network: which they describe.
+      sharding: of every array, such as one on every device; None is this process's first device.
     """
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    if sharding is None:
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     variables = jax.eval_shape(network.init, jax.random.key(config.seed))
     described = TrainedVariables.described(variables, config.optimizer.ema_decay)
     like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), described
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), described
     )
     with Checkpoints(workdir, read_only=True) as checkpoints:
         return checkpoints.restore_variables(like)
 
 
-def _read(manager: ocp.CheckpointManager, arguments: Any, step: int) -> Any:
+def _read(
+    manager: ocp.CheckpointManager,
+    arguments: Any,
+    checksums_of: Callable[[Restored], Mapping[str, int]],
+    step: int,
+) -> Restored:
     """A checkpoint whose values have the checksums that were saved with them, or ValueError."""
-    _check_files(pathlib.Path(manager.directory) / str(step))
-    restored = manager.restore(step, args=arguments)
-    metadata: Mapping[str, Any] = manager.metadata(step).custom_metadata or {}
-    if CHECKSUMS in metadata:
-        checksums, _ = jax.device_get(_summary(restored))
-        expected = metadata[CHECKSUMS]
-        sound = all(int(value) == expected[field] for field, value in checksums.items())
-    elif WHOLE_CHECKSUM in metadata and isinstance(restored, TrainState):
-        checksum = jax.device_get(jax.jit(_checksum)(restored))
-        sound = int(checksum) == metadata[WHOLE_CHECKSUM]
+    folder = pathlib.Path(manager.directory) / str(step)
+    _check_files(folder)
+    restored: Any = manager.restore(step, args=arguments)
+    saved = _saved_with(folder)
+    if CHECKSUMS in saved:
+        expected = saved[CHECKSUMS]
+        found = checksums_of(restored)
+        sound = all(value == expected[field] for field, value in found.items())
+    elif WHOLE_CHECKSUM in saved and isinstance(restored, TrainState):
+        found = jax.device_get(jax.jit(checksums.checksum)(restored))
+        sound = int(found) == saved[WHOLE_CHECKSUM]
     else:
         sound = True  # of a version that saved none for this
     if not sound:
         raise ValueError("its values do not have the checksum that was saved with them")
     return restored
+
+
+def _saved_with(folder: pathlib.Path) -> Mapping[str, Any]:
+    """What was saved with a checkpoint's values; nothing where that is gone.
+
+    `CheckpointManager.metadata` has it, too, but looks at every array before.
+    """
+    metadata = ocp.metadata.metadata_store(enable_write=False).read(folder / METADATA_FILE)
+    return (metadata or {}).get("custom_metadata") or {}
+
+
+def _on_devices(state: TrainState) -> dict[str, int]:
+    """The checksums of a state that may be split over devices and processes."""
+    found, _ = jax.device_get(checksums.summary(state))
+    return {field: int(value) for field, value in found.items()}
 
 
 def _check_files(folder: pathlib.Path) -> None:
@@ -265,29 +296,3 @@ def _check_files(folder: pathlib.Path) -> None:
             raise ValueError(f"{path.name} is a pipe, a device or a link to nothing")
         if path.parent.name != ARRAYS and path.stat().st_size > MAX_METADATA_BYTES:
             raise ValueError(f"{path.name} has more than {MAX_METADATA_BYTES >> 20} MiB")
-
-
-@jax.jit
-def _summary(
-    state: TrainState | TrainedVariables,
-) -> tuple[dict[str, jax.Array], jax.Array]:
-    """The checksum of each field, and which leaves are finite, (n,) bool."""
-    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]
-    return {name: _checksum(value) for name, value in fields.items()}, jnp.stack(finite)
-
-
-def _checksum(tree: Any) -> jax.Array:
-    """() uint32 that every single bit changes, however the arrays are laid out over devices."""
-    checksum = jnp.uint32(0)
-    for number, leaf in enumerate(jax.tree.leaves(tree)):
-        bits = 8 * min(leaf.dtype.itemsize, 4)
-        words = jax.lax.bitcast_convert_type(leaf, f"uint{bits}").astype(jnp.uint32)
-        position = jnp.zeros(words.shape, jnp.uint32)
-        for axis, size in enumerate(words.shape):
-            along = jax.lax.broadcasted_iota(jnp.uint32, words.shape, axis)
-            position = position * np.uint32(size) + along
-        # An odd factor loses no change of a word modulo 2 ** 32.
-        weights = 2 * position + np.uint32(2 * number + 1)
-        checksum += jnp.sum(words * weights, dtype=jnp.uint32)
-    return checksum

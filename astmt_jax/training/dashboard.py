@@ -10,7 +10,7 @@ from flax import traverse_util
 from astmt_jax.config import Config
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.monitoring import InputClock, device_memory
-from astmt_jax.runtime.quiet_tensorflow import metric_writers
+from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.training.averages import Averages
 from astmt_jax.training.objective import Batch
 from astmt_jax.training.progress import Progress

@@ -25,7 +25,7 @@ from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.schedules import SCHEDULES, learning_rate_schedule, reversal_schedule
-from astmt_jax.training.state import TrainState, initial_state
+from astmt_jax.training.state import TrainedVariables, TrainState, initial_state
 from astmt_jax.training.train_step import UPDATES, TrainStep
 from astmt_jax.training.update import Ingredients
 from astmt_jax.weights import imagenet
@@ -192,24 +192,24 @@ class Experiment:
 
     def evaluate(
         self,
-        state: TrainState,
+        variables: TrainState | TrainedVariables,
         source: Source,
         num_rows: int,
         notes: pathlib.Path,
         save_to: pathlib.Path | None = None,
     ) -> Evaluation:
-        """Scores `state` on `source`, keeping `num_rows` examples for a picture.
+        """Scores `variables` on `source`, keeping `num_rows` examples for a picture.
 
         An interrupted evaluation goes on from `notes`; predictions go to `save_to`.
 
         Raises:
           Interrupted: SIGTERM came, to one of several processes.
         """
-        variables = self.placement.replicate(state.evaluated)
+        evaluated = self.placement.replicate(variables.evaluated)
 
         def predict(images: jax.Array) -> dict[str, jax.Array]:
             check_stop()
-            return self.predict(*variables, images)
+            return self.predict(*evaluated, images)
 
         return evaluate_network(
             self.tasks,

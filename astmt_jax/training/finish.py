@@ -10,10 +10,10 @@ from astmt_jax.pictures import panels
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training.checkpoint import Checkpoints
+from astmt_jax.training.checkpoint import restore_variables
 from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.experiment import Experiment, Splits
-from astmt_jax.training.state import TrainState
+from astmt_jax.training.state import TrainedVariables, TrainState
 from astmt_jax.training.workdir import recorded_config
 
 PANELS_FILE = "panels.png"
@@ -26,7 +26,7 @@ Results = dict[str, dict[str, float]]
 def finish(
     experiment: Experiment,
     source: Source,
-    state: TrainState,
+    variables: TrainState | TrainedVariables,
     workdir: pathlib.Path,
     dashboard: Dashboard,
     save_to: pathlib.Path | None = None,
@@ -36,7 +36,7 @@ def finish(
     Args:
       experiment: what was trained.
       source: on what it is scored.
-      state: what training came to.
+      variables: what training came to.
       workdir: the run's folder.
       dashboard: that shows the results, too.
       save_to: new or empty folder for the predictions, in the layout of `astmt_jax.evaluate`.
@@ -44,7 +44,7 @@ def finish(
     notes = notes_file(workdir / RESULTS_FILE)
     if not distributed.is_main():
         notes = notes.with_name(f"{notes.name}-{jax.process_index()}")
-    evaluation = experiment.evaluate(state, source, PANEL_ROWS, notes, save_to)
+    evaluation = experiment.evaluate(variables, source, PANEL_ROWS, notes, save_to)
     results = evaluation.scores.results
     if not distributed.is_main():
         return results
@@ -52,14 +52,14 @@ def finish(
         "dataset": experiment.config.dataset.name,
         "split": experiment.dataset.eval_split,
         "images": source.length,
-        "step": int(state.step),
+        "step": int(variables.step),
         "quantized": experiment.config.evaluation.quantize,
     }
     write_results(workdir / RESULTS_FILE, evaluation.scores, about)
     picture = panels.draw(evaluation.rows, experiment.tasks, workdir / PANELS_FILE)
     CONSOLE.print(tables.result_table(results, experiment.tasks))
     CONSOLE.print(f"Results: {workdir / RESULTS_FILE}   Pictures: {workdir / PANELS_FILE}")
-    dashboard.results(int(state.step), results, picture)
+    dashboard.results(int(variables.step), results, picture)
     return results
 
 
@@ -85,7 +85,8 @@ def evaluate_checkpoint(
     recorded_config(workdir)
     if save_to is not None and save_to.exists() and any(save_to.iterdir()):
         raise FileExistsError(f"{save_to} is not empty: choose a new folder for the predictions.")
-    with Checkpoints(workdir, read_only=True) as checkpoints:
-        state = experiment.restore(experiment.train_step(splits.steps_per_epoch), checkpoints)
+    variables = restore_variables(
+        workdir, experiment.config, experiment.network, experiment.placement.replicated
+    )
     with Dashboard(workdir, experiment.config) as dashboard:
-        return finish(experiment, splits.evaluation, state, workdir, dashboard, save_to)
+        return finish(experiment, splits.evaluation, variables, workdir, dashboard, save_to)

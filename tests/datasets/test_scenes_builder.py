@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from array_record.python import array_record_module
 
-from astmt_jax.datasets.scenes import CATEGORIES, render
 from astmt_jax.datasets.scenes import builder as scenes
 from astmt_jax.datasets.scenes.generate import DEPTH_STEP, NORMAL_STEP, Recipe
 from astmt_jax.datasets.scenes.options import ScenesOptions
+from astmt_jax.datasets.scenes.renderer import render
+from astmt_jax.datasets.scenes.sample import CATEGORIES
 
 ROOT = pathlib.Path(scenes.__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.fspath(ROOT)}  # for scripts outside the repository

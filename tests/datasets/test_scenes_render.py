@@ -7,15 +7,10 @@ import pytest
 from scipy import ndimage
 from skimage.morphology import thin
 
-from astmt_jax.datasets.scenes import (
-    CATEGORIES,
-    MAX_DEPTH,
-    raycast,
-    render,
-    sample_camera,
-    sample_scene,
-)
+from astmt_jax.datasets.scenes import raycast
 from astmt_jax.datasets.scenes.generate import Recipe
+from astmt_jax.datasets.scenes.renderer import MAX_DEPTH, render
+from astmt_jax.datasets.scenes.sample import CATEGORIES, sample_camera, sample_scene
 from astmt_jax.datasets.scenes.world import Pattern, Scene, SceneObject, Texture, box
 from astmt_jax.pipeline import augment
 from astmt_jax.pipeline.warp import Motion

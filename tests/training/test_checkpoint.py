@@ -15,7 +15,7 @@ from tiny_network import PAIR, random_state, tiny_step
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import Params, Stats
-from astmt_jax.training import checkpoint
+from astmt_jax.training import checksums
 from astmt_jax.training.checkpoint import CheckpointError, Checkpoints
 from astmt_jax.training.state import TrainedVariables, TrainState
 from astmt_jax.training.workdir import CONFIG_FILE, claim_workdir
@@ -263,7 +263,7 @@ def test_what_predicts_is_read_alone(tmp_path):
 def test_checkpoints_of_earlier_versions(two_checkpoints, tmp_path, wrong, read):
     """They have one checksum of the whole state, by which they are read or passed over."""
     folder = shutil.copytree(two_checkpoints, tmp_path / "run")
-    whole = int(jax.jit(checkpoint._checksum)(small_state(2)))
+    whole = int(jax.jit(checksums.checksum)(small_state(2)))
     file = folder / "checkpoints" / "2" / "_CHECKPOINT_METADATA"
     metadata = json.loads(file.read_text())
     metadata["custom_metadata"] = {"checksum": whole + wrong}

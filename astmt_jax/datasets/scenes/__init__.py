@@ -1,14 +1,5 @@
 """`scenes`: a procedural dataset with exact ground truth for all seven tasks.
 
-`sample_scene` and `sample_camera` draw random worlds, `render` turns them into a picture and its
-labels; the TFDS builder around them is in `astmt_jax.datasets.scenes.builder`.
+`sample` draws random worlds, `renderer` turns them into a picture and its labels, `builder` has
+TFDS store them, and `dataset` is the record, which loads none of these.
 """
-
-from astmt_jax.datasets.scenes.camera import Camera
-from astmt_jax.datasets.scenes.renderer import MAX_DEPTH, render
-from astmt_jax.datasets.scenes.sample import CATEGORIES, sample_camera, sample_scene
-from astmt_jax.datasets.scenes.world import Scene
-
-__all__ = [
-    "CATEGORIES", "MAX_DEPTH", "Camera", "Scene", "render", "sample_camera", "sample_scene",
-]  # fmt: skip

@@ -17,10 +17,11 @@ from astmt_jax.training.workdir import claim_workdir
 ROOT = pathlib.Path(__file__).parents[1]
 DATA = ("tensorflow", "tensorflow_datasets", "clu")
 PICTURES = ("matplotlib", "cv2", "PIL")
+SETTINGS = ("ml_collections",)
 HEAVY = (*DATA, *PICTURES, "scipy.io")
 
 LIGHT = {
-    "astmt_jax.config": (*HEAVY, "flax", "orbax", "rich", "scipy"),
+    "astmt_jax.config": (*HEAVY, *SETTINGS, "flax", "orbax", "rich", "scipy"),
     "astmt_jax.datasets.registry": (*DATA, "matplotlib"),
     "astmt_jax.datasets.scenes.generate": (*DATA, "jax"),
     "astmt_jax.metrics.edges": (*HEAVY, "jax", "rich"),
@@ -36,7 +37,8 @@ LIGHT = {
     "astmt_jax.trained_model": (*DATA, "matplotlib"),
     "astmt_jax.training.objective": HEAVY,
     "astmt_jax.training.optimizer": HEAVY,
-    "astmt_jax.training.train_step": HEAVY,
+    "astmt_jax.training.train_step": (*HEAVY, *SETTINGS),
+    "astmt_jax.weights.original": (*HEAVY, *SETTINGS, "safetensors"),
 }
 """Module -> packages that it must not load. (Flax itself loads rich.)"""
 

@@ -3,6 +3,6 @@
 from astmt_jax.evaluation.counting import ScoringError
 from astmt_jax.pipeline.source import SourceError
 from astmt_jax.training.checkpoint import CheckpointError
-from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.errors import WeightsError
 
 TRAINING_ERRORS = (WeightsError, CheckpointError, SourceError, ScoringError, FloatingPointError)

@@ -29,7 +29,7 @@ from astmt_jax.training.state import TrainState, initial_state
 from astmt_jax.training.train_step import UPDATES, TrainStep
 from astmt_jax.training.update import Ingredients
 from astmt_jax.weights import imagenet
-from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.errors import WeightsError
 
 
 @dataclasses.dataclass(frozen=True)

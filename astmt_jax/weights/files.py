@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 from astmt_jax.files import documents, storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.records import SHOWN, shown
+from astmt_jax.weights.errors import WeightsError
 
 WRAPPERS = ("state_dict", "model_state", "model")
 """Keys under which training programs, the reference implementation's among them, keep the weights
@@ -45,10 +46,6 @@ STORAGE = re.compile(r"/data/\w+$")
 ZIP_KINDS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 Tensors = dict[str, np.ndarray]
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be read, or do not fit where they should go; the message says why."""
 
 
 def read_tensors(path: str | pathlib.Path) -> Tensors:

@@ -36,7 +36,8 @@ from astmt_jax.config import STRIDES_IN, Config, with_stride_in
 from astmt_jax.models import families
 from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.weights.architectures import recognize
-from astmt_jax.weights.files import Tensors, WeightsError, read_tensors
+from astmt_jax.weights.errors import WeightsError
+from astmt_jax.weights.files import Tensors, read_tensors
 from astmt_jax.weights.original import canonical_names, from_torch, to_torch
 
 WITHOUT_SOURCE = re.compile(r"decoder\.|discriminator\.|.*\.adapt\.")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats
-from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.errors import WeightsError
 from astmt_jax.weights.names import Slot, canonical, second, slots
 
 

@@ -11,7 +11,7 @@ from astmt_jax.compare.methods import methods, runs
 from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.config import from_config_dict
 from astmt_jax.training.workdir import claim_workdir
-from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.errors import WeightsError
 
 CONFIG = from_config_dict(settings(tasks=("edge", "depth")))
 PLANNED = tuple(runs(methods(CONFIG), 2))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from networks import SMALL, network_of, random_variables
 
-from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.errors import WeightsError
 from astmt_jax.weights.original import from_torch, to_torch
 
 CHANNELS = {"semseg": 5, "normals": 3}

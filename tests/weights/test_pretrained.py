@@ -23,7 +23,8 @@ from astmt_jax.models.network import one_task
 from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import as_begun, check_workdir, claim_workdir, recorded_config
-from astmt_jax.weights.files import WeightsError, write_tensors
+from astmt_jax.weights.errors import WeightsError
+from astmt_jax.weights.files import write_tensors
 from astmt_jax.weights.imagenet import load_encoder, settled
 from astmt_jax.weights.original import to_torch
 

@@ -18,7 +18,7 @@ from test_pretrained import encoder_outputs, initial_variables
 from tiny_network import QUICK
 
 from astmt_jax.weights.architectures import recognize
-from astmt_jax.weights.files import WeightsError
+from astmt_jax.weights.errors import WeightsError
 from astmt_jax.weights.imagenet import load_encoder
 
 SHAPES = json.loads((GOLDEN / "timm.json").read_text())

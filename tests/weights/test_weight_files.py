@@ -11,7 +11,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from astmt_jax.weights.files import WeightsError, read_notes, read_tensors, write_tensors
+from astmt_jax.weights.errors import WeightsError
+from astmt_jax.weights.files import read_notes, read_tensors, write_tensors
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is optional"

@@ -6,11 +6,10 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from astmt_jax.metrics.edges import PROTOCOLS
 from astmt_jax.metrics.regression import CONVENTIONS
@@ -24,6 +23,9 @@ from astmt_jax.records import (
     shown,
     shown_name,
 )
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 FREE_TO_CHANGE = (
     "config.dataset.data_dir",
@@ -431,13 +433,13 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def from_config_dict(config: ConfigDict | Mapping[str, Any]) -> Config:
+def from_config_dict(config: "ConfigDict | Mapping[str, Any]") -> Config:
     """Checks a ConfigDict (or the dict that `Config.to_dict` gave) and freezes it.
 
     Raises:
       ValueError: naming the field that is unknown, missing, of a wrong type or out of range.
     """
-    values = config.to_dict() if isinstance(config, ConfigDict) else config
+    values = config if isinstance(config, Mapping) else config.to_dict()
     return build_record(Config, values, "config")
 
 
@@ -446,7 +448,7 @@ def with_stride_in(config: Config, stride_in: str) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, stride_in=stride_in))
 
 
-def complete(values: Mapping[str, Any]) -> ConfigDict:
+def complete(values: Mapping[str, Any]) -> "ConfigDict":
     """Checks the fields that a configuration file sets and adds all others with their defaults.
 
     So every field of `Config` can be set on the command line, those that are None, too.

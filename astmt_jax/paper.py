@@ -2,13 +2,14 @@
 
 import types
 from collections.abc import Mapping
-from typing import Any
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, complete
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.records import check_choice
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 METHODS = ("astmt", "mtl", "single")
 
@@ -23,7 +24,7 @@ def paper_config(
     epochs: int,
     backbone_epochs: Mapping[str, int] = types.MappingProxyType({}),
     discriminator_kernel: int,
-) -> ConfigDict:
+) -> "ConfigDict":
     """Settings of an experiment of the paper and of the reference implementation.
 
     512 x 512 images, one SGD step a task and batch, poly decay every epoch; what the backbone's

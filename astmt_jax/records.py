@@ -8,9 +8,10 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from ml_collections import ConfigDict, config_dict
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 class Written(str):
@@ -122,8 +123,10 @@ def check_path(record: type[Record], path: str) -> None:
         section, where = fields[name].type, f"{where}.{name}"
 
 
-def as_config_dict(record: Record) -> ConfigDict:
+def as_config_dict(record: Record) -> "ConfigDict":
     """A record as a ConfigDict, in which fields that are None have their type, too."""
+    from ml_collections import ConfigDict, config_dict  # records do without it
+
     config = ConfigDict()
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)

@@ -6,9 +6,10 @@ import multiprocessing
 import resource
 import statistics
 import time
+import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -23,22 +24,35 @@ from astmt_jax.tasks.registry import TASKS
 from astmt_jax.tasks.task import Task, channels_by_name
 
 PASCAL = "edge+semseg+human_parts+normals+sal"
+MESSAGE = 300
+"""Characters of what went wrong that are shown, at most."""
+
+Result = TypeVar("Result")
 
 
-def parse_flags(description: str) -> argparse.Namespace:
-    """Reads the command line; what cannot be built is refused in one sentence."""
+def network_flags(description: str, **defaults: Any) -> argparse.ArgumentParser:
+    """The flags of all networks that a benchmark measures; others than the usual `defaults`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--method", default="astmt", choices=METHODS)
-    parser.add_argument("--backbone", default="resnet26", choices=BACKBONES)
     parser.add_argument("--tasks", default=PASCAL, help=f"names joined by + (default: {PASCAL})")
-    parser.add_argument("--batch", type=int, default=2, help="images a batch (default: 2)")
-    parser.add_argument("--size", type=int, default=256, help="side of the images (default: 256)")
-    parser.add_argument("--dtype", default="float32", help="of activations (default: float32)")
+    about = "side of the images (default: %(default)s)"
+    parser.add_argument("--size", type=int, default=256, help=about)
     parser.add_argument("--width", type=float, default=1.0, help="multiplier of the encoder's")
     parser.add_argument("--decoder", default="deeplab", help="deeplab (default) or uber")
     parser.add_argument("--decoder-width", type=int, default=64, help="default: 64")
     parser.add_argument("--output-stride", type=int, default=16, help="16 (default) or 8")
-    parser.add_argument("--steps", type=int, default=5, help="the median of which is shown")
+    about = "the median of which is shown (default: %(default)s)"
+    parser.add_argument("--steps", type=int, default=5, help=about)
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def parse_flags(description: str) -> argparse.Namespace:
+    """Reads the command line about one network; what cannot be built is refused in a sentence."""
+    parser = network_flags(description)
+    parser.add_argument("--backbone", default="resnet26", choices=BACKBONES)
+    parser.add_argument("--batch", type=int, default=2, help="images a batch (default: 2)")
+    parser.add_argument("--dtype", default="float32", help="of activations (default: float32)")
     args = parser.parse_args()
     try:
         build_network(args)
@@ -107,6 +121,7 @@ class Measurement:
       peak_bytes: most memory in use: of the device where it keeps count, else of the process,
         libraries and compilation included.
       flops: floating-point operations of one step, as XLA counts them.
+      bytes_accessed: of memory in one step, as XLA counts them.
     """
 
     seconds: float
@@ -114,6 +129,7 @@ class Measurement:
     program_bytes: int
     peak_bytes: int
     flops: float
+    bytes_accessed: float
 
 
 def measure(
@@ -139,17 +155,22 @@ def measure(
         start = time.perf_counter()
         jax.block_until_ready(step(compiled))
         seconds.append(time.perf_counter() - start)
-    memory = compiled.memory_analysis()
+    cost = compiled.cost_analysis()
     return Measurement(
         seconds=statistics.median(seconds),
         compile_seconds=compile_seconds,
-        program_bytes=memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes
-        + memory.temp_size_in_bytes,
+        program_bytes=program_bytes(compiled),
         peak_bytes=_peak_bytes(),
-        flops=calls * compiled.cost_analysis()["flops"],
+        flops=calls * cost["flops"],
+        bytes_accessed=calls * cost["bytes accessed"],
     )
+
+
+def program_bytes(compiled: jax.stages.Compiled) -> int:
+    """Memory that a program needs for arguments, results and temporaries."""
+    memory = compiled.memory_analysis()
+    new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return memory.argument_size_in_bytes + new_results + memory.temp_size_in_bytes
 
 
 def _peak_bytes() -> int:
@@ -159,11 +180,58 @@ def _peak_bytes() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def in_own_process(function: Callable[..., Measurement], *arguments) -> Measurement:
-    """Runs a measurement in a new process, so that its peak of memory is its own."""
+class Failed(Exception):
+    """What became of a measurement that has no result, in one line."""
+
+
+def in_own_process(
+    function: Callable[..., Result], *arguments: Any, seconds: float | None = None
+) -> Result:
+    """Runs a measurement in a new process, so that its memory is its own, and so is its end.
+
+    Args:
+      function: of a module, with arguments and a result that can be pickled.
+      *arguments: its arguments.
+      seconds: after which it is killed; None lets it take its time.
+
+    Raises:
+      Failed: the function raised something, or its process ended.
+      TimeoutError: it was killed.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as executor:
-        return executor.submit(function, *arguments).result()
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(writer, function, arguments))
+    process.start()
+    writer.close()
+    try:
+        if not reader.poll(seconds):
+            raise TimeoutError(f"stopped after {seconds:.0f} s")
+        result, problem = reader.recv()
+    except EOFError:
+        process.join()
+        raise Failed(f"its process ended with exit code {process.exitcode}") from None
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.join()
+        reader.close()
+    if problem is not None:
+        error = Failed(problem[0])
+        error.add_note(problem[1])
+        raise error
+    return result
+
+
+def _send_result(
+    writer: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    try:
+        outcome = function(*arguments), None
+    except Exception as error:
+        line = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MESSAGE]
+        outcome = None, (line, traceback.format_exc())
+    writer.send(outcome)
 
 
 HEADINGS = ("", "ms", "images/s", "compile s", "MiB", "peak MiB", "GFLOP", "GFLOP/s")

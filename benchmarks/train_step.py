@@ -35,31 +35,36 @@ def main():
     print_table(args, [(rule, in_own_process(measure_update, args, rule)) for rule in UPDATES])
 
 
-def measure_update(args: argparse.Namespace, rule: str) -> Measurement:
-    """One step by an update rule."""
-    network, tasks = build_network(args), chosen_tasks(args)
+def build_step(args: argparse.Namespace, rule: str) -> TrainStep:
+    """The training step of the network that the flags describe, by an update rule."""
+    tasks = chosen_tasks(args)
     config = OptimizerConfig()
     ingredients = Ingredients(
-        Objective(network, tasks, discriminator_weight=0.01),
+        Objective(build_network(args), tasks, discriminator_weight=0.01),
         Optimizer(config, len(tasks)),
         poly_schedule(config, steps_per_epoch=1000, epochs=60),
         reversal_schedule(steps_per_epoch=1000, epochs=60),
     )
-    step = TrainStep(ingredients, rule)
+    return TrainStep(ingredients, rule)
+
+
+def measure_update(args: argparse.Namespace, rule: str) -> Measurement:
+    """One step by an update rule."""
+    step = build_step(args, rule)
     state = step.init(jax.random.key(0))
-    batch = jax.device_put(random_batch(tasks, args.batch, args.size))
+    batch = jax.device_put(random_batch(chosen_tasks(args), args.batch, args.size))
+
+    def compiled():
+        # Called as it is, `per_task` would compile again, for an index that it has put elsewhere.
+        step.update.program = step.update.lower(state, batch).compile()
+        return step.update.program
 
     def update(_):
         nonlocal state
         state, metrics = step.update(state, batch)
         return metrics
 
-    return measure(
-        lambda: step.update.lower(state, batch).compile(),
-        update,
-        calls=step.update.runs,
-        steps=args.steps,
-    )
+    return measure(compiled, update, calls=step.update.runs, steps=args.steps)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,12 @@ def task_record(name: str, channels: int, edge_weight: float | None = None) -> T
 
 
 class Case:
-    """One golden file, with the network that its parameter names describe."""
+    """One golden file, with the network that its parameter names describe.
+
+    Args:
+      path: of the .json file.
+      dtype: in which the network computes.
+    """
 
     def __init__(self, path: pathlib.Path, dtype: str):
         self.values = json.loads(path.read_text())
@@ -131,10 +136,11 @@ class Case:
             channels_by_name(self.tasks),
             discriminator_config(shapes),
         )
-        self.dtype = jnp.dtype(dtype)
+        # What is computed in bfloat16 keeps its variables, data and losses in float32.
+        self.dtype = jnp.promote_types(dtype, jnp.float32)
 
     def data(self, seed: int):
-        """Images and the labels of the case's tasks, in its dtype."""
+        """Images and the labels of the case's tasks, in the dtype of its variables."""
         values = self.values
         channels = DATASETS[values["dataset"]]
         images, labels = data(seed, values["batch"], values["size"], channels)

@@ -18,11 +18,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 DATA = ("tensorflow", "tensorflow_datasets", "clu")
 PICTURES = ("matplotlib", "cv2", "PIL")
 KERAS = ("keras", "clu", "sklearn", "pandas", "matplotlib.pyplot")
+SETTINGS = ("ml_collections",)
 HEAVY = (*DATA, *PICTURES, "scipy.io")
 RENDERER = "astmt_jax.datasets.scenes.renderer"
 
 LIGHT = {
-    "astmt_jax.config": (*HEAVY, "flax", "orbax", "rich", "scipy"),
+    "astmt_jax.config": (*HEAVY, *SETTINGS, "flax", "orbax", "rich", "scipy"),
     "astmt_jax.datasets.prepare": KERAS,
     "astmt_jax.datasets.registry": (*DATA, "matplotlib", "scipy.io", RENDERER),
     "astmt_jax.datasets.show": KERAS,
@@ -45,7 +46,8 @@ LIGHT = {
     "astmt_jax.trained_model": (*DATA, "matplotlib", "scipy.io", RENDERER),
     "astmt_jax.training.objective": HEAVY,
     "astmt_jax.training.optimizer": HEAVY,
-    "astmt_jax.training.train_step": HEAVY,
+    "astmt_jax.training.train_step": (*HEAVY, *SETTINGS),
+    "astmt_jax.weights.original": (*HEAVY, *SETTINGS, "safetensors"),
 }
 """Module -> packages that it must not load. (Flax itself loads rich.)"""
 

@@ -5,30 +5,25 @@ with the .npz beside it, train_*.json and losses*.npz. A kind of which there is 
 """
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
 from typing import NamedTuple
 
-import golden_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax.config import OptimizerConfig
 from astmt_jax.models.discriminator import unit_length
-from astmt_jax.models.network import one_task, slice_of_task
-from astmt_jax.training.objective import Objective
-from astmt_jax.training.optimizer import Optimizer
-from astmt_jax.training.state import TrainState
+from astmt_jax.models.network import slice_of_task
 from astmt_jax.training.train_step import TrainStep
-from astmt_jax.training.update import Ingredients
 from astmt_jax.weights import original as convert
-
-FORWARD_TOLERANCE = {"float64": 1e-6, "float32": 3e-5}  # of the standard deviation
-LOSS_TOLERANCE = {"float64": 1e-9, "float32": 1e-5}  # relative
-NORM_TOLERANCE = {"float64": 1e-6, "float32": 2e-3}  # of the norm
-PROBE_TOLERANCE = {"float64": 1e-6, "float32": 2e-2}  # of the norm
+from tests import golden_cases, golden_runs
+from tests.golden_runs import (
+    FORWARD_TOLERANCE,
+    LOSS_TOLERANCE,
+    NORM_TOLERANCE,
+    PROBE_TOLERANCE,
+)
 
 
 class LossCase(NamedTuple):
@@ -93,24 +88,14 @@ def assert_fingerprint(name: str, tensor, expected, dtype: str) -> None:
 
 
 def assert_gradients(tensors: dict, expected: dict, dtype: str) -> None:
-    """Compares gradients: each tensor in float64, all of a task as one vector in float32.
-
-    In float32 a unit whose input is almost 0 can fall on the other side of a ReLU. Each such flip
-    moves the gradient of a few small tensors by a percent, and the whole gradient by far less.
-    Batch norms' inputs are off by 1e-6 to 1e-5 of their deviation in training, from the stem to
-    the decoder; sums in float64 inside the 1x1 convolutions lower that by a third only, so that of
-    the millions of units a few flip whatever the formulation.
-    """
+    """Compares gradients: each tensor in float64, all of a task as one vector in float32."""
     if dtype == "float64":
         for key, value in expected.items():
             assert_fingerprint(key, tensors[key], value, dtype)
         return
-    found = np.array([golden_cases.fingerprint(key, tensors[key]) for key in expected])
-    wanted = np.array(list(expected.values()))
-    norm_error, probe_error = np.linalg.norm(found - wanted, axis=0)
-    scale = np.linalg.norm(wanted[:, 0])
-    assert norm_error <= NORM_TOLERANCE[dtype] * scale
-    assert probe_error <= PROBE_TOLERANCE[dtype] * scale
+    norm_error, probe_error = golden_runs.fingerprint_errors(tensors, expected)
+    assert norm_error <= NORM_TOLERANCE[dtype]
+    assert probe_error <= PROBE_TOLERANCE[dtype]
 
 
 @functools.cache  # so that losses of one shape are compiled once
@@ -139,68 +124,12 @@ def test_forward(case, dtype):
     """Features and logits of every task, in one pass over all tasks."""
     with precision(dtype):
         golden = golden_cases.Case(case, dtype)
-        network = golden.network
-        params, stats = convert.from_torch(golden.tensors, network, golden.dtype)
-        images, _ = golden.data(golden.values["data_seed"])
-        expected = np.load(case.with_suffix(".npz"))
-
-        @jax.jit
-        def run(params, stats, images):
-            features, _ = network.features(params, stats, images, train=False)
-            return {
-                name: network.head_features(
-                    name,
-                    params.heads[name],
-                    stats.heads[name],
-                    slice_of_task(features, index),
-                    train=False,
-                )[0]
-                for index, name in enumerate(network.names)
-            }, network.all_logits(params, stats, images)
-
-        features, logits = run(params, stats, images)
-        for name in network.names:
-            assert_close(features[name], expected[f"features/{name}"], dtype)
-            assert_close(logits[name][:, ::2, ::2], expected[f"out/{name}"], dtype)
-
-
-def assert_close(actual, expected: np.ndarray, dtype: str) -> None:
-    """Largest difference, after the rounding to float32 that the stored values went through."""
-    actual = np.asarray(actual).astype(np.float32)
-    assert actual.shape == expected.shape
-    error = np.abs(actual.astype(np.float64) - expected).max()
-    assert error <= FORWARD_TOLERANCE[dtype] * expected.std()
-
-
-def reference_training(golden: golden_cases.Case) -> tuple[TrainStep, TrainState]:
-    """The training step of the reference and its initial state."""
-    network, values = golden.network, golden.values
-    # The reference's settings: SGD, constant rate, task-specific x T, discriminator x 10.
-    optimizer = Optimizer(OptimizerConfig(), len(golden.tasks))
-    ingredients = Ingredients(
-        Objective(network, golden.tasks, values.get("dscr_weight", 0)),
-        optimizer,
-        learning_rate=lambda step: jnp.asarray(1e-3, golden.dtype),
-        alpha=lambda step: jnp.asarray(values.get("alpha", 0), golden.dtype),
-    )
-    step = TrainStep(ingredients, "per_task")
-    params, stats = convert.from_torch(golden.tensors, network, golden.dtype)
-    return step, TrainState(jnp.int32(0), params, stats, optimizer.init(params))
-
-
-def torch_gradients(gradients, stats, network, index: int) -> dict[str, np.ndarray]:
-    """Gradients of one task's view under the reference's names."""
-    name = network.names[index]
-    tasks = len(network.names)
-    stack = lambda x: jnp.stack([x] * tasks)  # noqa: E731
-    gradients = dataclasses.replace(gradients, task=jax.tree.map(stack, gradients.task))
-    tensors = convert.to_torch(gradients, dataclasses.replace(stats, frozen={}), network)
-    others = [f".{other}." for other in network.names if other != name]
-    return {
-        key: value
-        for key, value in tensors.items()
-        if "running_" not in key and not any(other in key for other in others)
-    }
+        found = golden_runs.forward(golden)
+        with np.load(case.with_suffix(".npz")) as expected:
+            assert set(expected) == set(found)
+            for name, values in expected.items():
+                error = golden_runs.forward_error(found[name], values)
+                assert error <= FORWARD_TOLERANCE[dtype], name
 
 
 def feature_gradients(step: TrainStep, params, stats, batch) -> dict[str, tuple]:
@@ -232,28 +161,17 @@ def test_train_first_step(case, dtype):
     """Losses, gradients on the features, discriminator's logits and every parameter's gradient."""
     with precision(dtype):
         golden = golden_cases.Case(case, dtype)
-        network = golden.network
-        step, state = reference_training(golden)
-        images, labels = golden.data(golden.values["data_seeds"][0])
-        batch = {"image": jnp.asarray(images), "labels": labels}
+        step, state = golden_runs.reference_training(golden)
+        batch = golden_runs.training_batch(golden, 0)
         intermediate = jax.jit(functools.partial(feature_gradients, step))
         found = intermediate(state.params, state.stats, batch)
-        gradients_of = jax.jit(step.ingredients.objective.task_gradients)
-        for index, name in enumerate(network.names):
+        for name, metrics, tensors in golden_runs.gradients(golden, step, state):
             expected = golden.values["first"][name]
-            gradients, _, metrics = gradients_of(
-                one_task(state.params, index),
-                one_task(state.stats, index),
-                batch,
-                jnp.int32(index),
-                step.ingredients.alpha(state.step),
-            )
             losses = expected["loss"], expected.get("dscr_loss")
             check_losses(metrics, losses, LOSS_TOLERANCE[dtype])
             for kind, tensor in zip(("feature_grad", "dscr_logits"), found[name], strict=True):
                 if expected.get(kind) is not None:
                     assert_fingerprint(f"{kind}:{name}", nchw(tensor), expected[kind], dtype)
-            tensors = torch_gradients(gradients, state.stats, network, index)
             assert set(expected["grads"]) <= set(tensors)
             assert_gradients(tensors, expected["grads"], dtype)
             for key in set(tensors) - set(expected["grads"]):
@@ -276,10 +194,9 @@ def test_train_sequence(case):
     dtype = "float64"
     with precision(dtype):
         golden = golden_cases.Case(case, dtype)
-        step, state = reference_training(golden)
-        for seed, expected in zip(golden.values["data_seeds"], golden.values["seq"], strict=True):
-            images, labels = golden.data(seed)
-            batch = {"image": jnp.asarray(images), "labels": labels}
+        step, state = golden_runs.reference_training(golden)
+        for number, expected in enumerate(golden.values["seq"]):
+            batch = golden_runs.training_batch(golden, number)
             state, metrics = step.update(state, batch)
             for index, name in enumerate(golden.network.names):
                 of_task = {key: values[index] for key, values in metrics.items()}

@@ -1,11 +1,13 @@
 """Options and fixtures shared by all tests."""
 
+import os
 import pathlib
 import signal
 import subprocess
 from collections.abc import Callable
 
 import device_runs
+import jax
 import pytest
 
 from astmt_jax.runtime import compilation_cache
@@ -30,12 +32,13 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nothing_in_the_users_cache():
-    """Commands that run in this process leave no compiled programs there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation_cache, "enable", lambda folder=None: None)
-        yield
+def pytest_configure(config):
+    """Compiled programs are kept for all tests, and for the next time, and not where users' are."""
+    folder = str(config.cache.mkdir("compiled"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # of programs that tests start
+    os.environ.setdefault(compilation_cache.THRESHOLD, str(compilation_cache.KEPT_FROM))
+    jax.config.update(compilation_cache.THRESHOLD.lower(), compilation_cache.KEPT_FROM)
+    compilation_cache.enable(folder)
 
 
 @pytest.fixture(scope="session")

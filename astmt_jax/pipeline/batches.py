@@ -142,7 +142,7 @@ def train_batches(
     # Twice the threads: none has to wait until the batches before its own are complete.
     dataset = dataset.map(process, num_parallel_calls=2 * threads)
     dataset = dataset.batch(rows, drop_remainder=True, num_parallel_calls=threads)
-    return iterate(dataset.prefetch(2), threads)
+    return iterate(dataset.prefetch(2), len(steps), threads)
 
 
 def describe_batch(tasks: Sequence[Task], batch_size: int, image_size: int) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def eval_batches(
     process = _evaluation_example(source, tasks, settings)
     dataset = source.records(range(len(shares)), locate)
     dataset = dataset.map(process, num_parallel_calls=threads)
-    examples = iterate(dataset.prefetch(threads), threads)
+    examples = iterate(dataset.prefetch(threads), sum(map(len, shares)), threads)
     rows = share.size(settings.batch_size)
 
     def batches() -> Iterator[EvalBatch]:

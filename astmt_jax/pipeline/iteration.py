@@ -48,26 +48,35 @@ def python_call(function: Callable[..., Any], inputs: Sequence[tf.Tensor], types
 _unfinished: weakref.WeakSet[Generator] = weakref.WeakSet()
 
 
-def iterate(dataset: tf.data.Dataset, threads: int) -> Generator[Any, None, None]:
-    """Iterates in a fixed order over a dataset's elements as NumPy, computed by so many threads.
+def iterate(dataset: tf.data.Dataset, count: int, threads: int) -> Generator[Any, None, None]:
+    """Iterates in a fixed order over a dataset's elements as NumPy.
 
     Errors of functions that are called by `python_call` are raised as they are.
+
+    Args:
+      dataset: what to iterate over.
+      count: how many elements it has; TensorFlow is not asked for one more.
+      threads: how many compute them.
     """
     limit_libraries()
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
+    # Nothing here is tuned, and what would tune it makes the end of every iterator wait for it: a
+    # third of a second, and up to a minute beside other work.
+    options.autotune.enabled = False
 
-    def elements() -> Generator[Any, None, None]:
+    def taken() -> Generator[Any, None, None]:
         try:
-            yield from dataset.with_options(options).as_numpy_iterator()
+            elements = dataset.with_options(options).as_numpy_iterator()
+            yield from itertools.islice(elements, count)
         except tf.errors.OpError as error:
             for name in [name for name in _raised if name in str(error)]:
                 raise _raised.pop(name) from None
             raise
 
-    generator = elements()
+    generator = taken()
     _unfinished.add(generator)
     return generator
 

@@ -83,5 +83,5 @@ def _survey(
 
     threads = count_threads(num_threads)
     dataset = source.in_order().map(process, num_parallel_calls=threads)
-    for index, answered in iterate(dataset, threads):
+    for index, answered in iterate(dataset, source.length, threads):
         yield int(index), bool(answered)

@@ -64,11 +64,12 @@ def truths(
     threads = count_threads(num_threads)
     read = reader(source, tasks)
     dataset = source.in_order().map(lambda _, record: read(record), num_parallel_calls=threads)
-    for row in iterate(dataset.prefetch(threads), threads):
+    for row in iterate(dataset.prefetch(threads), source.length, threads):
         yield Labelled(row["name"].decode(), row["original"].shape[:2], row["truth"])
 
 
 def names(source: Source) -> list[str]:
     """The names of all examples in order; nothing else of them is decoded."""
     parse = source.parser(["name"])
-    return [parse(record)["name"].decode() for _, record in iterate(source.in_order(), 1)]
+    records = iterate(source.in_order(), source.length, threads=1)
+    return [parse(record)["name"].decode() for _, record in records]

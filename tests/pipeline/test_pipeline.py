@@ -3,6 +3,8 @@
 import itertools
 import subprocess
 import sys
+import threading
+import time
 
 import jax
 import numpy as np
@@ -114,18 +116,20 @@ def source(builder):
 ALONE = pipeline.ALONE
 
 
-def train(source, wanted=TASKS, augmentation=None, seed=3, steps=range(5), share=ALONE, **changes):
+def train(*arguments, **settings):
+    return list(begin(*arguments, **settings))
+
+
+def begin(source, wanted=TASKS, augmentation=None, seed=3, steps=range(5), share=ALONE, **changes):
     settings = {"batch_size": 4, "image_size": 16, "normalize": "none", "num_threads": 1}
-    return list(
-        pipeline.train_batches(
-            source,
-            wanted,
-            InputSettings(**settings | changes),
-            augmentation or AugmentationConfig(),
-            seed=seed,
-            steps=steps,
-            share=share,
-        )
+    return pipeline.train_batches(
+        source,
+        wanted,
+        InputSettings(**settings | changes),
+        augmentation or AugmentationConfig(),
+        seed=seed,
+        steps=steps,
+        share=share,
     )
 
 
@@ -318,7 +322,7 @@ def slow(number):
 dataset = tf.data.Dataset.range(10**9).map(
     lambda number: tf.numpy_function(slow, [number], tf.float32), num_parallel_calls=2
 )
-numbers = iterate(dataset.prefetch(2), threads=2)
+numbers = iterate(dataset.prefetch(2), count=10**9, threads=2)
 next(numbers)
 raise SystemExit(7)
 """
@@ -328,6 +332,35 @@ def test_a_program_may_end_before_its_data():
     # Without an end to TensorFlow's threads, two out of three such programs hang.
     ended = subprocess.run([sys.executable, "-c", UNFINISHED], timeout=100, check=False)
     assert ended.returncode == 7
+
+
+@pytest.mark.slow
+def test_no_end_is_waited_for(source):
+    """300 iterators, ended by their last batch or before it, while both cores are busy."""
+    multiply = jax.jit(lambda x: x @ x)
+    over = threading.Event()
+
+    def work():
+        x = np.ones((1500, 1500), np.float32)
+        while not over.is_set():
+            multiply(x).block_until_ready()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    waits = []
+    try:
+        for number in range(300):
+            batches = begin(source, steps=range(4))
+            for _ in range(4 - number % 2):
+                next(batches)
+            start = time.perf_counter()
+            assert number % 2 or next(batches, None) is None
+            batches.close()
+            waits.append(time.perf_counter() - start)
+    finally:
+        over.set()
+        worker.join()
+    assert max(waits) < 0.2
 
 
 @pytest.mark.parametrize(

@@ -345,13 +345,14 @@ def test_no_end_is_waited_for(source):
         while not over.is_set():
             multiply(x).block_until_ready()
 
-    worker = threading.Thread(target=work)
-    worker.start()
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
     waits = []
     try:
         for number in range(300):
-            batches = begin(source, steps=range(4))
-            for _ in range(4 - number % 2):
+            batches = begin(source, steps=range(6), image_size=64, num_threads=2)
+            for _ in range(6 - number % 2):
                 next(batches)
             start = time.perf_counter()
             assert number % 2 or next(batches, None) is None
@@ -359,7 +360,8 @@ def test_no_end_is_waited_for(source):
             waits.append(time.perf_counter() - start)
     finally:
         over.set()
-        worker.join()
+        for worker in workers:
+            worker.join()
     assert max(waits) < 0.2
 
 

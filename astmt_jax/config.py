@@ -439,7 +439,7 @@ def from_config_dict(config: "ConfigDict | Mapping[str, Any]") -> Config:
     Raises:
       ValueError: naming the field that is unknown, missing, of a wrong type or out of range.
     """
-    values = config if isinstance(config, Mapping) else config.to_dict()
+    values: Any = getattr(config, "to_dict", lambda: config)()
     return build_record(Config, values, "config")
 
 

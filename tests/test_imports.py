@@ -87,7 +87,7 @@ import astmt_jax.compare.__main__, astmt_jax.report.__main__, astmt_jax.datasets
 import astmt_jax.pipeline.batches
 import astmt_jax.datasets.stored
 print(before == state())
-next(iter(astmt_jax.pipeline.iteration.iterate(tf.data.Dataset.range(1), threads=1)))
+next(iter(astmt_jax.pipeline.iteration.iterate(tf.data.Dataset.range(1), count=1, threads=1)))
 print(cv2.getNumThreads())
 """
 

@@ -135,6 +135,8 @@ def test_xla_counts_the_same(model, monkeypatch):
 
     monkeypatch.setitem(module.COSTS, "image_convolution", taps_inside)
     own = 2 * multiply_adds(predict, variables, IMAGE)
-    xla = jax.jit(predict).lower(variables, IMAGE).cost_analysis()["flops"]
+    # Of a TPU: on CPUs the convolutions to few channels are products, which compute those taps.
+    lowered = jax.jit(predict).trace(variables, IMAGE).lower(lowering_platforms=("tpu",))
+    xla = lowered.cost_analysis()["flops"]
     print(xla / own)
     assert own < xla < 1.02 * own

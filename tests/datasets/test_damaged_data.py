@@ -8,7 +8,6 @@ import shutil
 import struct
 import time
 
-import archives
 import numpy as np
 import pytest
 import zstandard
@@ -17,7 +16,6 @@ from PIL import Image
 
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import registry, show
-from astmt_jax.datasets.prepare import prepare
 from astmt_jax.datasets.scenes import builder as scenes
 from astmt_jax.datasets.scenes.options import ScenesOptions
 from astmt_jax.files.encoding import encode_array, encode_png
@@ -31,15 +29,6 @@ from astmt_jax.training.errors import TRAINING_ERRORS
 AGAIN = r": remove .* and prepare the dataset again\.$"
 TASKS = ("semseg", "normals", "depth")
 GIB = 2**20  # of the kibibytes in which the system counts
-
-
-@pytest.fixture(scope="module")
-def own_data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("source")
-    archives.make_own_data(root)
-    data_dir = tmp_path_factory.mktemp("data")
-    prepare("own_data", root, data_dir, num_workers=1)
-    return data_dir
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 
-import archives
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -61,16 +60,6 @@ def write(folder, file, document):
     text = document if isinstance(document, str) else json.dumps(document)
     (folder / file).write_text(text)
     return folder
-
-
-@pytest.fixture(scope="module")
-def own_data(tmp_path_factory):
-    """The data folder of a prepared dataset; the dataset lies in own_data/1.1.0."""
-    root = tmp_path_factory.mktemp("source")
-    archives.make_own_data(root)
-    data_dir = tmp_path_factory.mktemp("data")
-    prepare("own_data", root, data_dir, num_workers=1)
-    return data_dir
 
 
 @pytest.fixture

@@ -95,6 +95,30 @@ def test_every_window_on_this_platform(case, tasks):
     assert_equal(lambda convolve: of(which[convolve]), images, kernel)
 
 
+@pytest.mark.parametrize(
+    ("case", "convolutions"),
+    # Forwards, to the images, to the kernel.
+    [("few outputs", (0, 0, 0)), ("fewer outputs", (1, 1, 0)), ("stem", (1, 1, 0))],
+)
+def test_only_cpus_compute_products(case, convolutions):
+    """How many convolutions are left of one and its two gradients, by platform."""
+    window, shape = WINDOWS[case]
+    images, kernel = jnp.zeros((2, 9, 8, shape[2])), jnp.zeros(shape)
+    y = jnp.zeros(jax.eval_shape(window, images, kernel).shape)
+    convolve = lambda x, kernel: convolution.convolve(x, kernel, window)  # noqa: E731
+    programs = (
+        (convolve, images, kernel),
+        (lambda y, kernel: jax.vjp(lambda x: convolve(x, kernel), images)[1](y), y, kernel),
+        (lambda x, y: jax.vjp(lambda kernel: convolve(x, kernel), kernel)[1](y), images, y),
+    )
+    for platform, expected in (("cpu", convolutions), ("tpu", (1, 1, 1))):
+        lowered = [
+            jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+            for function, *arguments in programs
+        ]
+        assert tuple(text.count("stablehlo.convolution") for text in lowered) == expected
+
+
 def test_images_and_tasks_change_places_for_several_devices_only():
     """One device gets no transposition to do; what several compute is the same."""
     for images_outermost, transposes in ((False, 0), (True, 2)):

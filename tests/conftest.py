@@ -9,13 +9,12 @@ from collections.abc import Callable
 import device_runs
 import jax
 import pytest
+from golden_cases import GOLDEN
 
 from astmt_jax.runtime import compilation_cache
 
 # A background job ignores Ctrl-C, and would pass that on to the programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser):

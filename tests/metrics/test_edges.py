@@ -8,7 +8,7 @@ import golden_edges
 import networkx
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from golden_cases import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import golden_metrics
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from golden_cases import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -58,7 +58,7 @@ def _cells(config: dict[str, Any], figures: dict[str, Any]) -> list[str]:
     return [
         *first,
         f"{figures['flops'] / 1e12:.2f}",
-        f"{figures['bytes_accessed'] / 1e9:.1f}",
+        f"{figures['traffic_bytes'] / 1e9:.1f}",
         temporaries,
         peak,
         capacity,

@@ -6,11 +6,12 @@
         --topology=v5p:2x2x1 --topology=v6e:2x2 --batch_per_chip=8 --largest_batch --output=aot.json
 
 The training step and inference are the ones that `astmt_jax.main` runs, compiled by XLA for every
-topology in turn, which takes minutes each. All figures are of one chip and one step: memory,
-floating-point operations, bytes accessed and collective operations as XLA has them for the compiled
-program, and the step time that the chip's published peak and bandwidth allow at best
-(communication between chips is not in it). With the update rule `per_task` a step is one run of the
-program for each task. Needs libtpu: pip install '.[tpu]'.
+topology in turn, which takes minutes each. All figures are of one chip and one step: memory and
+floating-point operations as XLA has them for the compiled program, traffic with the chip's memory
+and collective operations as they are read from its text, and the step time that the chip's
+published peak and bandwidth allow at best (communication between chips is not in it). With the
+update rule `per_task` a step is one run of the program for each task. Needs libtpu:
+pip install '.[tpu]'.
 """
 
 import functools
@@ -171,7 +172,7 @@ ROWS: dict[str, Callable[[Compilation], str]] = {
     "HBM: capacity": lambda c: _gib(c.topology.chip.hbm_bytes),
     "fits": lambda c: "yes" if c.fits else "no",
     "operations": _if_it_fits(lambda work: f"{work.flops / 1e12:.2f} TFLOP"),
-    "bytes accessed": _if_it_fits(lambda work: f"{work.bytes_accessed / 1e9:.1f} GB"),
+    "traffic with HBM": _if_it_fits(lambda work: f"{sum(work.traffic.values()) / 1e9:.1f} GB"),
     "collectives": _if_it_fits(_collectives),
     "step time at best": _if_it_fits(
         lambda work: f"{1000 * work.roofline.seconds:.1f} ms ({work.roofline.bound})"

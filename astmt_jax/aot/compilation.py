@@ -10,9 +10,11 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding
 
-from astmt_jax.aot.hlo import Collective, collectives
+from astmt_jax.aot.collectives import Collective, collectives
+from astmt_jax.aot.hlo import parse
 from astmt_jax.aot.roofline import Roofline
 from astmt_jax.aot.tpu import GIB, Chip, Topology, describe_devices
+from astmt_jax.aot.traffic import traffic
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.training.experiment import Experiment
 
@@ -25,13 +27,13 @@ class StepWork:
 
     Attributes:
       flops: floating-point operations.
-      bytes_accessed: of its memory.
+      traffic: bytes between it and its main memory, by the kind of instruction that moves them.
       collectives: operations between chips, by kind.
       roofline: bounds on the time.
     """
 
     flops: float
-    bytes_accessed: float
+    traffic: dict[str, int]
     collectives: dict[str, Collective]
     roofline: Roofline
 
@@ -86,7 +88,8 @@ class Compilation:
         return {
             **own,
             "flops": work and work.flops,
-            "bytes_accessed": work and work.bytes_accessed,
+            "traffic": work and work.traffic,
+            "traffic_bytes": work and sum(work.traffic.values()),
             "collectives": work
             and {kind: total._asdict() for kind, total in work.collectives.items()},
             "topology": self.topology.name,
@@ -193,17 +196,19 @@ def _figures(
     if memory is None or cost is None or text is None:
         raise ValueError("This compiler does not tell what its programs need and do.")
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    sent = collectives(text)
-    flops, bytes_accessed = runs * cost["flops"], runs * cost["bytes accessed"]
+    program = parse(text)
+    sent = collectives(program)
+    moved = {kind: runs * count for kind, count in traffic(program).most_common()}
+    flops = runs * cost["flops"]
     return (
         memory.argument_size_in_bytes,
         memory.temp_size_in_bytes,
         new_results + memory.generated_code_size_in_bytes,
     ), StepWork(
         flops,
-        bytes_accessed,
+        moved,
         {kind: Collective(runs * total.count, runs * total.bytes) for kind, total in sent.items()},
-        Roofline.of(chip, flops, bytes_accessed),
+        Roofline.of(chip, flops, sum(moved.values())),
     )
 
 

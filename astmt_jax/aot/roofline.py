@@ -20,9 +20,9 @@ class Roofline:
     memory_seconds: float
 
     @classmethod
-    def of(cls, chip: Chip, flops: float, bytes_accessed: float) -> "Roofline":
+    def of(cls, chip: Chip, flops: float, traffic: float) -> "Roofline":
         """Bounds for a program's operations and bytes on one chip."""
-        return cls(flops / chip.peak_flops, bytes_accessed / chip.hbm_bandwidth)
+        return cls(flops / chip.peak_flops, traffic / chip.hbm_bandwidth)
 
     @property
     def seconds(self) -> float:

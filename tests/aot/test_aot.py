@@ -15,8 +15,8 @@ from rich.console import Console
 
 from astmt_jax.aot import __main__ as aot
 from astmt_jax.aot import compilation, tpu
+from astmt_jax.aot.collectives import Collective
 from astmt_jax.aot.compilation import Compilation, StepWork
-from astmt_jax.aot.hlo import Collective
 from astmt_jax.aot.roofline import Roofline
 from astmt_jax.aot.tpu import GIB
 from astmt_jax.command_line import config_flag
@@ -38,7 +38,7 @@ def training(batch, temporaries, flops=1.97e12, name="v5e:4x4"):
     """A compilation whose program takes 1 GiB beside its temporaries (bytes)."""
     topology, work = tpu.parse_topology(name), None
     if flops:
-        work = StepWork(flops, 8.19e9, {}, Roofline.of(topology.chip, flops, 8.19e9))
+        work = StepWork(flops, {"fusion": 8.19e9}, {}, Roofline.of(topology.chip, flops, 8.19e9))
     return Compilation("training", topology, batch, 1, 60.0, GIB // 2, temporaries, GIB // 2, work)
 
 
@@ -114,6 +114,7 @@ def test_table():
     assert cells["HBM: peak"] == ["11.00 GiB", "21.00 GiB"]
     assert cells["HBM: capacity"] == ["15.75 GiB"] * 2
     assert cells["fits"] == ["yes", "no"]
+    assert cells["traffic with HBM"] == ["8.2 GB", ""]
     assert cells["collectives"] == ["90 all-reduce, 2.5 MB", ""]
     assert cells["images/s, all chips"] == ["6,400", ""]
 

@@ -45,10 +45,10 @@ def test_without_libtpu_the_command_that_installs_it(monkeypatch):
 def test_roofline():
     """By hand: at the ridge, 459e12 / 2765e9 = 166 operations a byte, both bounds are equal."""
     chip = tpu.CHIPS["v5p"]
-    compute = Roofline.of(chip, flops=4.59e12, bytes_accessed=2.765e9)
+    compute = Roofline.of(chip, flops=4.59e12, traffic=2.765e9)
     assert (compute.seconds, compute.bound) == (pytest.approx(0.01), "compute")
     assert compute.memory_seconds == pytest.approx(0.001)
     assert compute.utilization == 1
-    memory = Roofline.of(chip, flops=4.59e11, bytes_accessed=2.765e10)
+    memory = Roofline.of(chip, flops=4.59e11, traffic=2.765e10)
     assert (memory.seconds, memory.bound) == (pytest.approx(0.01), "memory")
     assert memory.utilization == pytest.approx(0.1)

@@ -1,5 +1,7 @@
 """Derivatives of the building blocks, against their definitions."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,51 @@ def test_batch_norm_gradient(shared_input):
 
         for found, expected in zip(gradients(by_module), gradients(by_definition), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("distance", [0, 3, 30], ids="{} deviations off".format)
+def test_batch_norm_statistics(distance):
+    """In float32 against float64, to what sums of n squares round, in their unit, to at most.
+
+    The squares grow with that of the distance between the batch's mean and the running one.
+    """
+    random = np.random.default_rng(0)
+    center, deviation = np.array([0, 1e4, -5.0]), np.array([1, 10, 0.1])
+    x = (center + deviation * random.standard_normal((4, 16, 16, 3))).astype(np.float32)
+    norm = normalization.BatchNorm(3, "shared")
+    norm.mean[...] = jnp.asarray(center + distance * deviation, jnp.float32)
+    norm.var[...] = jnp.zeros(3)
+    before = np.asarray(norm.mean[...], np.float64)
+    norm(jnp.asarray(x), train=True)
+    pixels = x.reshape(-1, 3).astype(np.float64)
+    np.testing.assert_allclose(norm.mean[...], 0.9 * before + 0.1 * pixels.mean(0), rtol=1e-6)
+    rtol = len(pixels) * np.finfo(np.float32).eps / 2 * (1 + distance**2)
+    np.testing.assert_allclose(norm.var[...], 0.1 * pixels.var(0, ddof=1), rtol=rtol)
+
+
+def test_batch_norm_of_constant_channels():
+    """Nothing varies, and rounding makes no negative variance of it."""
+    norm = normalization.BatchNorm(2, "shared")
+    y = norm(jnp.full((2, 8, 8, 2), jnp.array([1234.5678, -0.1])), train=True)
+    assert np.all(norm.var[...] >= 0.9)
+    np.testing.assert_allclose(y, 0, atol=0.1)
+
+
+@pytest.mark.parametrize("shared_input", [False, True], ids=["own inputs", "one input"])
+def test_tasks_share_the_statistics_of_what_they_share(shared_input):
+    """One pair of sums for all tasks where they have one input, else a pair for each."""
+    norm = normalization.BatchNorm(3, "per_task")
+    graph, state = nnx.split(norm)
+    states = jax.tree.map(lambda leaf: jnp.stack([leaf] * 5), state)
+    x = jnp.ones((2, 4, 4, 3) if shared_input else (5, 2, 4, 4, 3))
+
+    def run(x, state):
+        return nnx.merge(graph, state)(x, train=True)
+
+    program = jax.make_jaxpr(jax.vmap(run, (None if shared_input else 0, 0)))(x, states)
+    sums = re.findall(r"f32\[([\d,]*)\] = reduce_sum", str(program))
+    # Where they share it, their running means are averaged first.
+    assert sums == (["3", "3", "3"] if shared_input else ["5,3", "5,3"])
 
 
 @pytest.mark.parametrize("per_task", [False, True], ids=["one kernel", "own kernels"])

@@ -124,11 +124,10 @@ def _products_of_pixels(window: Window, x: jax.Array, y: jax.Array, shape) -> ja
 
 def product_over_rows(x: jax.Array, y: jax.Array) -> jax.Array:
     """(..., c) and (..., d) to the sum (c, d) of their products: the gradient of a 1x1 kernel."""
-    x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
-    # XLA transposes the first factor in memory: let it be the narrow one.
-    if x.shape[1] <= y.shape[1]:
-        return jnp.einsum("nc,nd->cd", x, y)
-    return jnp.einsum("nd,nc->dc", y, x).T
+    rows = tuple(range(x.ndim - 1))
+    product = partial(lax.dot_general, dimension_numbers=((rows, rows), ((), ())))
+    # XLA transposes the first factor in memory on CPUs: let it be the narrow one.
+    return product(x, y) if x.shape[-1] <= y.shape[-1] else product(y, x).T
 
 
 def _fold(x: jax.Array, images_outermost: bool) -> jax.Array:

@@ -63,16 +63,14 @@ class Bottleneck(nnx.Module):
         out_channels = planes * EXPANSION
         dtype = config.compute_dtype
         norm = config.encoder_norm
-        strides = (1, stride) if config.strides_like_classifiers else (stride, 1)
-        self.conv1 = layers.Conv(in_channels, planes, 1, stride=strides[0], dtype=dtype)
+        # The first 1x1 convolution and the shortcut see the same pixels, which are taken once.
+        self.input_stride = 1 if config.strides_like_classifiers else stride
+        stride //= self.input_stride
+        self.conv1 = layers.Conv(in_channels, planes, 1, dtype=dtype)
         self.norm1 = BatchNorm(planes, norm)
-        self.conv2 = layers.Conv(
-            planes, planes, 3, stride=strides[1], dilation=dilation, dtype=dtype
-        )
+        self.conv2 = layers.Conv(planes, planes, 3, stride=stride, dilation=dilation, dtype=dtype)
         self.adapter = (
-            layers.Adapter(planes, planes, stride=strides[1], dtype=dtype)
-            if config.adapters
-            else None
+            layers.Adapter(planes, planes, stride=stride, dtype=dtype) if config.adapters else None
         )
         self.norm2 = BatchNorm(planes, norm)
         self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype)
@@ -89,6 +87,7 @@ class Bottleneck(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, in_channels) -> (B, H / stride, W / stride, 4 * planes)."""
+        x = x[:, :: self.input_stride, :: self.input_stride]
         y = jax.nn.relu(self.norm1(self.conv1(x), train=train))
         spatial = self.conv2(y)
         if self.adapter is not None:

@@ -1,12 +1,19 @@
-"""Saliency: overlap and F-measure of thresholded probabilities, in the field's two conventions."""
+"""Saliency: overlap and F-measure of thresholded probabilities, in the field's conventions."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from astmt_jax.metrics import images
+from astmt_jax.metrics import images, salient_objects
 from astmt_jax.metrics.notation import Notation, percent
+
+Convention = Literal["astmt", "astmt_numpy1", "successors"]
+CONVENTIONS: tuple[str, ...] = get_args(Convention)
+"""Of scoring saliency, see `SaliencyMetric`."""
+
+HEADLINES = {"astmt": "mIoU", "astmt_numpy1": "mIoU", "successors": "maxF_pooled"}
+"""Convention -> the number that published tables have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +46,9 @@ class _PerImage:
 
     thresholds = np.linspace(0.2, 0.9, 15)
 
-    def __init__(self):
+    def __init__(self, above: bool):
         self.num_images = 0
+        self.above = above
         self.sums = np.zeros((3, self.thresholds.size))  # IoU, precision, recall
 
     def add(self, counts: _Counts) -> None:
@@ -60,6 +68,7 @@ class _Pooled:
     """Pixels pooled over the split; beta^2 = 0.3, which favours precision."""
 
     thresholds = np.arange(1, 20) / 20
+    above = False
 
     def __init__(self):
         self.counts = np.zeros((3, self.thresholds.size), np.int64)
@@ -79,6 +88,7 @@ NOTATION: Notation = {
     "mIoU": percent("max mIoU"),
     "maxF": percent("maxF"),
     "maxF_pooled": percent("maxF (pooled, β²=0.3)"),
+    **salient_objects.NOTATION,
 }
 
 
@@ -95,11 +105,28 @@ class SaliencyMetric:
     A pixel is salient at a threshold when its probability is at least that. The comparison is made
     in float64, because the levels of 8-bit maps sit on some thresholds. Pixels whose truth is 255
     do not count, nor do images without any other.
+
+    Args:
+      convention: 'astmt' gives these three. 'astmt_numpy1' does, too, but a pixel is salient at
+        the reference implementation's thresholds when its probability is above them, both in
+        float32: so its published numbers were computed, under NumPy 1. Of the levels of 8-bit maps
+        51, 102, 153 and 204, which sit on thresholds, differ. 'successors' adds the measures of
+        `metrics.salient_objects`.
+
+    Raises:
+      ValueError: the convention is unknown.
     """
 
-    def __init__(self):
-        self._per_image = _PerImage()
+    def __init__(self, convention: Convention = "astmt"):
+        if convention not in CONVENTIONS:
+            raise ValueError(
+                f"convention={convention!r} is unknown; it must be one of {', '.join(CONVENTIONS)}"
+            )
+        self._convention = convention
+        self._per_image = _PerImage(above=convention == "astmt_numpy1")
         self._pooled = _Pooled()
+        objects = salient_objects.SalientObjectMetric()
+        self._objects = objects if convention == "successors" else None
 
     def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Counts one image.
@@ -121,23 +148,32 @@ class SaliencyMetric:
                 f"saliency prediction spans {probabilities.min()}..{probabilities.max()}; "
                 "it must hold probabilities in 0..1"
             )
-        salient = truth[valid] >= 0.5
-        for convention in (self._per_image, self._pooled):
-            convention.add(_count(probabilities, salient, convention.thresholds))
+        salient = truth >= 0.5
+        for part in (self._per_image, self._pooled):
+            part.add(_count(probabilities, salient[valid], part.thresholds, part.above))
+        if self._objects:
+            self._objects.add(prediction, salient, valid)
 
     def merge(self, other: "SaliencyMetric") -> None:
         """Adds the images that another accumulator has seen."""
         self._per_image.merge(other._per_image)
         self._pooled.merge(other._pooled)
+        if self._objects and other._objects:
+            self._objects.merge(other._objects)
 
     def result(self) -> dict[str, float]:
-        """`mIoU`, `maxF` and `maxF_pooled` in 0..1; NaN before the first image."""
+        """`mIoU`, `maxF`, `maxF_pooled` and, with 'successors', those of
+        `salient_objects.NOTATION`, in 0..1; NaN before the first image.
+        """
+        objects = self._objects.result() if self._objects else {}
         if not self._per_image.num_images:
-            return dict.fromkeys(["mIoU", "maxF", "maxF_pooled"], float("nan"))
-        return {name: float(curve.max()) for name, curve in self.curves().items()}
+            return {**dict.fromkeys(["mIoU", "maxF", "maxF_pooled"], float("nan")), **objects}
+        return {name: float(curve.max()) for name, curve in self.curves().items()} | objects
 
     def details(self) -> dict[str, Any]:
-        """How many `images` were compared, and by metric its `thresholds` and `values` there."""
+        """The `convention`, how many `images` were compared, and by metric its `thresholds` and
+        `values` there.
+        """
         count = self._per_image.num_images
         curves = self.curves() if count else {}
         thresholds = {
@@ -145,7 +181,11 @@ class SaliencyMetric:
             "maxF": _PerImage.thresholds,
             "maxF_pooled": _Pooled.thresholds,
         }
+        if self._objects:
+            curves |= self._objects.curves()
+            thresholds |= dict.fromkeys(["Fm", "Em"], np.arange(salient_objects.LEVELS) / 255)
         return {
+            "convention": self._convention,
             "images": count,
             "curves": {
                 name: {"thresholds": thresholds[name].tolist(), "values": curve.tolist()}
@@ -154,7 +194,7 @@ class SaliencyMetric:
         }
 
     def curves(self) -> dict[str, np.ndarray]:
-        """What `result` takes the maximum of: one value per threshold.
+        """What `mIoU`, `maxF` and `maxF_pooled` are the maximum of: one value per threshold.
 
         Raises:
           ValueError: no image was counted.
@@ -164,9 +204,18 @@ class SaliencyMetric:
         return {**self._per_image.curves(), **self._pooled.curves()}
 
 
-def _count(probabilities: np.ndarray, salient: np.ndarray, thresholds: np.ndarray) -> _Counts:
-    """Counts at all thresholds from one histogram of how many thresholds each pixel reaches."""
-    reached = np.searchsorted(thresholds, probabilities, side="right")
+def _count(
+    probabilities: np.ndarray, salient: np.ndarray, thresholds: np.ndarray, above: bool
+) -> _Counts:
+    """Counts at all thresholds from one histogram of how many thresholds each pixel reaches.
+
+    Or, with `above`, how many it is above in float32.
+    """
+    if above:
+        single = thresholds.astype(np.float32), probabilities.astype(np.float32)
+        reached = np.searchsorted(*single, side="left")
+    else:
+        reached = np.searchsorted(thresholds, probabilities, side="right")
     bins = np.bincount(reached, minlength=thresholds.size + 1)
     salient_bins = np.bincount(reached[salient], minlength=thresholds.size + 1)
     predicted, hits = (b[::-1].cumsum()[::-1][1:] for b in (bins, salient_bins))

@@ -1,4 +1,4 @@
-"""Mean intersection over union of class maps."""
+"""Class maps: mean intersection over union, and accuracies."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -12,13 +12,19 @@ MeanOver = Literal["all", "present"]
 MEAN_OVER: tuple[str, ...] = get_args(MeanOver)
 """Which classes mIoU is the mean over: all, or those in the ground truth of the split."""
 
-NOTATION: Notation = {"mIoU": percent("mIoU")}
+NOTATION: Notation = {
+    "mIoU": percent("mIoU"),
+    "pixel_accuracy": percent("pixel accuracy"),
+    "class_accuracy": percent("mean class accuracy"),
+}
 
 
 class SegmentationMetric:
     """IoU per class, from true and false positives and negatives pooled over the split.
 
-    Pixels whose truth is 255 do not count.
+    Beside it the share of pixels that are right (pixel accuracy), and the mean over classes of the
+    share of a class's pixels that are right (mean class accuracy), which is over the classes in the
+    ground truth in any case. Pixels whose truth is 255 do not count.
 
     Args:
       num_classes: number of classes C, background included.
@@ -71,12 +77,17 @@ class SegmentationMetric:
         self._images += other._images
 
     def result(self) -> dict[str, float]:
-        """`mIoU` in 0..1; NaN before the first labelled pixel."""
+        """`mIoU`, `pixel_accuracy`, `class_accuracy` in 0..1; NaN before any labelled pixel."""
         iou, pixels = self._iou(), self._confusion.sum(axis=1)
         if not pixels.any():
-            return {"mIoU": float("nan")}
-        counted = iou[pixels > 0] if self._classes == "present" else iou
-        return {"mIoU": float(counted.mean())}
+            return dict.fromkeys(NOTATION, float("nan"))
+        present, right = pixels > 0, np.diag(self._confusion)
+        counted = iou[present] if self._classes == "present" else iou
+        return {
+            "mIoU": float(counted.mean()),
+            "pixel_accuracy": float(right.sum() / pixels.sum()),
+            "class_accuracy": float((right[present] / pixels[present]).mean()),
+        }
 
     def details(self) -> dict[str, Any]:
         """By class name what `per_class` gives, which classes the mean is over, and how many

@@ -12,13 +12,13 @@ import argparse
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import told
-from astmt_jax.config import CHOICES, DEFAULT, EvaluationConfig
+from astmt_jax.config import CHOICES, DEFAULT, EVALUATION_PROTOCOLS, LIMITS, EvaluationConfig
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import tables
 from astmt_jax.evaluation.folder import evaluate_folder
 from astmt_jax.evaluation.prediction_folder import find_tasks
 from astmt_jax.evaluation.results import RESULTS_FILE, notes_file, write_results
-from astmt_jax.evaluation.scoring import applied_to
+from astmt_jax.evaluation.scoring import applied_to, conventions
 from astmt_jax.runtime.console import CONSOLE
 
 
@@ -30,13 +30,15 @@ def _score_command(args: argparse.Namespace) -> None:
     known = dataset.tasks(args.options)
     chosen = registry.select_tasks(args.dataset, args.tasks or tuple(known), args.options)
     tasks = find_tasks(root, known, args.tasks and [task.name for task in chosen])
-    config = EvaluationConfig(**{name: getattr(args, name) for name in CHOICES})
+    names = ("protocol", *CHOICES, *LIMITS)
+    config = EvaluationConfig(**{name: getattr(args, name) for name in names})
+    scored = applied_to(config, tasks)
     split = args.split or dataset.eval_split
     source = dataset.open(args.data_dir, args.options, split)
     scores = evaluate_folder(
         root,
         source,
-        applied_to(config, tasks),
+        scored,
         resize=args.resize,
         num_workers=args.num_workers,
         notes=notes_file(output),
@@ -47,10 +49,11 @@ def _score_command(args: argparse.Namespace) -> None:
         "split": split,
         "images": source.length,
         "resized": args.resize,
+        **conventions(config, scored),
     }
     write_results(output, scores, about)
-    CONSOLE.print(tables.result_table(scores.results, tasks))
-    for table in tables.class_tables(scores.details, tasks):
+    CONSOLE.print(tables.result_table(scores.results, scored))
+    for table in tables.class_tables(scores.details, scored):
         CONSOLE.print(table)
     CONSOLE.print(f"Results: {output}")
 
@@ -63,8 +66,13 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_dataset(parser, registry.DATASETS)
     add("--split", help="split, or a slice such as 'val[:100]' (default: the dataset's own)")
     arguments.add_tasks(parser, default="all that have a folder")
+    about = "whose published numbers ours mean the same as (default: astmt)"
+    add("--protocol", choices=EVALUATION_PROTOCOLS, default=EvaluationConfig.protocol, help=about)
     for name, choices in CHOICES.items():
-        add(f"--{name}", choices=choices, default=DEFAULT, help="default: the dataset's own")
+        about = "default: the protocol's, or the dataset's own"
+        add(f"--{name}", choices=choices, default=DEFAULT, help=about)
+    for name in LIMITS:
+        add(f"--{name}", type=float, help="metres; depth counts between these (default: all of it)")
     add("--resize", action="store_true", help="resize predictions of another size")
     about = f"file to write (default: {RESULTS_FILE} in the folder of predictions, written anew)"
     arguments.add_output(parser, about)

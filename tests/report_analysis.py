@@ -1,9 +1,13 @@
 """Analysis of a run that never was: everything that a report shows, at random."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from astmt_jax.config import EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.datasets.dataset import NO_OPTIONS
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.report.analysis import Analysis, Measured
@@ -18,15 +22,21 @@ NAMES = ("first <image>", "second")
 LAYERS = ("encoder.stages.0.0.se", "decoder.fuse.se")
 
 
-def make_analysis(variant: str = "", dataset: str = "scenes") -> Analysis:
+def make_analysis(
+    variant: str = "",
+    dataset: str = "scenes",
+    options: Mapping[str, Any] = NO_OPTIONS,
+    **choices: Any,
+) -> Analysis:
     """Analysis of the configuration configs/scenes.py:`variant`, said to be of `dataset`."""
     random = np.random.default_rng(0)
     config = scenes.get_config(variant)
     config.dataset.name = dataset
     if dataset != "scenes":
-        config.dataset.options = {}
+        config.dataset.options = dict(options)
     config = from_config_dict(config)
-    tasks = registry.select_tasks(dataset, config.tasks, config.dataset.options)
+    evaluation = EvaluationConfig(**choices)
+    tasks = applied_to(evaluation, registry.tasks_of(config))
     count = len(tasks)
     scored = [_scored(random, name, tasks) for name in NAMES]
     steps = np.array([25, 50, 75])
@@ -39,6 +49,7 @@ def make_analysis(variant: str = "", dataset: str = "scenes") -> Analysis:
     return Analysis(
         config=config,
         step=75,
+        evaluation=evaluation,
         tasks=tasks,
         curves=curves,
         results=_results(scored, tasks),
@@ -77,7 +88,7 @@ def _scored(random, name, tasks):
 
 def _results(scored, tasks):
     """A results.json of these images."""
-    metrics = {task.name: task.metric() for task in applied_to(EvaluationConfig(), tasks)}
+    metrics = {task.name: task.metric() for task in tasks}
     for item in scored:
         for name, metric in metrics.items():
             truth = item.example.truths[name]

@@ -17,7 +17,6 @@ from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
 from astmt_jax.evaluation.network import evaluate_network
 from astmt_jax.evaluation.prediction_folder import LISTED
-from astmt_jax.evaluation.scoring import EvaluationConfig
 from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
 from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
@@ -176,6 +175,29 @@ def test_choices_of_the_metrics(command, png_folder):
     assert document["results"]["semseg"]["mIoU"] == pytest.approx(np.mean(present))
     default = command(png_folder, tasks)[0]["results"]
     assert default["edge"] != document["results"]["edge"]
+
+
+def test_protocol_of_the_successors(command, png_folder, levels, truths):
+    document, output = command(png_folder, "--tasks=semseg+sal", "--protocol=successors")
+    metric = SaliencyMetric("successors")
+    for name, truth in truths.items():
+        metric.add(np.float32(levels["sal"][name] / 255), truth["sal"][..., 0])
+    assert document["results"]["sal"] == pytest.approx(metric.result(), rel=1e-6)
+    assert (document["protocol"], document["choices"]) == (
+        "successors",
+        {"semseg_classes": "all", "sal_convention": "successors"},
+    )
+    assert "maxF (pooled" in output.split("other metrics")[1].split("max mIoU")[0]
+    assert "S-measure" in output
+    paper, _ = command(png_folder, "--tasks=semseg+sal")
+    assert (paper["protocol"], paper["choices"]["sal_convention"]) == ("astmt", "astmt")
+    assert paper["results"]["semseg"] == document["results"]["semseg"]
+    assert paper["results"]["sal"].items() <= document["results"]["sal"].items()
+
+
+def test_every_choice_is_noted(command, png_folder):
+    document, _ = command(png_folder, "--tasks=edge", "--edge_truth=edges")
+    assert document["choices"] == {"edge_protocol": "pascal", "edge_truth": "edges"}
 
 
 def test_slice_of_a_split(command, predictions, levels, truths):
@@ -382,13 +404,13 @@ def network_scores(data_dir, tmp_path_factory):
             "sal": 1 - brightness,
         }
 
-    def run(batch_size=2, num_rows=0, save_to=None, **choices):
+    def run(batch_size=2, num_rows=0, save_to=None, quantize=True):
         return evaluate_network(
             tasks,
             predict,
             source,
-            EvaluationConfig(**choices),
             InputSettings(batch_size, 48, "none", num_threads=1),
+            quantize=quantize,
             sharding=NamedSharding(mesh, PartitionSpec("data")),
             num_rows=num_rows,
             save_to=save_to,

@@ -7,11 +7,15 @@ from rich.table import Table
 
 from astmt_jax.compare import figure, tables
 from astmt_jax.compare.methods import Method, Run
-from astmt_jax.compare.scores import as_document, summarize
+from astmt_jax.compare.scores import AVERAGE, MethodScores, as_document, summarize
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
+from astmt_jax.evaluation import published
+from astmt_jax.evaluation.published_tables import PUBLISHED
+from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.files import storage
 from astmt_jax.models.cost import TotalCost
+from astmt_jax.tasks.task import Task
 
 NAME = "comparison"
 
@@ -40,7 +44,7 @@ def write_report(
     Raises:
       ValueError: a run's results cannot be read, naming the file.
     """
-    tasks = registry.tasks_of(config)
+    tasks = applied_to(config.evaluation, registry.tasks_of(config))
     scores = summarize(compared, tasks, costs, finished, workdir)
     state = "" if len(finished) == num_runs else f" ({len(finished)} of {num_runs} runs)"
     title = f"Comparison on {config.dataset.name}, {config.model.backbone}{state}"
@@ -51,6 +55,37 @@ def write_report(
         **as_document(scores, tasks),
     }
     storage.write_json(workdir / f"{NAME}.json", document)
-    storage.write_text(workdir / f"{NAME}.md", tables.markdown(scores, tasks, title))
+    storage.write_text(
+        workdir / f"{NAME}.md",
+        tables.markdown(scores, tasks, title) + _published(config, scores, tasks),
+    )
     figure.draw(scores, tasks, workdir / f"{NAME}.png")
     return tables.terminal_table(scores, tasks, title)
+
+
+def _published(config: Config, scores: Sequence[MethodScores], tasks: Sequence[Task]) -> str:
+    """The end of the page: what others published, where it means the same."""
+    dataset = config.dataset
+    options = registry.find(dataset.name).default_options() | dataset.options
+    protocol = config.evaluation.protocol
+    beside = published.find(PUBLISHED, dataset.name, options, protocol, tasks)
+    if isinstance(beside, str):
+        return f"\n## Beside published results\n\n{beside}\n"
+    ours = [_our_row(row, beside.tasks) for row in scores]
+    table = tables.markdown_table(published.written(beside, ours))
+    notes = "".join(f"\n{sentence}\n" for sentence in beside.left_out)
+    return f"\n## Beside published results\n\n{beside.published.setting}.\n\n{table}{notes}"
+
+
+def _our_row(row: MethodScores, tasks: Sequence[Task]) -> published.Row:
+    """A method's means over the seeds."""
+    found = {t.name: row.results.get(t.name, {}).get(t.headline) for t in tasks}
+    means = {name: statistic.mean for name, statistic in found.items() if statistic}
+    drop = row.drop.get(AVERAGE)
+    return published.our_row(
+        f"ours, {row.method.label}",
+        tasks,
+        means,
+        drop=None if drop is None else drop.mean,
+        parameters=row.cost.parameters / 1e6,
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from astmt_jax.compare.costs import method_cost
 from astmt_jax.compare.methods import SINGLE_TASK, Method, Run
 from astmt_jax.evaluation.results import RESULTS_FILE, read_results
+from astmt_jax.evaluation.scoring import conventions
 from astmt_jax.metrics.summary import Results, average_drop
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
@@ -71,7 +72,7 @@ def summarize(
 
     Args:
       compared: the methods, in order.
-      tasks: all that are compared.
+      tasks: all that are compared, with the choices that they are scored by.
       costs: of every network, by name.
       finished: runs whose results are in their folders.
       workdir: the comparison's folder.
@@ -96,14 +97,16 @@ def summarize(
 
 
 def _results(path: pathlib.Path, run: Run, tasks: Sequence[Task]) -> Results:
-    """The results of a run; ValueError if the file is not of its tasks."""
-    results = read_results(path)["results"]
-    for task in tasks:
-        if task.name in run.config.tasks and task.headline not in results.get(task.name, {}):
-            raise ValueError(
-                f"{path} lacks {task.headline} of {task.name}: delete it, and have its network "
-                "scored again."
-            )
+    """The results of a run; ValueError if the file is not of its tasks, or by other choices."""
+    document, again = read_results(path), "delete it, and have its network scored again."
+    results = document["results"]
+    own = [task for task in tasks if task.name in run.config.tasks]
+    for task in own:
+        if task.headline not in results.get(task.name, {}):
+            raise ValueError(f"{path} lacks {task.headline} of {task.name}: {again}")
+    choices = conventions(run.config.evaluation, own)["choices"]
+    if document.get("choices", choices) != choices:
+        raise ValueError(f"{path} was scored by other choices than the comparison's: {again}")
     return results
 
 

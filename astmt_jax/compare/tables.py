@@ -79,11 +79,12 @@ def markdown(scores: Sequence[MethodScores], tasks: Sequence[Task], title: str) 
                 every.append([_heading(task.name, metric), *(cell(metric, x) for x in statistics)])
     for name in (*(task.name for task in tasks), AVERAGE):
         every.append([_heading(name, DROP), *(cell(DROP, row.drop.get(name)) for row in scores)])
-    main = _markdown_table(_main_table(scores, tasks))
-    return f"# {title}\n\n{main}\n{EXPLANATION}\n\n## Every metric\n\n{_markdown_table(every)}"
+    main = markdown_table(_main_table(scores, tasks))
+    return f"# {title}\n\n{main}\n{EXPLANATION}\n\n## Every metric\n\n{markdown_table(every)}"
 
 
-def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the headings first."""
     headings, *lines = rows
     rule = ["---", *("---:" for _ in headings[1:])]
     return "".join(f"| {' | '.join(line)} |\n" for line in (headings, rule, *lines))

@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from astmt_jax.config import EvaluationConfig
 from astmt_jax.evaluation import inference
-from astmt_jax.evaluation.scoring import Scores, applied_to, scores_of, scoring, tracked
+from astmt_jax.evaluation.scoring import Scores, scores_of, scoring, tracked
 from astmt_jax.pipeline.batches import Share, eval_shares
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
@@ -35,9 +34,9 @@ def evaluate_network(
     tasks: Sequence[Task],
     predict: inference.Predict,
     source: Source,
-    config: EvaluationConfig,
     settings: InputSettings,
     *,
+    quantize: bool = True,
     sharding: jax.sharding.NamedSharding,
     num_rows: int = 0,
     notes: pathlib.Path | None = None,
@@ -48,17 +47,16 @@ def evaluate_network(
     Every process predicts and scores its share of every batch; all return the whole's scores.
 
     Args:
-      tasks: of the network, whose metrics are computed.
+      tasks: of the network, with the choices that they are scored by.
       predict: images (B, S, S, 3) to predictions.
       source: the split.
-      config: how predictions are scored.
       settings: of the network's input; as many processes count edges as threads prepare it.
+      quantize: see `EvaluationConfig.quantize`.
       sharding: of the batches.
       num_rows: how many examples, evenly spaced over the split, to keep for a picture.
       notes: file that lets an interrupted evaluation go on, deleted at its end.
       save_to: folder for the predictions, in the layout that `evaluate_folder` takes.
     """
-    tasks = applied_to(config, tasks)
     kept = {i * source.length // num_rows for i in range(num_rows)}
     shares = eval_shares(source.length, settings.batch_size, Share.of_this_process())
     indices = np.concatenate(shares).tolist()
@@ -71,7 +69,7 @@ def evaluate_network(
             if save_to is not None:
                 for task in tasks:
                     task.file.write(save_to, task.name, example.name, scored[task.name])
-            if config.quantize:
+            if quantize:
                 scored = {task.name: task.file.quantize(scored[task.name]) for task in tasks}
             scorer.add(example.name, scored, example.truths)
             if index in kept:

@@ -1,62 +1,177 @@
-"""Results that the paper published, to be set beside those of a run."""
+"""Published results beside ours: only those that mean the same as the numbers they stand beside."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from astmt_jax.config import Config
+from astmt_jax.tasks.task import Task
+
+DROP = "average drop, %"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What one method reaches.
+
+    Attributes:
+      method: its name, with its backbone.
+      headlines: task -> value of the headline metric, in the unit in which `notation` writes it.
+      source: where it was read.
+      drop: average drop against single-task networks, in percent.
+      parameters: in millions.
+    """
+
+    method: str
+    headlines: Mapping[str, float]
+    source: str = ""
+    drop: float | None = None
+    parameters: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A table of the paper.
+    """Results of several publications on one dataset by one protocol.
 
     Attributes:
+      dataset: name.
       setting: what was trained and scored, in words.
-      backbone: of the networks.
-      headlines: method -> task -> value of the task's headline metric, in the unit in which
-        its `notation` writes it.
-      drops: method -> average drop against the single-task networks, in percent.
+      protocol: key of `config.EVALUATION_PROTOCOLS`.
+      split: that was scored.
+      options: of the dataset, those without which numbers mean something else.
+      choices: field of `EvaluationConfig` -> values with which numbers mean the same.
+      headlines: task -> the number that was published, a key of its metric's `result()`.
+      rows: the methods.
     """
 
+    dataset: str
     setting: str
-    backbone: str
-    headlines: Mapping[str, Mapping[str, float]]
-    drops: Mapping[str, float]
+    protocol: str
+    split: str
+    choices: Mapping[str, Sequence[Any]]
+    headlines: Mapping[str, str]
+    rows: Sequence[Row]
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def departures(self, task: Task) -> list[str]:
+        """The choices, such as 'edge_protocol=pascal_raw', for which a task cannot be compared."""
+        values = {field: choice.value(task) for field, choice in task.choices.items()}
+        return [
+            f"{field}={value}"
+            for field, value in values.items()
+            if value not in self.choices.get(field, ())
+        ]
 
 
-PUBLISHED: Mapping[str, Published] = {
-    "pascal_context": Published(
-        setting="PASCAL-Context, 5,105 validation images, ResNet-101 pretrained on ImageNet",
-        backbone="resnet101",
-        headlines={
-            "single-task networks": {
-                "edge": 72.7,
-                "semseg": 68.30,
-                "human_parts": 60.70,
-                "normals": 14.61,
-                "sal": 65.40,
-            },
-            "multi-task without ASTMT": {
-                "edge": 69.2,
-                "semseg": 63.20,
-                "human_parts": 55.10,
-                "normals": 16.04,
-                "sal": 63.60,
-            },
-            "ASTMT": {
-                "edge": 72.4,
-                "semseg": 68.00,
-                "human_parts": 61.12,
-                "normals": 14.68,
-                "sal": 65.71,
-            },
-        },
-        drops={"multi-task without ASTMT": 6.81, "ASTMT": 0.04},
-    ),
-}
-"""By name of the dataset. The paper has other datasets, too; their tables are not at hand."""
+class Beside(NamedTuple):
+    """A published table for some tasks.
+
+    Attributes:
+      published: the table.
+      tasks: those whose numbers mean the same, at least one.
+      left_out: one sentence for each other task of the table, that says why.
+    """
+
+    published: Published
+    tasks: tuple[Task, ...]
+    left_out: tuple[str, ...]
 
 
-def published_for(config: Config) -> Published | None:
-    """The paper's table for a run's dataset; None where there is none."""
-    return PUBLISHED.get(config.dataset.name)
+def find(
+    tables: Sequence[Published],
+    dataset: str,
+    options: Mapping[str, Any],
+    protocol: str,
+    tasks: Sequence[Task],
+) -> Beside | str:
+    """The published table that may stand beside results; a sentence that says why there is none.
+
+    Args:
+      tables: all there are.
+      dataset: name of the dataset that was scored.
+      options: all of its options.
+      protocol: that results were scored by.
+      tasks: their records, with every choice that they were scored by.
+    """
+    on_dataset = [table for table in tables if table.dataset == dataset]
+    if not on_dataset:
+        return f"There is no published figure to set beside these: none on {dataset} is at hand."
+    alike = [table for table in on_dataset if table.protocol == protocol]
+    if not alike:
+        known = ", ".join(dict.fromkeys(table.protocol for table in on_dataset))
+        return (
+            f"The published figures on {dataset} that are at hand were scored by another protocol "
+            f"({known}) than these ({protocol}), so they do not stand here."
+        )
+    (table,) = alike
+    other = {name: value for name, value in table.options.items() if options.get(name) != value}
+    if other:
+        wanted = ", ".join(f"{name}={value}" for name, value in other.items())
+        return f"The published figures on {dataset} are for {wanted}, so they do not stand here."
+    return _columns(table, tasks)
+
+
+def _columns(table: Published, tasks: Sequence[Task]) -> Beside | str:
+    """The tasks of a table that can be compared."""
+    known = [task for task in tasks if task.name in table.headlines]
+    departures = {task.name: table.departures(task) for task in known}
+    left_out = tuple(
+        f"{name} is left out: it was scored with {' and '.join(reasons)}, the published ones not."
+        for name, reasons in departures.items()
+        if reasons
+    )
+    compared = tuple(task for task in known if not departures[task.name])
+    if not compared:
+        return " ".join(left_out) or (
+            f"There is no published figure to set beside these: none on {table.dataset} is for "
+            f"{', '.join(task.name for task in tasks)}."
+        )
+    return Beside(table, compared, left_out)
+
+
+def our_row(method: str, tasks: Sequence[Task], results: Mapping[str, float], **known: Any) -> Row:
+    """A row of ours.
+
+    Args:
+      method: what it is called.
+      tasks: whose numbers to show.
+      results: task -> value of its headline metric as it computes it; tasks may be missing.
+      **known: other fields of `Row`.
+    """
+    values = {
+        task.name: task.notation[task.headline].scale * results[task.name]
+        for task in tasks
+        if task.name in results
+    }
+    return Row(method, values, **known)
+
+
+def written(beside: Beside, ours: Sequence[Row]) -> list[list[str]]:
+    """Our rows above the published ones, as text, headings first.
+
+    Drops are there where all tasks are that they are the average of.
+    """
+    rows = [*ours, *(row for row in beside.published.rows if _has_any(row, beside.tasks))]
+    notation = {task.name: task.notation[task.headline] for task in beside.tasks}
+    with_drop = notation.keys() == beside.published.headlines.keys() and any(
+        row.drop is not None for row in rows
+    )
+    with_size = any(row.parameters is not None for row in rows)
+    headings = [f"{name} ({metric.label} {metric.better})" for name, metric in notation.items()]
+    lines = [["", *headings, *([DROP] * with_drop), *(["parameters"] * with_size), "source"]]
+    for row in rows:
+        values = [
+            _number(row.headlines.get(name), metric.decimals + 1)
+            for name, metric in notation.items()
+        ]
+        drop = [_number(row.drop, 2)] if with_drop else []
+        size = [_number(row.parameters, 1, " M")] if with_size else []
+        lines.append([row.method, *values, *drop, *size, row.source])
+    return lines
+
+
+def _has_any(row: Row, tasks: Sequence[Task]) -> bool:
+    return any(task.name in row.headlines for task in tasks)
+
+
+def _number(value: float | None, decimals: int, unit: str = "") -> str:
+    return "" if value is None else f"{value:.{decimals}f}{unit}"

@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from astmt_jax.config import EvaluationConfig
 from astmt_jax.evaluation.scoring import Scores
 from astmt_jax.files import documents, storage
-from astmt_jax.records import shown, shown_name
+from astmt_jax.records import build_record, shown, shown_name
 
 RESULTS_FILE = "results.json"
 
@@ -33,8 +34,8 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
     """What `write_results` wrote, with NaN where an undefined number of `results` is null.
 
     Returns:
-      What the scores are of, `results`: task -> metric -> number, and `details`: task -> plain
-      values.
+      What the scores are of, by which choices (`noted_choices`), `results`: task -> metric ->
+      number, and `details`: task -> plain values.
 
     Raises:
       ValueError: the file is missing, unreadable or not of this form.
@@ -57,6 +58,27 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
             f"{path} cannot be read ({reason}): delete it, and have its network scored again."
         ) from error
     return {"details": {}, **document, "results": results}
+
+
+def noted_choices(results: Mapping[str, Any], config: EvaluationConfig) -> EvaluationConfig:
+    """The choices that results were scored by, as they note them; `config` where they do not.
+
+    Args:
+      results: what `read_results` gave.
+      config: the settings of the run that was scored.
+
+    Raises:
+      ValueError: they note what cannot be chosen.
+    """
+    if "protocol" not in results:
+        return config
+    noted = {
+        "quantize": config.quantize,
+        "image_resize": config.image_resize,
+        "protocol": results["protocol"],
+        **_section(results.get("choices", {}), "choices of results.json"),
+    }
+    return build_record(EvaluationConfig, noted, f"choices of {RESULTS_FILE}")
 
 
 def _section(value: Any, where: str) -> dict[str, Any]:

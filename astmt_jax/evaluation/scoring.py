@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from astmt_jax.config import DEFAULT, EvaluationConfig
+from astmt_jax.config import EvaluationConfig
 from astmt_jax.evaluation.counting import Counter, naming
 from astmt_jax.metrics.metric import CountedMetric, Metric
 from astmt_jax.runtime import console
@@ -23,15 +23,25 @@ IMAGES_PER_WORKER = 16
 
 def applied_to(config: EvaluationConfig, tasks: Sequence[Task]) -> tuple[Task, ...]:
     """The tasks' records with these choices."""
-    return tuple(_with_choices(task, config) for task in tasks)
+    return tuple(_with_choices(task, config.choices()) for task in tasks)
 
 
-def _with_choices(task: Task, config: EvaluationConfig) -> Task:
-    for field, change in task.choices.items():
-        value = getattr(config, field)
-        if value != DEFAULT:
-            task = change(task, value)
+def _with_choices(task: Task, chosen: Mapping[str, Any]) -> Task:
+    for field, choice in task.choices.items():
+        if field in chosen:
+            task = choice.change(task, chosen[field])
     return task
+
+
+def conventions(config: EvaluationConfig, tasks: Sequence[Task]) -> dict[str, Any]:
+    """By what tasks, to which `config` was applied, are scored: results.json says it.
+
+    Returns:
+      `protocol`, and `choices`: every choice that concerns one of the tasks, such as
+      `EvaluationConfig` takes it. 'default' and None are left where there is nothing to name.
+    """
+    chosen = {name: it.value(task) for task in tasks for name, it in task.choices.items()}
+    return {"protocol": config.protocol, "choices": chosen}
 
 
 @dataclasses.dataclass(frozen=True)

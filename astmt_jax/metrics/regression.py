@@ -158,12 +158,12 @@ def check_depth_range(convention: str, min_depth: float | None, max_depth: float
     if not 0 <= low < high:
         raise ValueError(
             f"min_depth is {min_depth} and max_depth {max_depth}, but they must be metres, 0 or "
-            "more, the smaller one first"
+            "more, the smaller one first."
         )
     if convention == "reference" and (min_depth, max_depth) != (None, None):
         raise ValueError(
             "min_depth and max_depth must be None with depth_convention=reference, whose mask has "
-            "no effect"
+            "no effect."
         )
 
 

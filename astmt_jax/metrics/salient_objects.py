@@ -10,13 +10,15 @@ beyond the border of an image.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from astmt_jax.metrics.notation import MetricNotation, Notation, percent
 
 LEVELS = 256
 BETA_SQUARED = 0.3
 EPS = np.spacing(1.0)
+
+_KERNEL = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 5**2))
+_KERNEL /= _KERNEL.sum()
 
 NOTATION: Notation = {
     "Smeasure": percent("S-measure"),
@@ -115,13 +117,14 @@ def _values(image: _Image) -> dict[str, float]:
     """The measures that have no curve."""
     prediction, salient = image.prediction[image.known], image.salient[image.known]
     chosen = prediction >= min(2 * prediction.mean(), 1)
-    counts = np.array([[np.count_nonzero(chosen & salient)], [np.count_nonzero(chosen)]])
+    hits, predicted = (np.array([np.count_nonzero(x)]) for x in (chosen & salient, chosen))
+    actual = int(salient.sum())
     return {
         "Smeasure": _s_measure(image),
         "wFmeasure": _weighted_f(image),
         "MAE": float(abs(prediction - salient).mean()),
-        "adpFm": float(_f_measure(*counts, np.count_nonzero(salient))[0]),
-        "adpEm": float(_e_measure(*counts, np.count_nonzero(salient), salient.size)[0]),
+        "adpFm": float(_f_measure(hits, predicted, actual)[0]),
+        "adpEm": float(_e_measure(hits, predicted, actual, salient.size)[0]),
     }
 
 
@@ -131,7 +134,7 @@ def _curves(image: _Image) -> dict[str, np.ndarray]:
     salient = image.salient[image.known]
     histograms = (np.bincount(x, minlength=LEVELS) for x in (levels[salient], levels))
     hits, predicted = (histogram[::-1].cumsum()[::-1] for histogram in histograms)
-    actual = np.count_nonzero(salient)
+    actual = int(salient.sum())
     return {
         "Fm": _f_measure(hits, predicted, actual),
         "Em": _e_measure(hits, predicted, actual, salient.size),
@@ -206,8 +209,8 @@ def _similarity(x: np.ndarray, y: np.ndarray) -> float:
     mean_x, mean_y = x.mean(), y.mean()
     dx, dy = x - mean_x, y - mean_y
     divisor = max(x.size - 1, 1)
-    numerator = 4 * mean_x * mean_y * (dx @ dy) / divisor
-    denominator = (mean_x**2 + mean_y**2) * (dx @ dx + dy @ dy) / divisor
+    numerator = 4 * mean_x * mean_y * (dx * dy).sum() / divisor
+    denominator = (mean_x**2 + mean_y**2) * (dx**2 + dy**2).sum() / divisor
     if numerator:
         return numerator / (denominator + EPS)
     return 1.0 if denominator == 0 else 0.0
@@ -218,22 +221,16 @@ def _weighted_f(image: _Image) -> float:
     prediction, salient, known = image
     if not salient.any():
         return 0.0
+    from scipy import ndimage  # loaded where it is needed: settings import this module, too
+
     distances, nearest = ndimage.distance_transform_edt(~salient, return_indices=True)
     errors = np.where(known, abs(prediction - salient), 0)
-    spread = np.where(known, errors[tuple(nearest)], 0)
-    smooth = _blurred(spread)
-    missed = np.minimum(errors, smooth)[salient]
+    blurred = np.where(known, errors[tuple(nearest)], 0)
+    for axis in (0, 1):
+        blurred = ndimage.correlate1d(blurred, _KERNEL, axis, mode="constant")
+    missed = np.minimum(errors, blurred)[salient]
     background = known & ~salient
     false = (errors * (2 - 0.5 ** (distances / 5)))[background].sum()
     hits = salient.sum() - missed.sum()
     precision, recall = hits / (hits + false + EPS), 1 - missed.mean()
     return float(2 * precision * recall / (precision + recall + EPS))
-
-
-def _blurred(values: np.ndarray) -> np.ndarray:
-    """Values through a Gaussian of 7 x 7 pixels with sigma 5; beyond the border they are 0."""
-    kernel = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 5**2))
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        values = ndimage.correlate1d(values, kernel, axis, mode="constant")
-    return values

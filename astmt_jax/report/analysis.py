@@ -11,9 +11,10 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from astmt_jax.config import Config
+from astmt_jax.config import Config, EvaluationConfig
+from astmt_jax.datasets import registry
 from astmt_jax.evaluation import inference
-from astmt_jax.evaluation.results import RESULTS_FILE, read_results
+from astmt_jax.evaluation.results import RESULTS_FILE, noted_choices, read_results
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.source import Source
@@ -66,7 +67,8 @@ class Analysis:
     Attributes:
       config: its settings.
       step: batches that its newest checkpoint has seen.
-      tasks: records, in the order of all matrices.
+      evaluation: the choices that its results were scored by.
+      tasks: records, in the order of all matrices, with these choices.
       curves: scalars over training, by TensorBoard's tag.
       results: content of results.json (see `read_results`); None where there is none yet.
       measured: on its data; None where they are not there.
@@ -74,6 +76,7 @@ class Analysis:
 
     config: Config
     step: int
+    evaluation: EvaluationConfig
     tasks: tuple[Task, ...]
     curves: Mapping[str, Curve]
     results: Mapping[str, Any] | None
@@ -141,16 +144,21 @@ def analyse(
         _check_alike(run, other)
     results = workdir / RESULTS_FILE
     found = read_results(results) if results.exists() else None
+    evaluation = noted_choices(found or {}, run.experiment.config.evaluation)
+    tasks = applied_to(evaluation, registry.tasks_of(run.experiment.config))
     splits = _splits(run)
     stage = Stages(1 if splits is None else 6)
     stage("training curves")
     return Analysis(
         config=run.experiment.config,
         step=run.model.step,
-        tasks=run.experiment.tasks,
+        evaluation=evaluation,
+        tasks=tasks,
         curves=read_curves(workdir),
         results=found,
-        measured=None if splits is None else _measured(run, other, splits, num_images, stage),
+        measured=None
+        if splits is None
+        else _measured(run, other, tasks, splits, num_images, stage),
     )
 
 
@@ -169,6 +177,7 @@ def _splits(run: TrainedRun) -> Splits | None:
 def _measured(
     run: TrainedRun,
     other: TrainedRun | None,
+    tasks: tuple[Task, ...],
     splits: Splits,
     num_images: int,
     stage: "Stages",
@@ -176,7 +185,7 @@ def _measured(
     source = evenly_spaced(splits.evaluation, num_images)
     network = run.experiment.network
     stage(f"scores of {source.length} single images")
-    examples = _examples(run, source)
+    examples = _examples(run, tasks, source)
     stage("modulation of every layer")
     images = _network_images(run, evenly_spaced(splits.evaluation, MODULATION_IMAGES))
     modulation = read_modulation(network, *run.variables, images)
@@ -239,21 +248,19 @@ def _check_alike(run: TrainedRun, other: TrainedRun) -> None:
             )
 
 
-def _examples(run: TrainedRun, source: Source) -> Examples:
-    evaluation = run.experiment.config.evaluation
-    tasks = applied_to(evaluation, run.experiment.tasks)
+def _examples(run: TrainedRun, tasks: tuple[Task, ...], source: Source) -> Examples:
     mesh = jax.make_mesh(
         (1,), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:1]
     )
     predicted = inference.predictions(
-        run.experiment.tasks,
+        tasks,
         functools.partial(run.experiment.predict, *run.variables),
         source,
         run.experiment.input,
         NamedSharding(mesh, PartitionSpec("data")),
     )
     examples = tracked(predicted, source.name, source.length)
-    scored = score_examples(examples, tasks, evaluation.quantize)
+    scored = score_examples(examples, tasks, run.experiment.config.evaluation.quantize)
     return select_examples(scored, tasks, source.length, NUM_SHOWN, NUM_WORST)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict
 
-from astmt_jax.evaluation.published import Published, published_for
+from astmt_jax.datasets import registry
+from astmt_jax.evaluation import published
+from astmt_jax.evaluation.published_tables import PUBLISHED
 from astmt_jax.evaluation.tables import HEADINGS, result_row
 from astmt_jax.metrics.summary import Results
 from astmt_jax.report import details, figures, pictures
@@ -43,6 +45,7 @@ def _configuration(analysis: Analysis) -> Iterator[Block]:
             f"weight {config.discriminator.weight:g}" if config.discriminator.weight else "none"
         ),
         "update": config.train.update_rule,
+        "scored by": f"protocol {analysis.evaluation.protocol}",
         "checkpoint": f"step {analysis.step:,}",
     }
     yield Table("The run in short", ("setting", "value"), list(headline.items()))
@@ -81,19 +84,7 @@ def _results(analysis: Analysis) -> Iterator[Block]:
             "score it with astmt_jax.main --mode=eval."
         )
     yield _result_table(analysis.tasks, results)
-    published = published_for(analysis.config)
-    if published is None:
-        yield Text(
-            f"There is no published figure to set beside these: the paper has no experiment on "
-            f"{analysis.config.dataset.name}, or its table is not at hand."
-        )
-        return
-    yield _published_table(analysis, published, results)
-    if published.backbone != analysis.config.model.backbone:
-        yield Text(
-            f"This run's network is a {analysis.config.model.backbone}, the paper's a "
-            f"{published.backbone}: the rows are not comparable as they stand."
-        )
+    yield from _published(analysis, results)
 
 
 def _result_table(tasks: Sequence[Task], results: Results) -> Table:
@@ -102,24 +93,29 @@ def _result_table(tasks: Sequence[Task], results: Results) -> Table:
     return Table(caption, HEADINGS, [(*row, ", ".join(others)) for *row, others in rows])
 
 
-def _published_table(analysis: Analysis, published: Published, results: Results) -> Table:
-    tasks = [task for task in analysis.tasks if task.name in published.headlines["ASTMT"]]
-    ours = [t.notation[t.headline].scale * results[t.name][t.headline] for t in tasks]
-    rows = [("this run", *(f"{value:.2f}" for value in ours), "")]
-    for method, values in published.headlines.items():
-        drop = published.drops.get(method)
-        rows.append(
-            (
-                f"paper, {method}",
-                *(f"{values[t.name]:.2f}" for t in tasks),
-                "" if drop is None else f"{drop:.2f}",
-            )
-        )
-    headings = [
-        f"{t.name} ({t.notation[t.headline].label} {t.notation[t.headline].better})" for t in tasks
-    ]
-    caption = f"Beside the paper's results: {published.setting}"
-    return Table(caption, ("", *headings, "average drop, %"), rows)
+def _published(analysis: Analysis, results: Results) -> Iterator[Block]:
+    """What others published, where it means the same."""
+    dataset, split = analysis.config.dataset, (analysis.results or {}).get("split")
+    options = registry.find(dataset.name).default_options() | dataset.options
+    beside = published.find(
+        PUBLISHED, dataset.name, options, analysis.evaluation.protocol, analysis.tasks
+    )
+    if isinstance(beside, str):
+        yield Text(beside)
+        return
+    headlines = {task.name: results[task.name][task.headline] for task in beside.tasks}
+    headings, *rows = published.written(
+        beside, [published.our_row("this run", beside.tasks, headlines)]
+    )
+    yield Table(f"Beside published results: {beside.published.setting}", headings, rows)
+    yield Text(
+        f"This run's network is a {analysis.config.model.backbone}; backbones, weights that "
+        "training starts from and sizes of images differ from row to row."
+    )
+    if split not in (None, beside.published.split):
+        yield Text(f"This run was scored on {split}, the others on {beside.published.split}.")
+    for sentence in beside.left_out:
+        yield Text(sentence)
 
 
 def _curves(analysis: Analysis) -> Iterator[Block]:

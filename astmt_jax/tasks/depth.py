@@ -1,6 +1,7 @@
 """Depth: how far away every pixel is; and disparity, its inverse."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from astmt_jax.metrics.regression import DEPTH_NOTATION, DISPARITY_NOTATION, Dep
 from astmt_jax.tasks import losses
 from astmt_jax.tasks.colormaps import colorize_depth
 from astmt_jax.tasks.prediction_files import FileFormat, finite
-from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Task, metric_choice
 
 
 def _distance(logits: jax.Array) -> jax.Array:
@@ -24,11 +25,6 @@ def _as_it_is(metres: np.ndarray) -> np.ndarray:
 DEPTH = FileFormat(1, ".mat", _as_it_is, finite)
 
 
-def _under_convention(task: Task, convention: str) -> Task:
-    """The task scored by another convention, see `DepthMetric`."""
-    return task.with_metric(convention=convention)
-
-
 def depth(loss_weight: float = 1.0) -> Task:
     """Depth in metres along the optical axis: near is dark in pictures, far bright."""
     return Task(
@@ -38,13 +34,17 @@ def depth(loss_weight: float = 1.0) -> Task:
         loss_weight=loss_weight,
         predict=_distance,
         geometry="depth",
-        metric=DepthMetric,
+        metric=functools.partial(DepthMetric, convention="masked"),
         notation=DEPTH_NOTATION,
         headline="rmse",
         file=DEPTH,
         colorize=colorize_depth,
         truth="depth",
-        choices={"depth_convention": _under_convention},
+        choices={
+            "depth_convention": metric_choice("convention"),
+            "min_depth": metric_choice("min_depth"),
+            "max_depth": metric_choice("max_depth"),
+        },
         color_bar_unit="m",
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from astmt_jax.metrics import edges
 from astmt_jax.tasks import colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import PROBABILITY
-from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Choice, Task
 
 TRUTHS = {"edges": ("edge", edges.edge_map)}
 """Values of `EvaluationConfig.edge_truth` -> key of the map to compare with, and what makes edges
@@ -41,7 +41,13 @@ def _with_protocol(task: Task, protocol: str) -> Task:
 
 def _true_edges(task: Task) -> Any:
     """What makes edges of a task's truth."""
-    return getattr(task.metric, "keywords", {}).get("true_edges")
+    return task.metric_setting("true_edges")
+
+
+def _truth(task: Task) -> str:
+    """The key of `TRUTHS` that the task is compared with; 'default' for the dataset's own."""
+    found = (task.truth, _true_edges(task))
+    return next((name for name, truth in TRUTHS.items() if truth == found), "default")
 
 
 def _compared_with(task: Task, choice: str) -> Task:
@@ -78,5 +84,8 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
         file=PROBABILITY,
         colorize=colorize_edges,
         truth=truth,
-        choices={"edge_protocol": _with_protocol, "edge_truth": _compared_with},
+        choices={
+            "edge_protocol": Choice(lambda task: task.metric_setting("protocol"), _with_protocol),
+            "edge_truth": Choice(_truth, _compared_with),
+        },
     )

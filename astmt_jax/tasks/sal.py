@@ -1,13 +1,14 @@
 """Saliency: what the eye goes to first."""
 
+import dataclasses
 import functools
 
 import numpy as np
 
-from astmt_jax.metrics.saliency import NOTATION, SaliencyMetric
+from astmt_jax.metrics.saliency import HEADLINES, NOTATION, SaliencyMetric
 from astmt_jax.tasks import colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import PROBABILITY
-from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Choice, Task
 
 
 def colorize_saliency(
@@ -15,6 +16,17 @@ def colorize_saliency(
 ) -> np.ndarray:
     """Saliency labels or probabilities in 0..1: the salient object white on black."""
     return colormaps.grey(values, invert=False)
+
+
+def _convention(task: Task) -> str:
+    """By which the task is scored, see `SaliencyMetric`."""
+    return task.metric_setting("convention")
+
+
+def _under_convention(task: Task, convention: str) -> Task:
+    """The task scored by another convention, with the number in front that its users publish."""
+    changed = task.with_metric(convention=convention)
+    return dataclasses.replace(changed, headline=HEADLINES[convention])
 
 
 def sal() -> Task:
@@ -26,10 +38,11 @@ def sal() -> Task:
         loss_weight=5.0,
         predict=predictions.probability,
         geometry="label",
-        metric=SaliencyMetric,
+        metric=functools.partial(SaliencyMetric, convention="astmt"),
         notation=NOTATION,
-        headline="mIoU",
+        headline=HEADLINES["astmt"],
         file=PROBABILITY,
         colorize=colorize_saliency,
         truth="sal",
+        choices={"sal_convention": Choice(_convention, _under_convention)},
     )

@@ -7,7 +7,7 @@ import numpy as np
 from astmt_jax.metrics import segmentation
 from astmt_jax.tasks import colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import CLASS_MAP
-from astmt_jax.tasks.task import Task
+from astmt_jax.tasks.task import Task, metric_choice
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
@@ -21,11 +21,6 @@ def colorize_classes(
 ) -> np.ndarray:
     """Class ids 0..255 in PASCAL VOC's palette."""
     return colormaps.VOC_PALETTE[colormaps.plane(values)]
-
-
-def _averaged_over(task: Task, classes: str) -> Task:
-    """The task with a mean IoU over these classes, 'all' or 'present'."""
-    return task.with_metric(classes=classes)
 
 
 def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> Task:
@@ -48,6 +43,6 @@ def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> 
         file=CLASS_MAP,
         colorize=colorize_classes,
         truth="semseg",
-        choices={"semseg_classes": _averaged_over},
+        choices={"semseg_classes": metric_choice("classes")},
         class_names=class_names,
     )

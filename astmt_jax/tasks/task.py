@@ -21,6 +21,20 @@ from astmt_jax.tasks.prediction_files import FileFormat
 
 
 @dataclasses.dataclass(frozen=True)
+class Choice:
+    """A way to score a task that can be chosen.
+
+    Attributes:
+      value: `record -> what is chosen in it`.
+      change: `(record, value) -> record` in which that is chosen; raises a ValueError where it
+        cannot be.
+    """
+
+    value: Callable[["Task"], Any]
+    change: Callable[["Task", Any], "Task"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
     """One dense prediction task.
 
@@ -32,14 +46,14 @@ class Task:
       loss_weight: multiplier of the loss in training.
       predict: `logits (..., H, W, channels) -> prediction (..., H, W[, c])` in the label's units.
       geometry: how augmentation moves the label, a key of `pipeline.geometries.GEOMETRIES`.
-      metric: makes an accumulator.
+      metric: makes an accumulator; a `functools.partial` whose keywords are what can be chosen.
       notation: how each number of the metric's `result()` is written, with its unit and direction.
       headline: key of `result()` that stands for the task in tables and in the average drop.
       file: how predictions are stored.
       colorize: `(map, value_range=None) -> uint8 (H, W, 3)`, for predictions and for labels.
       truth: key of the map that the metric compares with, where it is not the training label.
-      choices: how choices of scoring change the record: name of the field of `EvaluationConfig` ->
-        `(record, value) -> record`. Fields that are not named have no effect on the task.
+      choices: name of a field of `EvaluationConfig` -> how that choice of scoring is read from the
+        record, and changes it. Fields that are not named have no effect on the task.
       color_bar_unit: where colours have a scale of values, the unit ('' for none) of the colour bar
         that explains it; None where there is no scale.
       class_names: names of the classes, for class maps.
@@ -58,7 +72,7 @@ class Task:
     file: FileFormat
     colorize: Callable[..., Any]
     truth: str
-    choices: Mapping[str, Callable[["Task", str], "Task"]] = dataclasses.field(default_factory=dict)
+    choices: Mapping[str, Choice] = dataclasses.field(default_factory=dict)
     color_bar_unit: str | None = None
     class_names: tuple[str, ...] = ()
     unit_length: bool = False
@@ -75,6 +89,18 @@ class Task:
     def with_metric(self, **settings: Any) -> "Task":
         """The same task, whose metric is made with these keywords."""
         return dataclasses.replace(self, metric=functools.partial(self.metric, **settings))
+
+    def metric_setting(self, keyword: str) -> Any:
+        """What the metric is made with; None where it is left to the metric."""
+        return getattr(self.metric, "keywords", {}).get(keyword)
+
+
+def metric_choice(keyword: str) -> Choice:
+    """A choice that is a keyword of the metric and changes nothing else."""
+    return Choice(
+        lambda task: task.metric_setting(keyword),
+        lambda task, value: task.with_metric(**{keyword: value}),
+    )
 
 
 def channels_by_name(tasks: Iterable[Task]) -> dict[str, int]:

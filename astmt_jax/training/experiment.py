@@ -61,9 +61,8 @@ class Experiment:
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
         )
-        self.tasks = registry.tasks_of(config)
+        self.tasks = applied_to(config.evaluation, registry.tasks_of(config))
         self.network = Network(config.model, channels_by_name(self.tasks), config.discriminator)
-        applied_to(config.evaluation, self.tasks)
         devices = jax.device_count()
         parts = devices * config.train.accumulate
         if config.train.batch_size % parts:
@@ -215,8 +214,8 @@ class Experiment:
             self.tasks,
             predict,
             source,
-            self.config.evaluation,
             self.input,
+            quantize=self.config.evaluation.quantize,
             sharding=self.placement.batch,
             num_rows=num_rows,
             notes=notes,

@@ -6,6 +6,7 @@ import jax
 
 from astmt_jax.evaluation import tables
 from astmt_jax.evaluation.results import RESULTS_FILE, notes_file, write_results
+from astmt_jax.evaluation.scoring import conventions
 from astmt_jax.pictures import panels
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime import distributed
@@ -54,6 +55,7 @@ def finish(
         "images": source.length,
         "step": int(variables.step),
         "quantized": experiment.config.evaluation.quantize,
+        **conventions(experiment.config.evaluation, experiment.tasks),
     }
     write_results(workdir / RESULTS_FILE, evaluation.scores, about)
     picture = panels.draw(evaluation.rows, experiment.tasks, workdir / PANELS_FILE)

@@ -1,5 +1,6 @@
 """Means, spreads and drops against values worked out by hand; tables, JSON and figure of them."""
 
+import dataclasses
 import json
 import math
 
@@ -11,13 +12,14 @@ from astmt_jax.compare import figure, tables
 from astmt_jax.compare.methods import methods, runs
 from astmt_jax.compare.report import write_report
 from astmt_jax.compare.scores import as_document, summarize
-from astmt_jax.config import from_config_dict
+from astmt_jax.config import EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.evaluation.scoring import applied_to, conventions
 from astmt_jax.models.cost import TotalCost
 
 CONFIG = from_config_dict(settings(tasks=("semseg", "depth")))
 METHODS = methods(CONFIG)
-TASKS = registry.select_tasks("scenes", CONFIG.tasks)
+TASKS = applied_to(CONFIG.evaluation, registry.tasks_of(CONFIG))
 NETWORKS = ("single-semseg", "single-depth", "mtl", "bn", "bn_se", "bn_se_adapters", "astmt")
 COSTS = {name: TotalCost(10**6 * (i + 1), 10**7 * (i + 1)) for i, name in enumerate(NETWORKS)}
 MIOU = {"single-semseg": (0.50, 0.40), "mtl": (0.40, 0.38), "astmt": (0.55, 0.40)}
@@ -170,6 +172,38 @@ def test_json_is_complete(finished, tmp_path):
     assert mtl["drop"]["average"]["mean"] == pytest.approx(15)
     assert (mtl["parameters"], mtl["multiply_adds"], mtl["networks"]) == (3 * 10**6, 3 * 10**7, 1)
     assert document["methods"]["single"]["networks"] == 2
+
+
+def test_results_by_other_choices_are_refused(finished, tmp_path):
+    """Such as those of a folder that was scored again by another protocol."""
+    path = tmp_path / "seed1" / "mtl" / "results.json"
+    document = json.loads(path.read_text())
+    ours = conventions(CONFIG.evaluation, TASKS)
+    path.write_text(json.dumps(document | ours))
+    assert "mtl" in summary_of(finished, tmp_path)
+    ours["choices"]["depth_convention"] = "pooled"
+    path.write_text(json.dumps(document | ours))
+    with pytest.raises(ValueError, match=rf"{path} was scored by other choices") as caught:
+        summary_of(finished, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_published_results_stand_below_ours(finished, tmp_path):
+    """nyud's by the successors' protocol; none on scenes."""
+    page = tmp_path / "comparison.md"
+    write_report(CONFIG, METHODS, COSTS, finished, 14, tmp_path)
+    assert "none on scenes is at hand.\n" in page.read_text().split("Beside published results")[1]
+    dataset = dataclasses.replace(CONFIG.dataset, name="nyud", options={"classes": 40})
+    evaluation = EvaluationConfig(protocol="successors")
+    config = dataclasses.replace(CONFIG, dataset=dataset, evaluation=evaluation)
+    write_report(config, METHODS, COSTS, finished, 14, tmp_path)
+    lines = page.read_text().split("Beside published results")[1].splitlines()
+    assert lines[4:8:2] == [
+        "|  | semseg (mIoU ↑) | depth (RMSE ↓) | parameters | source |",
+        "| ours, single-task | 45.00 | 1.5000 | 3.0 M |  |",
+    ]
+    atrc = "| ATRC | 46.33 | 0.5363 |  | README of prismformore/Multi-Task-Transformer |"
+    assert atrc in lines
 
 
 def test_report_leaves_nothing_half_written(finished, tmp_path):

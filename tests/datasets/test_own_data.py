@@ -11,7 +11,6 @@ from prepared import assert_map, prepare_examples
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.datasets import own_data, registry
 from astmt_jax.evaluation.network import evaluate_network
-from astmt_jax.evaluation.scoring import EvaluationConfig
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import batches as pipeline
@@ -164,7 +163,6 @@ def test_only_labelled_examples_are_scored(folders):
         tasks,
         predict,
         source,
-        EvaluationConfig(),
         InputSettings(2, 32, "none", num_threads=1),
         sharding=NamedSharding(mesh, PartitionSpec("data")),
     ).scores

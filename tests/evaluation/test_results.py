@@ -5,7 +5,13 @@ import math
 
 import pytest
 
-from astmt_jax.evaluation.results import notes_file, read_results, write_results
+from astmt_jax.config import EvaluationConfig
+from astmt_jax.evaluation.results import (
+    noted_choices,
+    notes_file,
+    read_results,
+    write_results,
+)
 from astmt_jax.evaluation.scoring import Scores
 
 SCORES = Scores(
@@ -44,6 +50,34 @@ def test_what_is_not_of_this_form_is_refused(text, tmp_path):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"^{path} cannot be read \(.*\): delete it") as caught:
         read_results(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_choices_are_those_of_the_results():
+    config = EvaluationConfig(quantize=False, edge_truth="edges")
+    assert noted_choices({}, config) == config  # a file of before
+    noted = {
+        "protocol": "successors",
+        "choices": {"depth_convention": "masked", "min_depth": None, "max_depth": 8},
+    }
+    assert noted_choices(noted, config) == EvaluationConfig(
+        quantize=False, protocol="successors", depth_convention="masked", max_depth=8.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("noted", "words"),
+    [
+        ({"protocol": "other"}, "evaluation.protocol is 'other'"),
+        ({"protocol": 3}, r"choices of results.json.protocol is 3"),
+        ({"protocol": "astmt", "choices": []}, "must be a section"),
+        ({"protocol": "astmt", "choices": {"command": "x"}}, "command is not a field"),
+        ({"protocol": "astmt", "choices": {"max_depth": "far"}}, "max_depth is 'far'"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(noted, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        noted_choices(noted, EvaluationConfig())
     assert "\n" not in str(caught.value)
 
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from astmt_jax.config import CHOICES, DEFAULT, EvaluationConfig
+from astmt_jax.config import CHOICES, DEFAULT, EVALUATION_PROTOCOLS, LIMITS, EvaluationConfig
 from astmt_jax.evaluation.counting import Counter, ScoringError
-from astmt_jax.evaluation.scoring import Scorer, applied_to
+from astmt_jax.evaluation.scoring import Scorer, applied_to, conventions
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.edges import PROTOCOLS, edge_map, region_boundaries
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.depth import disparity
 
-RECORDS = (tasks.edge(), tasks.semseg(), tasks.human_parts(), tasks.depth())
+RECORDS = (tasks.edge(), tasks.semseg(), tasks.human_parts(), tasks.depth(), tasks.sal())
 
 
 def example(seed, unlabelled=()):
@@ -24,6 +24,7 @@ def example(seed, unlabelled=()):
         "semseg": random.integers(0, 21, (20, 25, 1)).astype(np.uint8),
         "human_parts": random.integers(0, 7, (20, 25, 1)).astype(np.uint8),
         "depth": random.uniform(1, 9, (20, 25, 1)).astype(np.float32),
+        "sal": random.integers(0, 2, (20, 25, 1)).astype(np.uint8),
     }
     truths["depth"][0, :5] = IGNORE
     for task in unlabelled:
@@ -33,6 +34,7 @@ def example(seed, unlabelled=()):
         "semseg": random.integers(0, 21, (20, 25)),
         "human_parts": random.integers(0, 7, (20, 25)),
         "depth": random.uniform(1, 9, (20, 25)).astype(np.float32),
+        "sal": random.integers(0, 256, (20, 25)).astype(np.float32) / np.float32(255),
     }
     return f"image{seed}", predictions, truths
 
@@ -89,14 +91,16 @@ def test_a_choice_concerns_the_tasks_that_declare_it():
         edge_truth="edges",
         semseg_classes="present",
         depth_convention="reference",
+        sal_convention="successors",
     )
-    unaffected = (disparity(), tasks.human_parts(), tasks.normals(), tasks.sal(), tasks.albedo())
+    unaffected = (disparity(), tasks.human_parts(), tasks.normals(), tasks.albedo())
     assert applied_to(chosen, unaffected) == unaffected
 
 
 def test_every_choice_of_scoring_concerns_a_task():
     declared = {field for make in tasks.TASKS.values() for field in make().choices}
-    assert declared == set(CHOICES)
+    assert declared == {*CHOICES, *LIMITS}
+    assert all(declared.issuperset(chosen) for chosen in EVALUATION_PROTOCOLS.values())
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,73 @@ def test_every_choice_of_scoring_concerns_a_task():
 def test_every_choice_can_be_made(field, choice):
     (owner,) = (task for task in RECORDS if field in task.choices)
     (changed,) = applied_to(EvaluationConfig(**{field: choice}), [owner])
-    assert changed != owner
-    assert changed.metric().result().keys() == owner.metric().result().keys()
+    assert changed.choices[field].value(changed) == choice
+    assert changed.headline in changed.metric().result()
+    assert set(changed.metric().result()) <= set(changed.notation)
+
+
+def test_the_protocols_choices_are_those_of_the_paper_and_of_its_successors():
+    paper, successors = (
+        {task.name: task for task in applied_to(EvaluationConfig(protocol=name), RECORDS)}
+        for name in ("astmt", "successors")
+    )
+    assert [task.headline for task in RECORDS] == [task.headline for task in paper.values()]
+    assert successors["sal"].headline == "maxF_pooled"
+    assert successors["depth"].metric().details()["convention"] == "pooled"
+    for name in ("edge", "semseg", "human_parts"):
+        assert successors[name] == paper[name]
+
+
+def test_a_single_choice_goes_before_the_protocols():
+    config = EvaluationConfig(protocol="successors", depth_convention="masked", max_depth=8)
+    scored = applied_to(config, RECORDS)
+    assert conventions(config, scored) == {
+        "protocol": "successors",
+        "choices": {
+            "edge_protocol": "pascal",
+            "edge_truth": "default",
+            "semseg_classes": "all",
+            "depth_convention": "masked",
+            "min_depth": None,
+            "max_depth": 8,
+            "sal_convention": "successors",
+        },
+    }
+
+
+def test_choices_of_datasets_are_told():
+    nyud = tasks.edge(protocol="nyud", truth="edge")
+    own = tasks.edge(protocol="edge_map", truth="edge")
+    told = [conventions(EvaluationConfig(), [task])["choices"] for task in (nyud, own)]
+    assert told == [
+        {"edge_protocol": "nyud", "edge_truth": "default"},
+        {"edge_protocol": "edge_map", "edge_truth": "edges"},
+    ]
+
+
+def test_limits_of_depth_reach_its_metric():
+    predictions = {"depth": np.array([[1.0, 2, 3]])}
+    truths = {"depth": np.array([[[2.0], [4], [9]]])}
+    found = []
+    for config in (EvaluationConfig(), EvaluationConfig(min_depth=3, max_depth=9)):
+        with Counter(1) as counter:
+            scorer = Scorer(applied_to(config, [tasks.depth()]), counter)
+            scorer.add("image", predictions, truths)
+            found.append(scorer.scores().results["depth"]["mae"])
+    assert found == pytest.approx([9 / 3, 2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"protocol": "paper"}, "evaluation.protocol is 'paper', but must be one of: astmt, succ"),
+        ({"min_depth": 3, "max_depth": 1}, "min_depth is 3 and max_depth 1"),
+        ({"min_depth": 1, "depth_convention": "reference"}, "whose mask has no effect"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        EvaluationConfig(**settings)
 
 
 def test_benchmark_of_several_annotators_is_refused_on_single_truths():
@@ -126,7 +195,7 @@ def test_images_count_for_the_tasks_they_are_labelled_for():
     assert both == score([example(0)])
     some = score([example(0), example(1, unlabelled=["edge", "human_parts"])])
     images = {name: some.details[name]["images"] for name in names}
-    assert images == {"edge": 1, "semseg": 2, "human_parts": 1, "depth": 2}
+    assert images == {"edge": 1, "semseg": 2, "human_parts": 1, "depth": 2, "sal": 2}
 
 
 def test_images_may_come_in_any_order():

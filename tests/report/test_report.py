@@ -108,23 +108,83 @@ def test_page_is_the_same_every_time():
 
 
 def test_scenes_have_no_published_figure(read):
-    assert "There is no published figure to set beside these" in read.words()
+    assert "There is no published figure to set beside these: none on scenes" in read.words()
 
 
 def test_published_figures_stand_beside_those_of_pascal_context():
-    found = make_analysis("tasks=edge+semseg", dataset="pascal_context")
-    results = sections.sections(found)[1]
-    beside = results.blocks[1]
+    tasks = "tasks=edge+semseg+human_parts+normals+sal"
+    found = make_analysis(tasks, dataset="pascal_context")
+    beside, about = sections.sections(found)[1].blocks[1:]
     ours = 100 * found.results["results"]["semseg"]["mIoU"]
-    assert [row[0] for row in beside.rows] == [
+    assert [row[0] for row in beside.rows[:4]] == [
         "this run",
-        "paper, single-task networks",
-        "paper, multi-task without ASTMT",
-        "paper, ASTMT",
+        "ASTMT R-101, single-task networks",
+        "ASTMT R-101, multi-task without ASTMT",
+        "ASTMT R-101",
     ]
-    assert [row[2] for row in beside.rows] == [f"{ours:.2f}", "68.30", "63.20", "68.00"]
-    assert [row[-1] for row in beside.rows] == ["", "", "6.81", "0.04"]
-    assert "resnet14" in results.blocks[2].text  # the paper's is a resnet101
+    assert [row[2] for row in beside.rows[:4]] == [f"{ours:.2f}", "68.30", "63.20", "68.00"]
+    assert beside.headings[-3:] == ["average drop, %", "parameters", "source"]
+    assert [row[-3] for row in beside.rows[:4]] == ["", "", "6.81", "0.04"]
+    assert "resnet14" in about.text  # the others differ
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "choices", "shown", "words"),
+    [
+        ("pascal_context", {}, {}, ["edge", "sal"], []),
+        ("pascal_context", {}, {"sal_convention": "astmt_numpy1"}, ["edge", "sal"], []),
+        ("pascal_context", {}, {"protocol": "successors"}, ["edge", "sal"], []),
+        (
+            "pascal_context",
+            {},
+            {"edge_protocol": "pascal_raw"},
+            ["sal"],
+            ["edge is left out: it was scored with edge_protocol=pascal_raw"],
+        ),
+        (
+            "pascal_context",
+            {},
+            {"sal_convention": "successors"},
+            ["edge"],
+            ["sal is left out: it was scored with sal_convention=successors"],
+        ),
+        ("nyud", {}, {}, None, ["another protocol (successors) than these (astmt)"]),
+        ("nyud", {}, {"protocol": "successors"}, None, ["are for classes=40"]),
+        ("nyud", {"classes": 40}, {"protocol": "successors"}, ["edge", "depth"], []),
+        (
+            "nyud",
+            {"classes": 40},
+            {"protocol": "successors", "max_depth": 8.0, "depth_convention": "masked"},
+            ["edge"],
+            ["depth is left out: it was scored with depth_convention=masked and max_depth=8.0"],
+        ),
+    ],
+)
+def test_published_figures_stand_beside_their_own_convention(
+    dataset, options, choices, shown, words
+):
+    """A table, or columns of it, are left out rather than set beside other numbers."""
+    tasks = "edge+sal" if dataset == "pascal_context" else "edge+depth"
+    found = make_analysis(f"tasks={tasks}", dataset, options, **choices)
+    blocks_of_results = sections.sections(found)[1].blocks
+    beside = [block for block in blocks_of_results[1:] if isinstance(block, blocks.Table)]
+    columns = [[heading.split(" ")[0] for heading in table.headings[1:]] for table in beside]
+    if shown is None:
+        assert columns == []
+    else:
+        assert [column[: len(shown)] for column in columns] == [shown]
+        others = {"edge", "depth", "sal"} - set(shown)
+        assert not others & set(columns[0])
+    said = " ".join(block.text for block in blocks_of_results if isinstance(block, blocks.Text))
+    for sentence in words:
+        assert sentence in said
+
+
+def test_another_split_than_the_published_one_is_told():
+    found = make_analysis("tasks=edge+semseg", "pascal_context")
+    found = dataclasses.replace(found, results={**found.results, "split": "val[:100]"})
+    said = [block.text for block in sections.sections(found)[1].blocks[2:]]
+    assert "This run was scored on val[:100], the others on val." in said
 
 
 def test_what_is_missing_is_said():

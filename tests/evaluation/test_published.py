@@ -1,0 +1,88 @@
+"""Published tables: what they may stand beside, and that they are what was published."""
+
+import pytest
+
+from astmt_jax.config import EVALUATION_PROTOCOLS, EvaluationConfig
+from astmt_jax.datasets import registry
+from astmt_jax.evaluation import published
+from astmt_jax.evaluation.published_tables import PUBLISHED
+from astmt_jax.evaluation.scoring import applied_to
+from astmt_jax.metrics.summary import average_drop
+
+NAMES = [f"{table.dataset}-{table.protocol}" for table in PUBLISHED]
+
+
+def tasks_of(table):
+    """The dataset's tasks by the table's protocol."""
+    tasks = registry.find(table.dataset).tasks(table.options).values()
+    return applied_to(EvaluationConfig(protocol=table.protocol), list(tasks))
+
+
+def test_there_is_one_table_a_dataset_and_protocol():
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("table", PUBLISHED, ids=NAMES)
+def test_the_protocol_scores_what_was_published(table):
+    """So that nobody has to find the single choices of a table."""
+    assert table.protocol in EVALUATION_PROTOCOLS
+    options = registry.find(table.dataset).default_options() | dict(table.options)
+    beside = published.find(PUBLISHED, table.dataset, options, table.protocol, tasks_of(table))
+    assert beside.published is table
+    assert {task.name: task.headline for task in beside.tasks} == table.headlines
+    assert beside.left_out == ()
+
+
+@pytest.mark.parametrize("table", PUBLISHED, ids=NAMES)
+def test_figures_are_of_the_published_tasks_and_in_their_units(table):
+    for row in table.rows:
+        assert row.source
+        assert set(row.headlines) <= set(table.headlines)
+        for task, value in row.headlines.items():
+            low, high = (0.3, 1) if task == "depth" else (10, 25) if task == "normals" else (30, 90)
+            assert low < value < high, (row.method, task)
+
+
+def test_drops_of_the_paper_follow_from_its_figures():
+    (table,) = (t for t in PUBLISHED if (t.dataset, t.protocol) == ("pascal_context", "astmt"))
+    tasks = tasks_of(table)
+    results = {
+        row.method: {t.name: {t.headline: row.headlines[t.name]} for t in tasks}
+        for row in table.rows
+    }
+    single = results["ASTMT R-101, single-task networks"]
+    for row in table.rows[1:3]:
+        drop = average_drop(results[row.method], single, tasks)["average"]
+        assert drop == pytest.approx(row.drop, abs=0.01)
+    single = results["R-18, single-task networks"]
+    for row in table.rows[4:8]:
+        drop = average_drop(results[row.method], single, tasks)["average"]
+        assert drop == pytest.approx(row.drop, abs=0.15), row.method  # of rounded figures
+
+
+def test_columns_of_nobody_are_left_out():
+    """ATRC's own multi-task network has no edges; where edges alone are asked for it has no row."""
+    (table,) = (t for t in PUBLISHED if t.dataset == "nyud")
+    edge = [task for task in tasks_of(table) if task.name == "edge"]
+    beside = published.find(PUBLISHED, "nyud", {"classes": 40}, "successors", edge)
+    ours = published.our_row("ours", beside.tasks, {"edge": 0.75})
+    headings, *rows = published.written(beside, [ours])
+    assert headings == ["", "edge (odsF ↑)", "source"]
+    assert rows[0] == ["ours", "75.00", ""]
+    assert ["ATRC", "77.94"] in [row[:2] for row in rows]
+    assert "HRNet-18, multi-task" not in [row[0] for row in rows]
+
+
+def test_a_drop_needs_all_tasks_that_it_is_the_average_of():
+    table = PUBLISHED[0]
+    tasks = tasks_of(table)
+    for shown, drop in ((tasks, [published.DROP]), (tasks[:3], [])):
+        beside = published.find(PUBLISHED, table.dataset, {}, table.protocol, shown)
+        headings, *_ = published.written(beside, [published.our_row("ours", shown, {}, drop=1.0)])
+        assert headings[1 + len(shown) :] == [*drop, "parameters", "source"]
+
+
+def test_no_table_for_other_tasks():
+    (depth,) = (t for t in registry.find("scenes").tasks().values() if t.name == "depth")
+    said = published.find(PUBLISHED, "pascal_context", {}, "astmt", [depth])
+    assert said.endswith("none on pascal_context is for depth.")

@@ -94,7 +94,7 @@ NYUD_BY_SUCCESSORS = Published(
         "edge_truth": ("default",),
         "semseg_classes": ("all",),
         "depth_convention": ("pooled",),
-        "min_depth": (None,),
+        "min_depth": (None, 0),
         "max_depth": (None,),
     },
     headlines={"edge": "odsF", "semseg": "mIoU", "normals": "mean", "depth": "rmse"},

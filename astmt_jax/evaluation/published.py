@@ -30,12 +30,12 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Results of several publications on one dataset by one protocol.
+    """Results of several publications on one dataset that were computed in one way.
 
     Attributes:
       dataset: name.
       setting: what was trained and scored, in words.
-      protocol: key of `config.EVALUATION_PROTOCOLS`.
+      protocols: keys of `config.EVALUATION_PROTOCOLS`; several where they do not differ in it.
       split: that was scored.
       options: of the dataset, those without which numbers mean something else.
       choices: field of `EvaluationConfig` -> values with which numbers mean the same.
@@ -45,7 +45,7 @@ class Published:
 
     dataset: str
     setting: str
-    protocol: str
+    protocols: Sequence[str]
     split: str
     choices: Mapping[str, Sequence[Any]]
     headlines: Mapping[str, str]
@@ -95,9 +95,9 @@ def find(
     on_dataset = [table for table in tables if table.dataset == dataset]
     if not on_dataset:
         return f"There is no published figure to set beside these: none on {dataset} is at hand."
-    alike = [table for table in on_dataset if table.protocol == protocol]
+    alike = [table for table in on_dataset if protocol in table.protocols]
     if not alike:
-        known = ", ".join(dict.fromkeys(table.protocol for table in on_dataset))
+        known = ", ".join(dict.fromkeys(name for table in on_dataset for name in table.protocols))
         return (
             f"The published figures on {dataset} that are at hand were scored by another protocol "
             f"({known}) than these ({protocol}), so they do not stand here."

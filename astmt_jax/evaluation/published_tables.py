@@ -34,7 +34,7 @@ def _nyud(method: str, values: tuple[float, ...], source: str) -> Row:
 PASCAL_BY_ASTMT = Published(
     dataset="pascal_context",
     setting="PASCAL-Context, 5,105 validation images, saliency as max mIoU",
-    protocol="astmt",
+    protocols=("astmt",),
     split="val",
     choices={
         "edge_protocol": ("pascal",),
@@ -69,7 +69,7 @@ PASCAL_BY_ASTMT = Published(
 PASCAL_BY_SUCCESSORS = Published(
     dataset="pascal_context",
     setting="PASCAL-Context, validation images, saliency as maxF of pooled pixels",
-    protocol="successors",
+    protocols=("successors",),
     split="val",
     choices={**PASCAL_BY_ASTMT.choices, "sal_convention": ("successors",)},
     headlines={**PASCAL_BY_ASTMT.headlines, "sal": "maxF_pooled"},
@@ -86,7 +86,7 @@ PASCAL_BY_SUCCESSORS = Published(
 NYUD_BY_SUCCESSORS = Published(
     dataset="nyud",
     setting="NYUD-v2, 654 validation images, 40 classes, depth as RMSE over all pixels",
-    protocol="successors",
+    protocols=("successors",),
     split="val",
     options={"classes": 40},
     choices={

@@ -17,10 +17,15 @@ _NAMES_ONLY = {
 # Instructions that read no more of their first operand than they return.
 _READS_PART = {"slice", "dynamic-slice", "gather"}
 _UPDATE = "dynamic-update-slice"
+_PARTS = {"product": {"convolution", "dot"}, "sum": {"reduce"}}
+"""What a fusion may hold beside elementwise operations -> the instructions that say so."""
 
 
 def traffic(program: Program) -> Counter[str]:
     """Bytes read from and written to main memory in one run, by the kind of instruction.
+
+    Kinds are opcodes, but 'fusion of product, sum', 'fusion of product', 'fusion of sum' and
+    'fusion' (of nothing but elementwise operations and movements).
 
     Every instruction reads its operands once and writes its result once; a fusion is one
     instruction. What is sliced is read where it is sliced only, and an update in place reads and
@@ -50,7 +55,22 @@ class _Counting:
             case "while" | "call":
                 return sum((self.of(body) for body in called), Counter())
         operands = [computation.instructions[name].arrays for name in instruction.operands]
-        return Counter({instruction.opcode: self._moved(instruction, operands, called)})
+        return Counter({self._kind(instruction): self._moved(instruction, operands, called)})
+
+    def _kind(self, instruction: Instruction) -> str:
+        opcodes = self._opcodes(instruction)
+        parts = [part for part, said_by in _PARTS.items() if opcodes & said_by]
+        is_plain = instruction.opcode != "fusion" or not parts
+        return instruction.opcode if is_plain else f"fusion of {', '.join(parts)}"
+
+    def _opcodes(self, instruction: Instruction) -> set[str]:
+        """Of the instruction and, if it is a fusion, of what it fuses."""
+        found = {instruction.opcode}
+        if instruction.opcode == "fusion":
+            for name in instruction.called:
+                inner = self._computations[name].instructions.values()
+                found.update(*map(self._opcodes, inner))
+        return found
 
     def _moved(
         self,

@@ -66,6 +66,37 @@ def test_one_instruction(instruction, expected):
     assert moved(BIG, SMALL, INDEX, f"ROOT %result = {instruction}").total() == expected
 
 
+@pytest.mark.parametrize(
+    ("fused", "kind"),
+    [
+        ("%r = f32[8]{0} negate(%p)", "fusion"),
+        ("%r = f32[8]{0} convolution(%p, %p), dim_labels=bf_io->bf", "fusion of product"),
+        ("%r = f32[] reduce(%p, %c), dimensions={0}, to_apply=%slicing", "fusion of sum"),
+        ("%d = f32[8]{0} dot(%p, %p)\n  %r = f32[] reduce(%d, %c)", "fusion of product, sum"),
+        ("%r = f32[8]{0} fusion(%p), kind=kOutput, calls=%inner", "fusion of product"),
+    ],
+)
+def test_kinds_of_fusions(fused, kind):
+    """By what is fused, in fusions within fusions, too; what a sum applies is no part of it."""
+    text = f"""
+%inner (p: f32[8]) -> f32[8] {{
+  %p.1 = f32[8]{{0}} parameter(0)
+  ROOT %d.1 = f32[8]{{0}} dot(%p.1, %p.1)
+}}
+%outer (p: f32[8]) -> f32[8] {{
+  %p = f32[8]{{0}} parameter(0)
+  %c = f32[] constant(0)
+  {fused}
+  ROOT %root = f32[8]{{0}} negate(%p)
+}}
+ENTRY %main () -> f32[8] {{
+  %x = f32[8]{{0}} parameter(0)
+  ROOT %f = f32[8]{{0}} fusion(%x), kind=kLoop, calls=%outer
+}}
+"""
+    assert traffic(parse(text)) == Counter({kind: 2 * 32})
+
+
 def test_copies_into_fast_memory():
     """Waiting for a transfer moves nothing again; what was copied in is read for nothing."""
     assert moved(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 
+import compilation
 import device_runs
 import jax
 import pytest
@@ -38,6 +39,7 @@ def pytest_configure(config):
     os.environ.setdefault(compilation_cache.THRESHOLD, str(compilation_cache.KEPT_FROM))
     jax.config.update(compilation_cache.THRESHOLD.lower(), compilation_cache.KEPT_FROM)
     compilation_cache.enable(folder)
+    compilation.set_flags()
 
 
 @pytest.fixture(scope="session")

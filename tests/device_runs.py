@@ -17,7 +17,7 @@ import sys
 
 import jax
 import numpy as np
-from tiny_network import PAIR, QUICK, copied, in_parts, random_batch, random_state, tiny_step
+from tiny_network import PAIR, copied, in_parts, random_batch, random_state, tiny_step
 
 from astmt_jax.pipeline.transfer import to_global, to_local
 from astmt_jax.runtime import distributed
@@ -36,9 +36,14 @@ def free_port():
         return server.getsockname()[1]
 
 
+def xla_flags(num_devices):
+    """The environment's, and so many virtual devices."""
+    own = os.environ.get("XLA_FLAGS", "")
+    return f"{own} --xla_force_host_platform_device_count={num_devices}"
+
+
 def start(folder, processes=1, flags=(), **environment):
     """Starts the program, with the devices of one process out of several."""
-    options = QUICK | {"xla_force_host_platform_device_count": NUM_DEVICES // processes}
     tests = pathlib.Path(__file__).parent
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
     return subprocess.Popen(
@@ -50,7 +55,7 @@ def start(folder, processes=1, flags=(), **environment):
         | {
             "JAX_PLATFORMS": "cpu",
             "PYTHONPATH": f"{tests.parent}:{tests}",
-            "XLA_FLAGS": " ".join(f"--{name}={value}" for name, value in options.items()),
+            "XLA_FLAGS": xla_flags(NUM_DEVICES // processes),
         }
         | environment,
     )

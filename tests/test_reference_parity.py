@@ -1,6 +1,7 @@
 """The network, its losses and its training against values of the reference implementation.
 
-Runs every case of --golden-dir (default: tests/golden) in float64 and in float32: forward_*.json
+Runs every case of --golden-dir (default: tests/golden) in float64 and, compiled as users compile
+it, in float32: forward_*.json
 with the .npz beside it, train_*.json and losses*.npz. A kind of which there is none is skipped.
 """
 
@@ -9,6 +10,7 @@ import functools
 import pathlib
 from typing import NamedTuple
 
+import compilation
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,6 +76,11 @@ def precision(dtype: str):
     return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
 
 
+def compiler_options(dtype: str):
+    """None in float64, where only the formulas matter: programs that compile quickly."""
+    return None if dtype == "float64" else compilation.AS_USERS_DO
+
+
 def nchw(x) -> np.ndarray:
     """NHWC array in the reference's layout."""
     return np.moveaxis(np.asarray(x), -1, 1)
@@ -124,7 +131,7 @@ def test_forward(case, dtype):
     """Features and logits of every task, in one pass over all tasks."""
     with precision(dtype):
         golden = golden_cases.Case(case, dtype)
-        found = golden_runs.forward(golden)
+        found = golden_runs.forward(golden, compiler_options(dtype))
         with np.load(case.with_suffix(".npz")) as expected:
             assert set(expected) == set(found)
             for name, values in expected.items():
@@ -163,9 +170,10 @@ def test_train_first_step(case, dtype):
         golden = golden_cases.Case(case, dtype)
         step, state = golden_runs.reference_training(golden)
         batch = golden_runs.training_batch(golden, 0)
-        intermediate = jax.jit(functools.partial(feature_gradients, step))
+        options = compiler_options(dtype)
+        intermediate = jax.jit(functools.partial(feature_gradients, step), compiler_options=options)
         found = intermediate(state.params, state.stats, batch)
-        for name, metrics, tensors in golden_runs.gradients(golden, step, state):
+        for name, metrics, tensors in golden_runs.gradients(golden, step, state, options):
             expected = golden.values["first"][name]
             losses = expected["loss"], expected.get("dscr_loss")
             check_losses(metrics, losses, LOSS_TOLERANCE[dtype])

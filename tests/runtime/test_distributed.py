@@ -94,7 +94,6 @@ def test_two_processes_do_what_one_does(runs_of_one_process, tmp_path):
 
 def start_main(folder, workdir, processes, *arguments):
     """Starts `astmt_jax.main` on eight devices in all, with plain SGD and split variables."""
-    options = device_runs.QUICK | {"xla_force_host_platform_device_count": 8 // processes}
     address = f"--coordinator_address=localhost:{free_port()}"
     return [
         test_main.start(
@@ -108,7 +107,7 @@ def start_main(folder, workdir, processes, *arguments):
             address,
             f"--num_processes={processes}",
             f"--process_id={index}",
-            XLA_FLAGS=" ".join(f"--{name}={value}" for name, value in options.items()),
+            XLA_FLAGS=device_runs.xla_flags(8 // processes),
         )
         for index in range(processes)
     ]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from networks import on_device
 from test_config import settings
 from tiny_network import PAIR, random_state, tiny_step
 
@@ -109,7 +110,7 @@ def small_state(seed=0):
     random = np.random.default_rng(seed)
 
     def variables(kind, **others):
-        draw = lambda *shape: jnp.asarray(random.standard_normal(shape), jnp.float32)  # noqa: E731
+        draw = lambda *shape: on_device(random.standard_normal(shape), np.float32)  # noqa: E731
         shared, task = {"kernel": draw(40, 50)}, {"scale": draw(2, 3)}
         return kind(shared=shared, task=task, heads={"depth": {"bias": draw(2)}}, **others)
 

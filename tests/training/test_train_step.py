@@ -13,7 +13,6 @@ from jax.extend import core
 from tiny_network import (
     CHANNELS,
     PAIR,
-    QUICK,
     SHARED,
     Steps,
     copied,
@@ -87,10 +86,10 @@ def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
         step = tiny_step("float64", PAIR, **modulation)
         state, batch = random_state(step), random_batch(step)
         alpha = jnp.float64(0.7)
-        together, stats, metrics = jax.jit(step.objective.joint_gradients, compiler_options=QUICK)(
+        together, stats, metrics = jax.jit(step.objective.joint_gradients)(
             state.params, state.stats, batch, alpha
         )
-        of_task = jax.jit(step.objective.task_gradients, compiler_options=QUICK)
+        of_task = jax.jit(step.objective.task_gradients)
         alone = [
             of_task(one_task(state.params, i), one_task(state.stats, i), batch, jnp.int32(i), alpha)
             for i in range(len(PAIR))

@@ -16,7 +16,6 @@ from flax import nnx
 from jax import lax
 from networks import network_of, random_variables
 from test_config import load, settings
-from tiny_network import QUICK
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import one_task
@@ -173,8 +172,8 @@ def test_encoder_computes_what_the_classifier_does(se, model):
         variables = load_encoder(tensors, *initial_variables(network), network)
         variables = jax.tree.map(lambda x: x.astype(jnp.float64), variables)
         reference = partial(features, stride_in=network.config.stride_in)
-        expected = jax.jit(reference, compiler_options=QUICK)(tensors, images)
-        run = jax.jit(partial(encoder_outputs, network), compiler_options=QUICK)
+        expected = jax.jit(reference)(tensors, images)
+        run = jax.jit(partial(encoder_outputs, network))
         for task in range(len(TASKS)):
             found = run(*variables, images, task)
             for a, b in zip(found, expected, strict=True):
@@ -265,7 +264,7 @@ def test_neutral_gates_can_learn():
         changed = dataclasses.replace(params, task=task_params)
         return jnp.mean(encoder_outputs(network, changed, stats, images, 0)[1] ** 2)
 
-    gradients = jax.jit(jax.grad(loss), compiler_options=QUICK)(params.task)
+    gradients = jax.jit(jax.grad(loss))(params.task)
     for stage in range(4):
         se = gradients["encoder"]["stages"][stage][0]["se"]
         assert np.abs(se["expand_bias"]).max() > 1e-3

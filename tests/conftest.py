@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 
 import compilation
-import device_runs
 import jax
 import pytest
 from golden_cases import GOLDEN
@@ -64,10 +63,3 @@ def small_disk(tmp_path) -> Callable[[str], pathlib.Path]:
 
     yield make
     subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
-
-
-@pytest.fixture(scope="session")
-def runs_of_one_process(tmp_path_factory) -> dict:
-    """What `device_runs` finds in one process of eight devices: name -> (final state, losses)."""
-    folder = tmp_path_factory.mktemp("one_process")
-    return device_runs.results(folder, device_runs.start(folder))

@@ -1,4 +1,4 @@
-"""Several processes: how they find each other, and that together they do what one does."""
+"""Several processes: how they find each other, and the program in two of them."""
 
 import json
 import os
@@ -62,34 +62,6 @@ def test_missing_coordinator_is_explained(monkeypatch):
     port = free_port()
     with pytest.raises(ValueError, match=f"Nobody answered at .*localhost:{port} for 0 s"):
         distributed.initialize(f"localhost:{port}", 2, 1)
-
-
-def test_two_processes_do_what_one_does(runs_of_one_process, tmp_path):
-    """Split variables, four devices each: losses and state after three steps; and a checkpoint.
-
-    The first process finds the other through SLURM's environment, the other one by flags.
-    """
-    port = free_port()
-    slurm = {
-        "SLURM_JOB_ID": "1",
-        "SLURM_STEP_NODELIST": "localhost",
-        "SLURM_NTASKS": "2",
-        "SLURM_PROCID": "0",
-        "SLURM_LOCALID": "0",
-        "JAX_COORDINATOR_PORT": str(port),
-    }
-    found = device_runs.results(
-        tmp_path,
-        device_runs.start(tmp_path, 2, **slurm),
-        device_runs.start(tmp_path, 2, flags=(f"localhost:{port}", 2, 1)),
-    )
-    for name, run in found.items():
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13),
-            run,
-            runs_of_one_process[name],
-        )
-    assert list(found) == ["per_task, split", "per_task, restored", "joint, in parts, split"]
 
 
 def start_main(folder, workdir, processes, *arguments):

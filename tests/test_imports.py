@@ -73,7 +73,7 @@ def forked(tmp_path_factory):
 
 def loaded_by(module, forked) -> list[str]:
     """Names of all modules that are loaded once this one is."""
-    if {"jax", "flax", "rich", "keras"} & set(LIGHT[module]):  # Keras comes with other imports
+    if {"jax", "flax", "rich", "sklearn"} & set(LIGHT[module]):  # scikit-learn comes with Keras
         return run(f"import sys, {module}; print(*sys.modules)").split()
     program = forked.start("tests.imported", module)
     printed, errors = program.communicate()
@@ -116,6 +116,20 @@ print(cv2.getNumThreads())
 
 def test_the_pipeline_changes_libraries_when_it_runs_only():
     assert run(UNCHANGED).split() == ["True", "1"]
+
+
+WITHOUT_KERAS = """
+import sys, astmt_jax.main
+print({"keras.src", "sklearn", "pandas", "matplotlib.pyplot"} & set(sys.modules))
+import tensorflow as tf
+from tensorboard.plugins.hparams import api
+print(issubclass(api.KerasCallback, tf.keras.callbacks.Callback), hasattr(api, "other"))
+"""
+
+
+def test_training_loads_keras_only_for_who_asks_for_it():
+    """And then all that TensorBoard has for it."""
+    assert run(WITHOUT_KERAS).split() == ["set()", "True", "False"]
 
 
 WITHOUT_TENSORFLOW = """

@@ -1,8 +1,8 @@
 """The network, its losses and its training against values of the reference implementation.
 
 Runs every case of --golden-dir (default: tests/golden) in float64 and, compiled as users compile
-it, in float32: forward_*.json
-with the .npz beside it, train_*.json and losses*.npz. A kind of which there is none is skipped.
+it, in float32: forward_*.json with the .npz beside it, train_*.json and losses*.npz. A kind of
+which there is none is skipped.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import compilation
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.discriminator import unit_length
@@ -106,8 +105,9 @@ def assert_gradients(tensors: dict, expected: dict, dtype: str) -> None:
 
 
 @functools.cache  # so that losses of one shape are compiled once
-def compiled_loss(task: str, channels: int, edge_weight: float | None):
-    return jax.jit(jax.value_and_grad(golden_cases.task_record(task, channels, edge_weight).loss))
+def compiled_loss(task: str, channels: int, edge_weight: float | None, dtype: str):
+    loss = golden_cases.task_record(task, channels, edge_weight).loss
+    return jax.jit(jax.value_and_grad(loss), compiler_options=compiler_options(dtype))
 
 
 def test_losses(case, dtype):
@@ -119,8 +119,8 @@ def test_losses(case, dtype):
                 arrays[prefix + name] for name in ("logits", "label", "loss", "grad")
             )
         edge_weight = golden_cases.EDGE_WEIGHT.get(case.dataset)
-        loss_and_gradient = compiled_loss(case.task, logits.shape[-1], edge_weight)
-        found, found_gradient = loss_and_gradient(jnp.asarray(logits, dtype), jnp.asarray(labels))
+        loss_and_gradient = compiled_loss(case.task, logits.shape[-1], edge_weight, dtype)
+        found, found_gradient = loss_and_gradient(logits.astype(dtype), labels)
         assert found.dtype == found_gradient.dtype == dtype
         np.testing.assert_allclose(found, loss, rtol=LOSS_TOLERANCE[dtype])
         error = np.linalg.norm(found_gradient - gradient)

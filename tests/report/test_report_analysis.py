@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from clu import metric_writers
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tiny_network import PAIR, random_batch, random_state, tiny_step
 
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.models.network import one_task
 from astmt_jax.report import confusion, curves, examples, gradients, modulation, probes
+from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.tasks import registry as tasks
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 
-import device_runs
+import compilation
 import jax
 import pytest
 from golden_cases import GOLDEN
@@ -38,6 +38,7 @@ def pytest_configure(config):
     os.environ.setdefault(compilation_cache.THRESHOLD, str(compilation_cache.KEPT_FROM))
     jax.config.update(compilation_cache.THRESHOLD.lower(), compilation_cache.KEPT_FROM)
     compilation_cache.enable(folder)
+    compilation.set_flags()
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +63,3 @@ def small_disk(tmp_path) -> Callable[[str], pathlib.Path]:
 
     yield make
     subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
-
-
-@pytest.fixture(scope="session")
-def runs_of_one_process(tmp_path_factory) -> dict:
-    """What `device_runs` finds in one process of eight devices: name -> (final state, losses)."""
-    folder = tmp_path_factory.mktemp("one_process")
-    return device_runs.results(folder, device_runs.start(folder))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,19 +18,23 @@ from astmt_jax.training.update import Ingredients
 from astmt_jax.weights import original as convert
 from tests import golden_cases
 
+CompilerOptions = Mapping[str, bool | int] | None
+
 FORWARD_TOLERANCE = {"float64": 1e-6, "float32": 3e-5}  # of the standard deviation
 LOSS_TOLERANCE = {"float64": 1e-9, "float32": 1e-5}  # relative
 NORM_TOLERANCE = {"float64": 1e-6, "float32": 2e-3}  # of the norm
 PROBE_TOLERANCE = {"float64": 1e-6, "float32": 2e-2}  # of the norm
 
 
-def forward(golden: golden_cases.Case) -> dict[str, np.ndarray]:
+def forward(
+    golden: golden_cases.Case, compiler_options: CompilerOptions = None
+) -> dict[str, np.ndarray]:
     """features/TASK and out/TASK (every second row and column) of all tasks, in one pass."""
     network = golden.network
     params, stats = convert.from_torch(golden.tensors, network, golden.dtype)
     images, _ = golden.data(golden.values["data_seed"])
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options)
     def run(params, stats, images):
         features, _ = network.features(params, stats, images, train=False)
         heads = {
@@ -81,19 +86,25 @@ def training_batch(golden: golden_cases.Case, number: int) -> dict:
 
 
 def gradients(
-    golden: golden_cases.Case, step: TrainStep, state: TrainState
+    golden: golden_cases.Case,
+    step: TrainStep,
+    state: TrainState,
+    compiler_options: CompilerOptions = None,
 ) -> Iterator[tuple[str, dict[str, jax.Array], dict[str, np.ndarray]]]:
     """Of each task on the first batch: name, metrics, gradients under the reference's names."""
     batch = training_batch(golden, 0)
-    gradients_of = jax.jit(step.ingredients.objective.task_gradients)
-    for index, name in enumerate(golden.network.names):
-        found, _, metrics = gradients_of(
-            one_task(state.params, index),
-            one_task(state.stats, index),
-            batch,
-            jnp.int32(index),
-            step.ingredients.alpha(state.step),
+
+    @partial(jax.jit, compiler_options=compiler_options)
+    def gradients_of(state, batch, index):
+        views = one_task(state.params, index), one_task(state.stats, index)
+        alpha = step.ingredients.alpha(state.step)
+        gradients, _, metrics = step.ingredients.objective.task_gradients(
+            *views, batch, index, alpha
         )
+        return gradients, metrics
+
+    for index, name in enumerate(golden.network.names):
+        found, metrics = gradients_of(state, batch, np.int32(index))
         yield name, metrics, torch_gradients(found, state.stats, golden.network, index)
 
 
@@ -101,7 +112,7 @@ def torch_gradients(gradients, stats, network, index: int) -> dict[str, np.ndarr
     """Gradients of one task's view under the reference's names."""
     name = network.names[index]
     tasks = len(network.names)
-    stack = lambda x: jnp.stack([x] * tasks)  # noqa: E731
+    stack = lambda x: np.stack([x] * tasks)  # noqa: E731
     gradients = dataclasses.replace(gradients, task=jax.tree.map(stack, gradients.task))
     tensors = convert.to_torch(gradients, dataclasses.replace(stats, frozen={}), network)
     others = [f".{other}." for other in network.names if other != name]

@@ -1,7 +1,6 @@
 """Networks of several architectures and sizes, and random variables for them."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.config import ModelConfig
@@ -21,6 +20,11 @@ SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32
 SMALL_MOBILENET = MOBILENET | {"width_multiplier": 0.25, "decoder_width": 32}
 
 
+def on_device(values, dtype):
+    """JAX's array of NumPy's, for which `jnp.asarray` would compile a program for every shape."""
+    return jax.device_put(np.asarray(values, dtype))
+
+
 def network_of(channels, discriminator=None, **model):
     return Network(ModelConfig(**model), channels, discriminator)
 
@@ -36,7 +40,7 @@ def random_variables(network):
 
     def draw(path, leaf):
         if path[-1].key in ("scale", "var"):
-            return jnp.asarray(random.uniform(0.5, 1.5, leaf.shape), leaf.dtype)
-        return jnp.asarray(0.2 * random.standard_normal(leaf.shape), leaf.dtype)
+            return on_device(random.uniform(0.5, 1.5, leaf.shape), leaf.dtype)
+        return on_device(0.2 * random.standard_normal(leaf.shape), leaf.dtype)
 
     return jax.tree.map_with_path(draw, shapes_of(network))

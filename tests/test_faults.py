@@ -32,7 +32,6 @@ def runs(tmp_path_factory):
         patch.setenv("JAX_PLATFORMS", "cpu")
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["astmt_jax.main"])
         yield Runs(context, folder)

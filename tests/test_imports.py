@@ -1,12 +1,14 @@
-"""What an import loads, and what it leaves as it is, each in a fresh interpreter."""
+"""What an import loads, and what it leaves as it is, each in a process of its own."""
 
+import os
 import pathlib
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
+from forked_programs import programs
 from test_config import settings
 
 from astmt_jax.config import from_config_dict
@@ -59,9 +61,29 @@ def run(script: str) -> str:
     return done.stdout
 
 
+NETWORKS = ("jax", "flax.nnx", "optax")
+"""What processes have loaded already in which modules are imported that may load it."""
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory):
+    with programs(tmp_path_factory.mktemp("forked"), os.environ, *NETWORKS) as started:
+        yield started
+
+
+def loaded_by(module, forked) -> list[str]:
+    """Names of all modules that are loaded once this one is."""
+    if {"jax", "flax", "rich", "sklearn"} & set(LIGHT[module]):  # scikit-learn comes with Keras
+        return run(f"import sys, {module}; print(*sys.modules)").split()
+    program = forked.start("tests.imported", module)
+    printed, errors = program.communicate()
+    assert program.returncode == 0, errors
+    return printed.split()
+
+
 @pytest.mark.parametrize("module", LIGHT)
-def test_an_import_is_light(module):
-    loaded = run(f"import sys, {module}; print(*sys.modules)").split()
+def test_an_import_is_light(module, forked):
+    loaded = loaded_by(module, forked)
     assert module in loaded
     assert not set(LIGHT[module]) & set(loaded)
 
@@ -96,6 +118,20 @@ def test_the_pipeline_changes_libraries_when_it_runs_only():
     assert run(UNCHANGED).split() == ["True", "1"]
 
 
+WITHOUT_KERAS = """
+import sys, astmt_jax.main
+print({"keras.src", "sklearn", "pandas", "matplotlib.pyplot"} & set(sys.modules))
+import tensorflow as tf
+from tensorboard.plugins.hparams import api
+print(issubclass(api.KerasCallback, tf.keras.callbacks.Callback), hasattr(api, "other"))
+"""
+
+
+def test_training_loads_keras_only_for_who_asks_for_it():
+    """And then all that TensorBoard has for it."""
+    assert run(WITHOUT_KERAS).split() == ["set()", "True", "False"]
+
+
 WITHOUT_TENSORFLOW = """
 import sys
 sys.modules |= dict.fromkeys({packages!r})  # as if they were not installed
@@ -118,7 +154,8 @@ def test_a_network_predicts_where_tensorflow_is_not_installed(tmp_path):
     claim_workdir(tmp_path, config)
     step = Experiment(config).train_step(steps_per_epoch=1)
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(3, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), described(step)))
+        zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), described(step))
+        checkpoints.save(3, jax.device_put(zeros))
     printed = run(WITHOUT_TENSORFLOW.format(packages=DATA, workdir=str(tmp_path)))
     assert printed.strip() == "{'semseg': (20, 30), 'normals': (20, 30, 3)}"
 

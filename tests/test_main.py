@@ -14,6 +14,7 @@ import time
 import cv2
 import pytest
 from absl.testing import flagsaver
+from forked_programs import Program, Programs, programs
 from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -28,6 +29,13 @@ CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"
 NUM_STEPS = 9  # 3 epochs of 14 images in batches of 4, the last 2 of each epoch dropped
 CHECKPOINT_EVERY = 4
+IMPORTED = (
+    "astmt_jax.command_line.config_flag",
+    "astmt_jax.runtime.profiling",
+    "astmt_jax.training.finish",
+    "astmt_jax.training.loop",
+)
+"""What the program imports, but for itself."""
 SETTINGS = QUICK_SETTINGS | {
     "train.epochs": 3,
     "train.log_every_steps": 3,
@@ -43,35 +51,44 @@ class Runs:
       folder: holds the folders of all runs.
       output: what the uninterrupted run printed.
       results: its results.json.
+      programs: start others in a second.
     """
 
     folder: pathlib.Path
     output: str
     results: bytes
+    programs: Programs
 
-    def start(self, workdir: str, *arguments: str) -> subprocess.Popen:
+    def start(self, workdir: str, *arguments: str) -> Program:
         """Starts the program in a process of its own."""
-        return start(self.folder, workdir, *arguments)
+        return self.programs.start(*command_line(self.folder, workdir, *arguments))
 
 
-def start(folder, workdir, *arguments, **variables):
-    """Starts the program with these arguments and environment variables, too."""
-    command = [sys.executable, "-m", "astmt_jax.main", f"--config={VARIANT}"]
+def command_line(folder, workdir, *arguments):
+    """The program and its arguments."""
+    command = ["astmt_jax.main", f"--config={VARIANT}"]
     command += [f"--workdir={folder / workdir}", f"--config.dataset.data_dir={folder / 'data'}"]
-    command += [f"--config.{name}={value}" for name, value in SETTINGS.items()]
-    environment = os.environ | {
+    return [*command, *(f"--config.{name}={value}" for name, value in SETTINGS.items()), *arguments]
+
+
+def environment(folder):
+    """The program's."""
+    return os.environ | {
         "COLUMNS": "200",
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles in half the time
     }
+
+
+def start(folder, workdir, *arguments, **variables):
+    """Starts the program with these arguments and environment variables, too."""
     return subprocess.Popen(
-        [*command, *arguments],
+        [sys.executable, "-m", *command_line(folder, workdir, *arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment | variables,
+        env=environment(folder) | variables,
         cwd=pathlib.Path(__file__).parents[1],
     )
 
@@ -88,7 +105,9 @@ def runs(tmp_path_factory):
     """One run from beginning to end, in the folder 'whole'."""
     folder = tmp_path_factory.mktemp("runs")
     output = finish(start(folder, "whole"))
-    return Runs(folder, output, (folder / "whole" / "results.json").read_bytes())
+    results = (folder / "whole" / "results.json").read_bytes()
+    with programs(folder, environment(folder), *IMPORTED) as forked:
+        yield Runs(folder, output, results, forked)
 
 
 def test_run_tells_what_it_does(runs):
@@ -157,8 +176,7 @@ def test_killed_run_goes_on(runs):
     """
     folder = runs.folder / "killed"
     process = runs.start("killed", "--config.train.log_every_steps=1")
-    while not process.stdout.readline().startswith("step 1/"):
-        assert process.poll() is None, process.communicate()[1]
+    process.wait_for("step 1/")
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == EXIT_CODE, errors
@@ -251,7 +269,7 @@ def test_evaluation_without_quantization(runs):
 
 def test_error_is_one_line(runs):
     """In a process of its own: exit code 1, one sentence on stderr, no traceback, no folder."""
-    process = runs.start("wrong", "--config.train.epoch=3")
+    process = start(runs.folder, "wrong", "--config.train.epoch=3")
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert output == ""

@@ -105,7 +105,6 @@ def test_command_line_trains_and_evaluates_from_an_archive(tmp_path, name):
     command += ["--config.dataset.train_split=train[:3]"]
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles in half the time
     }
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

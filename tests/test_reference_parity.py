@@ -1,7 +1,8 @@
 """The network, its losses and its training against values of the reference implementation.
 
-Runs every case of --golden-dir (default: tests/golden) in float64 and in float32: forward_*.json
-with the .npz beside it, train_*.json and losses*.npz. A kind of which there is none is skipped.
+Runs every case of --golden-dir (default: tests/golden) in float64 and, compiled as users compile
+it, in float32: forward_*.json with the .npz beside it, train_*.json and losses*.npz. A kind of
+which there is none is skipped.
 """
 
 import contextlib
@@ -9,8 +10,8 @@ import functools
 import pathlib
 from typing import NamedTuple
 
+import compilation
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.discriminator import unit_length
@@ -74,6 +75,11 @@ def precision(dtype: str):
     return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
 
 
+def compiler_options(dtype: str):
+    """None in float64, where only the formulas matter: programs that compile quickly."""
+    return None if dtype == "float64" else compilation.AS_USERS_DO
+
+
 def nchw(x) -> np.ndarray:
     """NHWC array in the reference's layout."""
     return np.moveaxis(np.asarray(x), -1, 1)
@@ -99,8 +105,9 @@ def assert_gradients(tensors: dict, expected: dict, dtype: str) -> None:
 
 
 @functools.cache  # so that losses of one shape are compiled once
-def compiled_loss(task: str, channels: int, edge_weight: float | None):
-    return jax.jit(jax.value_and_grad(golden_cases.task_record(task, channels, edge_weight).loss))
+def compiled_loss(task: str, channels: int, edge_weight: float | None, dtype: str):
+    loss = golden_cases.task_record(task, channels, edge_weight).loss
+    return jax.jit(jax.value_and_grad(loss), compiler_options=compiler_options(dtype))
 
 
 def test_losses(case, dtype):
@@ -112,8 +119,8 @@ def test_losses(case, dtype):
                 arrays[prefix + name] for name in ("logits", "label", "loss", "grad")
             )
         edge_weight = golden_cases.EDGE_WEIGHT.get(case.dataset)
-        loss_and_gradient = compiled_loss(case.task, logits.shape[-1], edge_weight)
-        found, found_gradient = loss_and_gradient(jnp.asarray(logits, dtype), jnp.asarray(labels))
+        loss_and_gradient = compiled_loss(case.task, logits.shape[-1], edge_weight, dtype)
+        found, found_gradient = loss_and_gradient(logits.astype(dtype), labels)
         assert found.dtype == found_gradient.dtype == dtype
         np.testing.assert_allclose(found, loss, rtol=LOSS_TOLERANCE[dtype])
         error = np.linalg.norm(found_gradient - gradient)
@@ -124,7 +131,7 @@ def test_forward(case, dtype):
     """Features and logits of every task, in one pass over all tasks."""
     with precision(dtype):
         golden = golden_cases.Case(case, dtype)
-        found = golden_runs.forward(golden)
+        found = golden_runs.forward(golden, compiler_options(dtype))
         with np.load(case.with_suffix(".npz")) as expected:
             assert set(expected) == set(found)
             for name, values in expected.items():
@@ -163,9 +170,10 @@ def test_train_first_step(case, dtype):
         golden = golden_cases.Case(case, dtype)
         step, state = golden_runs.reference_training(golden)
         batch = golden_runs.training_batch(golden, 0)
-        intermediate = jax.jit(functools.partial(feature_gradients, step))
+        options = compiler_options(dtype)
+        intermediate = jax.jit(functools.partial(feature_gradients, step), compiler_options=options)
         found = intermediate(state.params, state.stats, batch)
-        for name, metrics, tensors in golden_runs.gradients(golden, step, state):
+        for name, metrics, tensors in golden_runs.gradients(golden, step, state, options):
             expected = golden.values["first"][name]
             losses = expected["loss"], expected.get("dscr_loss")
             check_losses(metrics, losses, LOSS_TOLERANCE[dtype])

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from networks import on_device
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, OptimizerConfig
 from astmt_jax.models import layers
@@ -30,8 +31,6 @@ from astmt_jax.training.update import Ingredients, Update
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
 PAIR = {"semseg": 5, "normals": 3}
-QUICK = {"xla_backend_optimization_level": 0}
-"""Compiler options: compiles in half the time, for programs that run only once or twice."""
 
 SHARED = {"decoder_norm": "shared", "decoder_se": False, "adapters": False}
 
@@ -136,7 +135,7 @@ def random_state(step: Steps, seed: int = 0) -> TrainState:
         values = (
             random.uniform(0.5, 1.5, leaf.shape) if positive else random.normal(0, 0.2, leaf.shape)
         )
-        return jnp.asarray(values, dtype)
+        return on_device(values, dtype)
 
     return jax.tree.map_with_path(draw, jax.eval_shape(step.init, jax.random.key(seed)))
 
@@ -148,8 +147,8 @@ def random_batch(step: Steps, size: int = 32, batch: int = 2, ignored=(), seed: 
         labels[name] = np.full_like(labels[name], 255)
     dtype = jnp.promote_types(step.network.config.compute_dtype, jnp.float32)
     return {
-        "image": jnp.asarray(images, dtype),
-        "labels": {name: jnp.asarray(label, dtype) for name, label in labels.items()},
+        "image": on_device(images, dtype),
+        "labels": {name: on_device(label, dtype) for name, label in labels.items()},
     }
 
 

@@ -4,6 +4,7 @@ Both give the same numbers, so that what was saved from devices can be checked w
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,31 +14,42 @@ import numpy as np
 from astmt_jax.training.state import TrainedVariables, TrainState
 
 
-@jax.jit
-def summary(state: TrainState | TrainedVariables) -> tuple[dict[str, jax.Array], jax.Array]:
-    """The checksum of each field, () uint32, and which leaves are finite, (n,) bool.
+def summary(state: TrainState | TrainedVariables) -> tuple[dict[str, int], np.ndarray]:
+    """The checksum of each field, 0 to 2 ** 32 - 1, and which leaves are finite, (n,) bool.
 
-    One program for arrays that may be split over devices and processes; it takes seconds to
-    compile.
+    Of arrays that may be split over devices and processes.
     """
-    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]
-    checksums = {name: checksum(value) for name, value in _fields(state).items()}
-    return checksums, jnp.stack(finite)
+    fields = _fields(state)
+    found = jax.device_get([_of_arrays(value) for value in fields.values()])
+    checksums = {name: _total(pairs) for name, pairs in zip(fields, found, strict=True)}
+    return checksums, np.array([finite for pairs in found for _, finite in pairs])
 
 
-def checksum(tree: Any) -> jax.Array:
-    """() uint32 that every single bit changes, however the arrays are laid out over devices."""
-    total = jnp.uint32(0)
-    for number, leaf in enumerate(jax.tree.leaves(tree)):
-        words = jax.lax.bitcast_convert_type(leaf, _word(leaf)).astype(jnp.uint32)
-        position = jnp.zeros(words.shape, jnp.uint32)
-        for axis, size in enumerate(words.shape):
-            along = jax.lax.broadcasted_iota(jnp.uint32, words.shape, axis)
-            position = position * np.uint32(size) + along
-        # An odd factor loses no change of a word modulo 2 ** 32.
-        weights = 2 * position + np.uint32(2 * number + 1)
-        total += jnp.sum(words * weights, dtype=jnp.uint32)
-    return total
+def checksum(tree: Any) -> int:
+    """0 to 2 ** 32 - 1; every single bit changes it, however the arrays are laid out."""
+    return _total(jax.device_get(_of_arrays(tree)))
+
+
+def _of_arrays(tree: Any) -> list[tuple[jax.Array, jax.Array]]:
+    leaves = jax.tree.leaves(tree)
+    return [_of_array(leaf, np.uint32(number)) for number, leaf in enumerate(leaves)]
+
+
+@jax.jit  # a program for each shape: one for all arrays takes several times as long to compile
+def _of_array(leaf: jax.Array, number: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What an array adds to the checksum, () uint32, and whether it is finite."""
+    words = jax.lax.bitcast_convert_type(leaf, _word(leaf)).astype(jnp.uint32)
+    position = jnp.zeros(words.shape, jnp.uint32)
+    for axis, size in enumerate(words.shape):
+        along = jax.lax.broadcasted_iota(jnp.uint32, words.shape, axis)
+        position = position * np.uint32(size) + along
+    # An odd factor loses no change of a word modulo 2 ** 32.
+    weights = 2 * (position + number) + 1
+    return jnp.sum(words * weights, dtype=jnp.uint32), jnp.isfinite(leaf).all()
+
+
+def _total(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> int:
+    return sum(int(value) for value, _ in pairs) % 2**32
 
 
 def on_host(state: TrainedVariables) -> dict[str, int]:

@@ -57,8 +57,10 @@ class Optimizer:
         self._discriminator_multiplier = config.discriminator_multiplier
 
     def init(self, params: Params) -> Params:
-        """Optimizer states of all groups."""
+        """Optimizer states of all groups, made by one program instead of one for every shape."""
+        return jax.jit(self._init)(params)
 
+    def _init(self, params: Params) -> Params:
         def init(variables: dict) -> Any:
             return self._direction.init(variables)
 

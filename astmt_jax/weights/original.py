@@ -48,7 +48,8 @@ def from_torch(
             value = np.stack([take(slot, abstract.shape[1:]) for slot in (first, *others)])
         else:
             value = take(first, abstract.shape)
-        return jnp.asarray(value, dtype)
+        # `jnp.asarray` would compile a program for every shape.
+        return jax.device_put(value.astype(dtype))
 
     variables = jax.tree_util.tree_map_with_path(read, _abstract(network))
     problems += [f"unused: {name}" for name in sorted(unused)]
@@ -63,8 +64,9 @@ def to_torch(params: Params, stats: Stats, network: Network) -> dict[str, np.nda
     tensors = {}
 
     def write(path, value):
+        value = np.asarray(value)
         for index, slot in enumerate(slots(path, network)):
-            tensors[slot.name] = slot.to_torch(np.asarray(value[index] if slot.stacked else value))
+            tensors[slot.name] = slot.to_torch(value[index] if slot.stacked else value)
 
     jax.tree_util.tree_map_with_path(write, (params, stats))
     return tensors

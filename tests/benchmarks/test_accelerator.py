@@ -48,7 +48,6 @@ def test_smallest_case_where_little_is_installed(tmp_path):
         | {
             "JAX_PLATFORMS": "cpu",
             "PYTHONPATH": str(tmp_path / "missing"),
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
         },
         capture_output=True,
         text=True,

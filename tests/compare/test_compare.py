@@ -36,7 +36,6 @@ def start(folder):
     environment = os.environ | {
         "COLUMNS": "150",
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles in half the time
     }
     return subprocess.Popen(
         command,

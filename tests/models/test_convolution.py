@@ -26,7 +26,6 @@ def plain(x, kernel):
 def assert_equal(function, *arguments):
     """`function(convolution)` of the arguments is the same for ours and JAX's own."""
     with jax.enable_x64(True):
-        arguments = [jnp.asarray(argument) for argument in arguments]
         found, expected = (jax.jit(function(which))(*arguments) for which in (own, plain))
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)  # noqa: E731
     jax.tree.map(close, found, expected)

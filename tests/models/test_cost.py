@@ -16,9 +16,13 @@ def network():
     return network_of(CHANNELS, DiscriminatorConfig(depth=1, kernel=3), **SMALL)
 
 
-def test_parameters_of_a_network(network):
+@pytest.fixture(scope="module")
+def cost(network):
+    return network_cost(network, SIZE)
+
+
+def test_parameters_of_a_network(network, cost):
     """Every one belongs to exactly one part; heads and discriminator in closed form."""
-    cost = network_cost(network, SIZE)
     assert cost.parameters == parameter_count(shapes_of(network)[0])
     assert cost.heads == {name: 32 * count + count for name, count in CHANNELS.items()}
     assert list(cost.heads) == list(cost.one_task) == list(CHANNELS)
@@ -34,9 +38,8 @@ def test_frozen_weights_are_parameters():
     assert frozen.parameters == shared.parameters
 
 
-def test_total(network):
+def test_total(network, cost):
     """The same as part by part."""
-    cost = network_cost(network, SIZE)
     assert total_cost(network, SIZE) == TotalCost(cost.parameters, cost.all_tasks)
 
 
@@ -49,12 +52,11 @@ def test_single_task_networks(model):
         assert singles[name] == network_cost(network_of({name: count}, **model), SIZE)
 
 
-def test_all_tasks_share_what_does_not_depend_on_them(network):
+def test_all_tasks_share_what_does_not_depend_on_them(cost):
     """With everything shared, a further task costs its prediction layer only."""
-    cost = network_cost(network_of(CHANNELS, **SMALL, **SHARED), SIZE)
+    shared = network_cost(network_of(CHANNELS, **SMALL, **SHARED), SIZE)
     heads = {name: (SIZE // 4) ** 2 * 32 * count for name, count in CHANNELS.items()}
-    trunk = cost.one_task["edge"] - heads["edge"]
-    assert cost.one_task == {name: trunk + head for name, head in heads.items()}
-    assert cost.all_tasks == trunk + sum(heads.values())
-    own = network_cost(network, SIZE)
-    assert cost.all_tasks < own.all_tasks < sum(own.one_task.values())
+    trunk = shared.one_task["edge"] - heads["edge"]
+    assert shared.one_task == {name: trunk + head for name, head in heads.items()}
+    assert shared.all_tasks == trunk + sum(heads.values())
+    assert shared.all_tasks < cost.all_tasks < sum(cost.one_task.values())

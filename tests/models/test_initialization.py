@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 from networks import SMALL, network_of
-from tiny_network import PAIR, QUICK
+from tiny_network import PAIR
 
 from astmt_jax.config import DiscriminatorConfig
 
@@ -15,7 +15,7 @@ def test_order_of_the_noise():
     """
     network = network_of(PAIR, DiscriminatorConfig(), **SMALL)
     key = jax.random.key(3)
-    params, _ = jax.jit(network.init, compiler_options=QUICK)(key)
+    params, _ = jax.jit(network.init)(key)
     kernels = [
         np.ravel(leaf)
         for part in (params.shared, params.heads, params.discriminator, params.task)

@@ -31,17 +31,17 @@ def test_batch_norm_gradient(shared_input):
     random = np.random.default_rng(0)
     tasks, axes = 3, (None if shared_input else 0, 0, 0)
     with jax.enable_x64(True):
-        x = jnp.asarray(2 + 3 * random.standard_normal((tasks, 4, 5, 6, 7)))
+        x = 2 + 3 * random.standard_normal((tasks, 4, 5, 6, 7))
         inputs = (
             x[0] if shared_input else x,
-            jnp.asarray(random.standard_normal((tasks, 7))),
-            jnp.asarray(random.standard_normal((tasks, 7))),
+            random.standard_normal((tasks, 7)),
+            random.standard_normal((tasks, 7)),
         )
-        weights = jnp.asarray(random.standard_normal(x.shape))
+        weights = random.standard_normal(x.shape)
 
         def gradients(function):
             loss = lambda *values: jnp.sum(weights * jax.vmap(function, axes)(*values))  # noqa: E731
-            return jax.grad(loss, (0, 1, 2))(*inputs)
+            return jax.jit(jax.grad(loss, (0, 1, 2)))(*inputs)
 
         for found, expected in zip(gradients(by_module), gradients(by_definition), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
@@ -107,7 +107,7 @@ def test_pointwise_gradient(inputs, outputs, per_task):
             return jnp.sum(weights * jax.vmap(layers.pointwise, axes)(x, kernel))
 
         used = kernel if per_task else kernel[0]
-        found = jax.grad(loss, (0, 1))(jnp.asarray(x), jnp.asarray(used))
+        found = jax.jit(jax.grad(loss, (0, 1)))(x, used)
     kernel_gradient = np.einsum("tbhwc,tbhwd->tcd", x, weights)
     if not per_task:
         kernel = np.stack([kernel[0]] * 3)

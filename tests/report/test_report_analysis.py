@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from clu import metric_writers
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
-from tiny_network import PAIR, QUICK, random_batch, random_state, tiny_step
+from tiny_network import PAIR, random_batch, random_state, tiny_step
 
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.models.network import one_task
 from astmt_jax.report import confusion, curves, examples, gradients, modulation, probes
+from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.tasks import registry as tasks
 
@@ -151,7 +151,7 @@ def test_cosines_of_gradients_are_those_of_the_losses(plain):
     direct = []
     for index, task in enumerate(step.objective.tasks):
         gradient = jax.jit(jax.grad(functools.partial(loss, index=index, task=task)))
-        compiled = gradient.lower(state.params.shared).compile(QUICK)
+        compiled = gradient.lower(state.params.shared).compile()
         leaves = jax.tree.leaves(compiled(state.params.shared))
         direct.append(np.concatenate([np.ravel(leaf) for leaf in leaves]))
     expected = direct[0] @ direct[1] / np.prod([np.linalg.norm(g) for g in direct])
@@ -174,7 +174,7 @@ def test_confusion_has_the_accuracy_of_training(adversarial):
         views = one_task(state.params, index), one_task(state.stats, index)
         return *views, batch, np.int32(index), np.float32(1)
 
-    train = jax.jit(step.objective.task_gradients).lower(*arguments(0)).compile(QUICK)
+    train = jax.jit(step.objective.task_gradients).lower(*arguments(0)).compile()
     for index in range(2):
         metrics = train(*arguments(index))[2]
         accuracy = confusion.shares(found)[index, index]

@@ -1,4 +1,4 @@
-"""Several processes: how they find each other, and that together they do what one does."""
+"""Several processes: how they find each other, and the program in two of them."""
 
 import json
 import os
@@ -64,37 +64,8 @@ def test_missing_coordinator_is_explained(monkeypatch):
         distributed.initialize(f"localhost:{port}", 2, 1)
 
 
-def test_two_processes_do_what_one_does(runs_of_one_process, tmp_path):
-    """Split variables, four devices each: losses and state after three steps; and a checkpoint.
-
-    The first process finds the other through SLURM's environment, the other one by flags.
-    """
-    port = free_port()
-    slurm = {
-        "SLURM_JOB_ID": "1",
-        "SLURM_STEP_NODELIST": "localhost",
-        "SLURM_NTASKS": "2",
-        "SLURM_PROCID": "0",
-        "SLURM_LOCALID": "0",
-        "JAX_COORDINATOR_PORT": str(port),
-    }
-    found = device_runs.results(
-        tmp_path,
-        device_runs.start(tmp_path, 2, **slurm),
-        device_runs.start(tmp_path, 2, flags=(f"localhost:{port}", 2, 1)),
-    )
-    for name, run in found.items():
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13),
-            run,
-            runs_of_one_process[name],
-        )
-    assert list(found) == ["per_task, split", "per_task, restored", "joint, in parts, split"]
-
-
 def start_main(folder, workdir, processes, *arguments):
     """Starts `astmt_jax.main` on eight devices in all, with plain SGD and split variables."""
-    options = device_runs.QUICK | {"xla_force_host_platform_device_count": 8 // processes}
     address = f"--coordinator_address=localhost:{free_port()}"
     return [
         test_main.start(
@@ -108,7 +79,7 @@ def start_main(folder, workdir, processes, *arguments):
             address,
             f"--num_processes={processes}",
             f"--process_id={index}",
-            XLA_FLAGS=" ".join(f"--{name}={value}" for name, value in options.items()),
+            XLA_FLAGS=device_runs.xla_flags(8 // processes),
         )
         for index in range(processes)
     ]

@@ -1,4 +1,4 @@
-"""What a split batch and split variables change: nothing but the order of sums."""
+"""How variables are split."""
 
 import jax
 import numpy as np
@@ -26,27 +26,3 @@ def test_largest_axis_that_divides_is_split(shape, expected):
     variable = jax.ShapeDtypeStruct(shape, np.float32)
     assert Placement(MESH, True, min_size=1000).sharding_of(variable).spec == expected
     assert Placement(MESH, False, min_size=1000).sharding_of(variable).spec == PartitionSpec()
-
-
-@pytest.mark.parametrize(
-    ("run", "expected"),
-    [
-        ("joint, copies", "joint, one device"),
-        ("joint, split", "joint, one device"),
-        ("per_task, split", "per_task, one device"),
-        ("per_task, restored", "per_task, one device"),
-        ("joint, in parts, split", "joint, in parts, one device"),
-    ],
-)
-def test_eight_devices_do_what_one_does(runs_of_one_process, run, expected):
-    """Losses, parameters, batch-norm statistics and momentum after three steps.
-
-    So batch norm and the losses' normalisation see the global batch: half the devices have no
-    labels of one task, and each device's images are brighter than the one's before. With batches
-    taken in parts, too.
-    """
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13),
-        runs_of_one_process[run],
-        runs_of_one_process[expected],
-    )

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from networks import on_device
 
 from astmt_jax.config import OptimizerConfig
 from astmt_jax.models.network import Params, one_task
@@ -21,7 +22,7 @@ def random_params(seed):
     random = np.random.default_rng(seed)
 
     def leaf(*shape):
-        return {"kernel": jnp.asarray(random.standard_normal(shape), jnp.float32)}
+        return {"kernel": on_device(random.standard_normal(shape), np.float32)}
 
     return Params(
         shared=leaf(3, 4),
@@ -45,17 +46,17 @@ def groups_of(params):
 def run(config, activity, params):
     """Parameters and states after one step for each row of `activity`, and after each step."""
     optimizer = Optimizer(config, NUM_TASKS)
+    update = jax.jit(optimizer.update)
     states = optimizer.init(params)
     history = []
     for number, row in enumerate(activity):
-        active = jnp.array(row)
-        params, states = optimizer.update(
+        params, states = update(
             params,
             random_params(100 + number),
             states,
-            jnp.float32(RATES[number]),
-            active=active,
-            head_active=dict(zip(NAMES, active, strict=True)),
+            np.float32(RATES[number]),
+            active=np.array(row),
+            head_active=dict(zip(NAMES, map(np.bool_, row), strict=True)),
         )
         history.append((params, states))
     return history
@@ -126,21 +127,23 @@ def test_one_tasks_view_moves_as_its_slice():
     config = OptimizerConfig(weight_decay=0.1)
     optimizer = Optimizer(config, NUM_TASKS)
     params, gradients = random_params(0), random_params(1)
-    view, states = optimizer.update(
+    update = jax.jit(optimizer.update)
+    head_active = {"sal": np.bool_(False), "depth": np.bool_(True)}
+    view, states = update(
         one_task(params, 1),
         one_task(gradients, 1),
         one_task(optimizer.init(params), 1),
-        jnp.float32(0.1),
-        active=jnp.array(True),
-        head_active={"sal": jnp.array(False), "depth": jnp.array(True)},
+        np.float32(0.1),
+        active=np.bool_(True),
+        head_active=head_active,
     )
-    stacked, stacked_states = optimizer.update(
+    stacked, stacked_states = update(
         params,
         gradients,
         optimizer.init(params),
-        jnp.float32(0.1),
-        active=jnp.array([False, True]),
-        head_active={"sal": jnp.array(False), "depth": jnp.array(True)},
+        np.float32(0.1),
+        active=np.array([False, True]),
+        head_active=head_active,
     )
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6)  # noqa: E731
     jax.tree.map(close, (view, states), (one_task(stacked, 1), one_task(stacked_states, 1)))
@@ -210,10 +213,10 @@ def test_moving_average_in_closed_form():
     left = np.append(np.cumprod(decays[::-1])[::-1], 1.0)
     weights = np.append(1.0, 1 - decays) * left
     np.testing.assert_allclose(weights.sum(), 1)
-    average = {"kernel": jnp.asarray(values[0], jnp.float32)}
+    average = {"kernel": np.float32(values[0])}
+    following = jax.jit(moving_average)
     for number, value in enumerate(values[1:]):
-        current = {"kernel": jnp.asarray(value, jnp.float32)}
-        average = moving_average(average, current, 0.5, jnp.int32(number))
+        average = following(average, {"kernel": np.float32(value)}, 0.5, np.int32(number))
     np.testing.assert_allclose(average["kernel"], weights @ values, rtol=1e-5)
 
 

@@ -13,7 +13,6 @@ from jax.extend import core
 from tiny_network import (
     CHANNELS,
     PAIR,
-    QUICK,
     SHARED,
     Steps,
     copied,
@@ -44,6 +43,9 @@ def step():
     return tiny_step()
 
 
+view = jax.jit(one_task)
+
+
 def assert_close(actual, expected, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), actual, expected)
 
@@ -55,12 +57,14 @@ def assert_identical(actual, expected):
 def parts_of(state, name):
     """What belongs to one task alone: parameters, prediction layer, momentum, statistics."""
     index = NAMES.index(name)
-    view = one_task(state.params, index), one_task(state.stats, index)
-    optimizer = one_task(state.optimizer, index)
+    state = jax.device_get(state)
+    params, stats, optimizer = (
+        one_task(variables, index) for variables in (state.params, state.stats, state.optimizer)
+    )
     return {
-        "task": (view[0].task, optimizer.task),
+        "task": (params.task, optimizer.task),
         "head": (state.params.heads[name], state.optimizer.heads[name]),
-        "stats": view[1].task,
+        "stats": stats.task,
     }
 
 
@@ -87,17 +91,18 @@ def test_joint_gradients_are_the_sum_of_the_tasks(modulation):
         step = tiny_step("float64", PAIR, **modulation)
         state, batch = random_state(step), random_batch(step)
         alpha = jnp.float64(0.7)
-        together, stats, metrics = jax.jit(step.objective.joint_gradients, compiler_options=QUICK)(
+        together, stats, metrics = jax.jit(step.objective.joint_gradients)(
             state.params, state.stats, batch, alpha
         )
-        of_task = jax.jit(step.objective.task_gradients, compiler_options=QUICK)
+        of_task = jax.jit(step.objective.task_gradients)
         alone = [
-            of_task(one_task(state.params, i), one_task(state.stats, i), batch, jnp.int32(i), alpha)
-            for i in range(len(PAIR))
+            of_task(view(state.params, i), view(state.stats, i), batch, i, alpha)
+            for i in map(np.int32, range(len(PAIR)))
         ]
+        together, stats, metrics = jax.device_get((together, stats, metrics))
         tight = {"rtol": 1e-9, "atol": 1e-12}
         for kind in ("shared", "discriminator", "heads"):
-            parts = [getattr(gradients, kind) for gradients, _, _ in alone]
+            parts = [jax.device_get(getattr(gradients, kind)) for gradients, _, _ in alone]
             total = jax.tree.map(lambda *x: sum(x), *parts)
             assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(total))
             assert_close(getattr(together, kind), total, **tight)
@@ -343,11 +348,10 @@ def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
 def test_accumulated_statistics_move_once_a_part(step):
     """Every second example from the first on, then every second from the second on."""
     state, batch = random_state(step), random_batch(step, batch=4)
-    stats = one_task(state.stats, 0)
+    params, stats = (view(variables, np.int32(0)) for variables in (state.params, state.stats))
+    run = jax.jit(partial(step.network.task_features, train=True))
     for number in range(2):
-        images = batch["image"][number::2]
-        view = one_task(state.params, 0)
-        _, stats = step.network.task_features(view, stats, images, train=True)
+        _, stats = run(params, stats, np.asarray(batch["image"])[number::2])
     expected = copied(stats.shared)
     after, _ = in_parts(step, 2).joint_update(state, batch)
     assert_close(after.stats.shared, expected, rtol=1e-5, atol=1e-6)

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax import lax
-from networks import network_of, random_variables
+from networks import network_of, on_device, random_variables
 from test_config import load, settings
-from tiny_network import QUICK
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import one_task
@@ -137,7 +136,11 @@ def initial_variables(network):
     """Random values, but adapters of 0, as they are before training."""
 
     def start(path, value):
-        return jnp.zeros_like(value) if "adapter" in jax.tree_util.keystr(path) else value
+        return (
+            on_device(np.zeros(value.shape), value.dtype)
+            if "adapter" in jax.tree_util.keystr(path)
+            else value
+        )
 
     return jax.tree.map_with_path(start, random_variables(network))
 
@@ -171,10 +174,10 @@ def test_encoder_computes_what_the_classifier_does(se, model):
     with jax.enable_x64(True):
         network = network_of(TASKS, dtype="float64", **SMALL, **model)
         variables = load_encoder(tensors, *initial_variables(network), network)
-        variables = jax.tree.map(lambda x: x.astype(jnp.float64), variables)
+        variables = jax.tree.map(lambda x: on_device(x, np.float64), variables)
         reference = partial(features, stride_in=network.config.stride_in)
-        expected = jax.jit(reference, compiler_options=QUICK)(tensors, images)
-        run = jax.jit(partial(encoder_outputs, network), compiler_options=QUICK)
+        expected = jax.jit(reference)(tensors, images)
+        run = jax.jit(partial(encoder_outputs, network))
         for task in range(len(TASKS)):
             found = run(*variables, images, task)
             for a, b in zip(found, expected, strict=True):
@@ -265,7 +268,7 @@ def test_neutral_gates_can_learn():
         changed = dataclasses.replace(params, task=task_params)
         return jnp.mean(encoder_outputs(network, changed, stats, images, 0)[1] ** 2)
 
-    gradients = jax.jit(jax.grad(loss), compiler_options=QUICK)(params.task)
+    gradients = jax.jit(jax.grad(loss))(params.task)
     for stage in range(4):
         se = gradients["encoder"]["stages"][stage][0]["se"]
         assert np.abs(se["expand_bias"]).max() > 1e-3

@@ -9,13 +9,11 @@ import zlib
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden_cases import GOLDEN
-from networks import network_of
+from networks import network_of, on_device
 from test_pretrained import encoder_outputs, initial_variables
-from tiny_network import QUICK
 
 from astmt_jax.weights.architectures import recognize
 from astmt_jax.weights.checks import WeightsError
@@ -65,8 +63,8 @@ def test_features_are_timms(model, output_stride):
             dtype="float64",
         )
         variables = load_encoder(tensors_of(model), *initial_variables(network), network)
-        variables = jax.tree.map(lambda x: x.astype(jnp.float64), variables)
-        run = jax.jit(partial(encoder_outputs, network), compiler_options=QUICK, static_argnums=3)
+        variables = jax.tree.map(lambda x: on_device(x, np.float64), variables)
+        run = jax.jit(partial(encoder_outputs, network), static_argnums=3)
         for stage, found in zip((1, 4), run(*variables, image, 0), strict=True):
             golden = expected[f"{model}_os{output_stride}_stage{stage}"]
             assert found.shape[1:3] == golden.shape[:2]

@@ -245,8 +245,10 @@ class _Bundle:
         ball = np.vstack(
             [centre, np.ones_like(radius), _dot(centre, centre) - (radius + _SLACK) ** 2]
         )
-        apart = ball.T @ self._distance
-        along = ball[:4].T @ self._advance
+        # BLAS pads its operands with whatever there is: NumPy would warn of what comes of that.
+        with np.errstate(invalid="ignore"):
+            apart = ball.T @ self._distance
+            along = ball[:4].T @ self._advance
         ahead = (along > 0) | (apart < 0)
         along *= along
         return ahead & (apart <= along)

@@ -9,8 +9,9 @@ Variants after the colon:
   tasks: all (default), or names joined by +, such as edge+normals.
   backbone: resnet14 (default), resnet26, resnet50, resnet101 or mobilenetv2, all at a quarter of
     their width.
-  size: full (default: the network sees images at their own 96 x 96, 5 epochs) or small (reduced to
-    64 x 64, 4 epochs), with which comparing all methods with three seeds takes about an hour:
+  size: full (default: the network sees images at their own 96 x 96, 5 epochs in batches of 4;
+    docs/scenes.md says why) or small (reduced to 64 x 64, 4 epochs in batches of 8), with which
+    comparing all methods with three seeds takes about an hour:
 
     python -m astmt_jax.compare --config=configs/scenes.py:size=small --workdir=runs/comparison
 """
@@ -21,7 +22,10 @@ from astmt_jax.config import complete
 from astmt_jax.datasets.scenes.dataset import DATASET
 from astmt_jax.paper import method_settings, parse_variant
 
-SIZES = {"full": {"image_size": 96, "epochs": 5}, "small": {"image_size": 64, "epochs": 4}}
+SIZES = {
+    "full": {"image_size": 96, "epochs": 5, "batch_size": 4},
+    "small": {"image_size": 64, "epochs": 4, "batch_size": 8},
+}
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -63,7 +67,6 @@ def get_config(variant: str = "") -> ConfigDict:
             },
             "augmentation": {"flip": True, "rotation": 0.0, "scale": (1.0, 1.0)},
             "train": {
-                "batch_size": 8,
                 **SIZES[chosen["size"]],
                 "update_rule": "joint",
                 "normalize": "imagenet",

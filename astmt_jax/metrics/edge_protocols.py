@@ -107,20 +107,23 @@ def to_uint8(prediction: np.ndarray) -> np.ndarray:
     return prediction if prediction.dtype == np.uint8 else (255 * prediction).astype(np.uint8)
 
 
-def _evenly_spaced(count: int) -> tuple[float, ...]:
-    """`count` thresholds between 0 and 1."""
-    return tuple(i / (count + 1) for i in range(1, count + 1))
-
-
-_HUNDREDTHS = _evenly_spaced(99)
+_HUNDREDTHS = tuple(i / 100 for i in range(1, 100))
 _SEISM_THRESHOLDS = (0.001, *_HUNDREDTHS, 0.999)
+
+
+def _linspace(count: int) -> tuple[float, ...]:
+    """Berkeley's thresholds, rounded as MATLAB's linspace rounds: the second of five is a little
+    more than 85 / 255, so that no pixel of this level passes it."""
+    first, last = 1 / (count + 1), 1 - 1 / (count + 1)
+    return tuple(first + i * (last - first) / (count - 1) for i in range(count))
+
 
 # BSDS500, 200 test images, several annotators. Methods bring their own suppression, so predictions
 # are taken as they are.
 _BSDS = Protocol(
     name="bsds",
     max_dist=0.0075,
-    thresholds=_HUNDREDTHS,
+    thresholds=_linspace(99),
     suppress=False,
     true_edges=annotators_edges,
     comparison="float64 >=",
@@ -143,6 +146,6 @@ PROTOCOLS = {
         # As deep networks' soft maps are scored since HED: smoothed and suppressed first.
         dataclasses.replace(_BSDS, name="bsds_nms", suppress=True, smooth=True),
         # The benchmark's demonstration.
-        dataclasses.replace(_BSDS, name="bsds_5", thresholds=_evenly_spaced(5)),
+        dataclasses.replace(_BSDS, name="bsds_5", thresholds=_linspace(5)),
     )
 }

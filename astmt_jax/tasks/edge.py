@@ -30,8 +30,10 @@ def _as_it_is(pb: np.ndarray) -> np.ndarray:
 
 
 def _strength(values: np.ndarray) -> np.ndarray:
-    """As `from_levels`, but floats of 64 bits stay so: thresholds may lie on their values."""
+    """As `from_levels`, but levels and floats of 64 bits in 64 bits: thresholds may lie on them."""
     checked = from_levels(values)
+    if values.dtype == np.uint8:
+        return values / 255
     return values if values.dtype == np.float64 else checked
 
 

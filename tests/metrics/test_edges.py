@@ -517,9 +517,19 @@ def test_probabilities_are_truncated_to_eight_bits(noisy_images):
 
 def test_floats_are_compared_as_they_are_given():
     """The benchmark of BSDS500 truncates nothing: .005 above a threshold is above it."""
-    strengths = np.float64([[0.3, 0.3 - 1e-12, 0.305, 0.2999]])
+    strengths = np.float64([[0.3 + 1e-12, 0.3 - 1e-12, 0.305, 0.2999]])
     assert PROTOCOLS["bsds"].levels(strengths).tolist() == [[30, 29, 30, 29]]
     assert PROTOCOLS["pascal_raw"].levels(strengths).tolist() == [[29, 29, 30, 29]]
+
+
+def test_berkeleys_thresholds_are_those_of_matlabs_linspace():
+    """Its own demonstration has pixels of 85 / 255, and does not count them at the second of five
+    thresholds; nor does NumPy's linspace."""
+    for name, count in (("bsds", 99), ("bsds_nms", 99), ("bsds_5", 5)):
+        expected = np.linspace(1 / (count + 1), 1 - 1 / (count + 1), count)
+        np.testing.assert_allclose(PROTOCOLS[name].thresholds, expected, rtol=0, atol=1e-15)
+    levels = PROTOCOLS["bsds_5"].levels(np.array([[84, 85, 86]], np.uint8))
+    assert levels.tolist() == [[1, 1, 2]]
 
 
 def test_suppression_is_a_choice_of_its_own_for_several_annotators(noisy_images):

@@ -41,7 +41,8 @@ def test_probabilities_are_truncated_grey_levels(folder, random):
     stored = np.array(Image.open(path))
     np.testing.assert_array_equal(stored, np.floor(255 * values))
     assert stored[0, 2] == 254
-    np.testing.assert_array_equal(EDGE.quantize(values), np.float32(stored / 255))
+    np.testing.assert_array_equal(EDGE.quantize(values), stored / 255)
+    np.testing.assert_array_equal(SAL.quantize(values), np.float32(stored / 255))
 
 
 def test_normals_are_truncated_rgb(folder, random):
@@ -99,9 +100,9 @@ def test_arrays_hold_levels_or_values(folder, random, ending):
 
 
 def test_edges_of_64_bits_are_not_rounded(folder):
-    """A threshold of .7 lies above .7 in 32 bits."""
+    """In 32 bits, .7 and a little less than 1e-8 is less than .7."""
     path = folder.root / "task/name.npy"
-    np.save(path, np.full(SHAPE, 0.7))
+    np.save(path, np.full(SHAPE, 0.7 + 1e-9))
     read = EDGE.read(folder, "task/name.npy", "edge")
     assert read.dtype == np.float64
     assert PROTOCOLS["bsds"].levels(read).min() == 70
@@ -113,6 +114,13 @@ def test_levels_pass_the_thresholds_that_they_lie_on(level):
     """51 / 255 is 0.2, and so on."""
     read = EDGE.decode(np.full(SHAPE, level, np.uint8))
     assert set(PROTOCOLS["bsds"].levels(read).ravel()) == {min(100 * level // 255, 99)}
+
+
+def test_levels_are_compared_in_64_bits():
+    """85 / 255 is less than the second of the benchmark's five thresholds, in 32 bits more."""
+    levels = np.full(SHAPE, 85, np.uint8)
+    assert PROTOCOLS["bsds_5"].levels(EDGE.decode(levels)).max() == 1
+    assert PROTOCOLS["bsds_5"].levels(np.float32(levels / 255)).max() == 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.metrics import regression, saliency
-from astmt_jax.metrics.edges import PROTOCOLS
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
 from astmt_jax.metrics.segmentation import MEAN_OVER
 from astmt_jax.records import (
     as_config_dict,
@@ -304,7 +304,7 @@ class EvaluationConfig:
       image_resize: how images become as large as the network's input, a key of `augment.RESIZES`:
         'linear' as in training, or 'cubic', the reference implementation's.
       protocol: a key of `EVALUATION_PROTOCOLS`, which chooses what is 'default' below.
-      edge_protocol: key of `metrics.edges.PROTOCOLS`; the truth stays the dataset's.
+      edge_protocol: key of `metrics.edge_protocols.PROTOCOLS`; the truth stays the dataset's.
       edge_truth: 'edges' compares with the edge labels, thinned, and nothing else.
       semseg_classes: 'all' or 'present': the classes that mIoU is the mean over.
       depth_convention: 'masked', 'pooled', or 'reference' for the reference implementation's

@@ -6,6 +6,7 @@ The folder has the layout of the reference implementation: TASK/NAME.png with NA
 dataset, depth/NAME.mat with the variable `depth`. Edges and saliency are grey levels 255 p, class
 maps are ids, normals (n + 1) * 255 / 2 in RGB, albedo 255 a. Any of them may be a .mat file instead
 with a variable called as the task, or .npy: levels if uint8, else numbers in the task's own units.
+Edges may also be the variables `pb` or `ucm2` (of double size), as BSDS500's benchmark calls them.
 """
 
 import argparse

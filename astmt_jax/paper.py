@@ -31,7 +31,8 @@ def paper_config(
     family needs is in its `PaperSettings`.
 
     Args:
-      variant: what follows the colon of --config: `method`, `tasks` and `backbone`.
+      variant: what follows the colon of --config: `method` ('single' where there is one task
+        only), `tasks` and `backbone`.
       dataset: a name of `datasets.registry`.
       tasks: what `tasks=all` means, in the order of training.
       options: of the dataset.
@@ -43,7 +44,8 @@ def paper_config(
     Raises:
       ValueError: the variant is not understood or cannot be.
     """
-    chosen = parse_variant(variant, method="astmt", tasks="all", backbone=backbone)
+    method = "astmt" if len(tasks) > 1 else "single"
+    chosen = parse_variant(variant, method=method, tasks="all", backbone=backbone)
     names = tasks if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], names, chosen["backbone"])
     settings = BACKBONES[chosen["backbone"]].family.paper

@@ -6,7 +6,8 @@ Prints, for each protocol at its data set's size, milliseconds per image by stag
 images) and the peak of memory that the evaluation of one image allocates; then, with --processes,
 images a second of an evaluation on so many processes, once they have started. Images are synthetic:
 warped Voronoi maps, predicted as blurred, unevenly strong boundaries of a perturbed copy plus
-clutter. `bsds`, with its assignment for every annotator, takes about 15 s per image.
+clutter. Those of `bsds` and `bsds_nms` have five annotators; `bsds` gets them suppressed, as it is
+made for thin maps.
 """
 
 import argparse
@@ -20,10 +21,19 @@ from scipy import ndimage, spatial
 from astmt_jax.evaluation.counting import Counter
 from astmt_jax.metrics.edge_assignment import matched_pixels
 from astmt_jax.metrics.edge_matching import matching_sizes, pairs_within
-from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric, evaluate_image, region_boundaries
+from astmt_jax.metrics.edge_nms import suppress_non_maxima
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
+from astmt_jax.metrics.edges import EdgeMetric, evaluate_image
 from astmt_jax.metrics.thinning import thin_levels
+from astmt_jax.metrics.true_edges import annotated, annotators_edges, region_boundaries
 
-SIZES = {"pascal": (375, 500), "pascal_raw": (375, 500), "nyud": (425, 560), "bsds": (321, 481)}
+SIZES = {
+    "pascal": (375, 500),
+    "pascal_raw": (375, 500),
+    "nyud": (425, 560),
+    "bsds": (321, 481),
+    "bsds_nms": (321, 481),
+}
 ANNOTATORS = 5
 IMAGES_PER_PROCESS = 20
 PIXELS_PER_REGION = 4700
@@ -93,14 +103,16 @@ def peak_mebibytes(prediction, truth, protocol) -> float:
 
 
 def synthetic_image(h: int, w: int, protocol: str, seed: int):
-    """A uint8 (h, w) prediction and its truth, in the form that the protocol takes."""
+    """A prediction (h, w) and its truth, in the form that the protocol takes."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(size=(h * w // PIXELS_PER_REGION, 2)) * (h, w)
     warp = smooth_noise(rng, (2, h, w), 25) * 12
     prediction = predict(rng, points, warp)
-    if protocol == "bsds":
+    if PROTOCOLS[protocol].true_edges is annotators_edges:
         shifts = (smooth_noise(rng, (2, h, w), 8) * 1.5 for _ in range(ANNOTATORS))
-        return prediction, [region_boundaries(voronoi(points, warp + s))[0] for s in shifts]
+        truth = annotated([region_boundaries(voronoi(points, warp + s))[0] for s in shifts])
+        soft = prediction.astype(np.float32) / np.float32(255)
+        return prediction if PROTOCOLS[protocol].suppress else suppress_non_maxima(soft), truth
     labels = voronoi(points, warp)
     if protocol == "nyud":
         return prediction, region_boundaries(labels)[0] * np.uint8(255)

@@ -19,6 +19,11 @@ PASCAL_NAMES = {
 WITHOUT_PERSON = ("2008_000007", "2009_000004")
 WITHOUT_VOC_LABELS = ("2009_000012", "2009_000004")
 NYUD_NAMES = {"train": ("0001", "0002", "0003", "0004"), "val": ("0011", "0012")}
+BSDS_NAMES = {
+    "train": ("2092", "8049", "100075"),
+    "val": ("3096", "101085"),
+    "test": ("2018", "10081", "100007"),
+}
 FSV_NAMES = {"train": ("000_0001", "000_0002", "001_0001"), "test": ("100_0001", "100_0002")}
 
 
@@ -199,6 +204,27 @@ def make_voc_sbd(root, seed=0):
             picture.save(sbd / f"img/{name}.jpg")
             truth = {"Boundaries": np.zeros(3), "Segmentation": classes[::-1]}
             scipy.io.savemat(sbd / f"cls/{name}.mat", {"GTcls": truth})
+
+
+def make_bsds500(root, seed=0):
+    """The folder BSDS500 of the published archive, with 2 to 5 annotators an image."""
+    random = np.random.default_rng(seed)
+    for split, names in BSDS_NAMES.items():
+        images, truths = root / f"data/images/{split}", root / f"data/groundTruth/{split}"
+        images.mkdir(parents=True)
+        truths.mkdir(parents=True)
+        (images / "Thumbs.db").write_bytes(b"no picture")
+        for index, name in enumerate(names):
+            height, width = (49, 33) if index % 2 else (33, 49)
+            picture = Image.fromarray(picture_like(random, height, width))
+            picture.save(images / f"{name}.jpg")
+            cells = np.empty((1, 2 + index % 2 * 3), object)
+            common = random.random((height, width)) < 0.2
+            for annotator in range(cells.size):
+                edges = common & (random.random((height, width)) < 0.7)
+                fields = {"Segmentation": np.ones((height, width), np.uint16), "Boundaries": edges}
+                cells[0, annotator] = fields
+            scipy.io.savemat(truths / f"{name}.mat", {"groundTruth": cells})
 
 
 def make_own_data(root, seed=0):

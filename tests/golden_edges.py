@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from astmt_jax.metrics.edges import PROTOCOLS, Protocol, region_boundaries
+from astmt_jax.metrics.edge_protocols import PROTOCOLS, Protocol
+from astmt_jax.metrics.true_edges import region_boundaries
 
 OURS = {"pascal_nms": "pascal", "nyud_nms": "nyud", "pascal_raw": "pascal_raw"}
 

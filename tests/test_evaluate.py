@@ -17,7 +17,8 @@ from astmt_jax.datasets import registry
 from astmt_jax.datasets.prepare import prepare
 from astmt_jax.evaluation.network import evaluate_network
 from astmt_jax.evaluation.prediction_folder import LISTED
-from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
+from astmt_jax.metrics.edges import EdgeMetric
 from astmt_jax.metrics.normals import NormalsMetric
 from astmt_jax.metrics.saliency import SaliencyMetric
 from astmt_jax.metrics.segmentation import SegmentationMetric

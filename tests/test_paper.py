@@ -25,6 +25,7 @@ EXPERIMENTS = {
     "pascal": ("pascal_context", archives.make_pascal, ()),
     "nyud": ("nyud", archives.make_nyud, ("astmt",)),
     "fsv": ("fsv", archives.make_fsv, ()),
+    "bsds500": ("bsds500", archives.make_bsds500, ()),
 }
 TASKS = {
     "pascal": {
@@ -36,6 +37,7 @@ TASKS = {
     },
     "nyud": {"edge": "odsF", "semseg": "mIoU", "normals": "mean", "depth": "rmse"},
     "fsv": {"semseg": "mIoU", "albedo": "rmse", "depth": "rmse"},
+    "bsds500": {"edge": "odsF"},
 }
 
 
@@ -86,12 +88,20 @@ def test_settings_of_mobilenet_are_the_references():
     assert config.model.encoder_se == "per_task"
 
 
+def test_one_task_is_trained_by_a_plain_network():
+    settings = {"dataset": "bsds500", "options": {}, "backbone": "resnet50", "epochs": 1}
+    config = from_config_dict(paper_config("", tasks=("edge",), discriminator_kernel=1, **settings))
+    assert (config.model.encoder_norm, config.model.adapters) == ("shared", False)
+    assert config.discriminator.weight == 0
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "pascal",
         pytest.param("nyud", marks=pytest.mark.slow),
         pytest.param("fsv", marks=pytest.mark.slow),
+        pytest.param("bsds500", marks=pytest.mark.slow),
     ],
 )
 def test_command_line_trains_and_evaluates_from_an_archive(tmp_path, name):

@@ -109,6 +109,8 @@ KINDS = {
     "classes": Kind(np.uint8, 1, _decode_array("u1")),
     # Numbers of regions: array of uint16.
     "regions": Kind(np.int32, 1, _decode_regions),
+    # Bits that say which annotators drew an edge: array of uint16.
+    "annotators": Kind(np.int32, 1, _decode_regions, unknown=0),
     # v / 255 of an array of uint8.
     "fraction": Kind(np.float32, 1, _decode_fraction),
     # v / 255 of an RGB picture.

@@ -11,6 +11,7 @@ MTDP = "README of innovator-zero/MTDP_Lib"
 TRANSFORMERS = "README of prismformore/Multi-Task-Transformer"
 MLORE = "README of YuqiYang213/MLoRE"
 ATRC = "issue 2 of brdav/atrc"
+BERKELEY = "the benchmark's page (Arbelaez et al., PAMI 2011)"
 
 PASCAL_TASKS = ("edge", "semseg", "human_parts", "normals", "sal")
 NYUD_TASKS = ("semseg", "depth", "normals", "edge")
@@ -111,5 +112,19 @@ NYUD_BY_SUCCESSORS = Published(
     ),
 )
 
-PUBLISHED = (PASCAL_BY_ASTMT, PASCAL_BY_SUCCESSORS, NYUD_BY_SUCCESSORS)
+BSDS500 = Published(
+    dataset="bsds500",
+    setting="BSDS500, 200 test images, every annotator's boundaries",
+    protocols=("astmt", "successors"),
+    split="test",
+    choices={"edge_protocol": ("bsds", "bsds_nms"), "edge_truth": ("default",)},
+    headlines={"edge": "odsF"},
+    rows=(
+        Row("Canny", {"edge": 60.0}, BERKELEY),
+        Row("gPb-owt-ucm", {"edge": 72.63}, "BSDS500/ucm2/test_eval of BIDS/BSDS500"),
+        Row("HED", {"edge": 78.8}, "issue 3 of xwjabc/hed"),
+    ),
+)
+
+PUBLISHED = (PASCAL_BY_ASTMT, PASCAL_BY_SUCCESSORS, NYUD_BY_SUCCESSORS, BSDS500)
 """At most one a dataset and protocol."""

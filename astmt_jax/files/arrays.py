@@ -4,6 +4,7 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,11 @@ def npy(data: bytes) -> np.ndarray:
     return values.reshape(shape, order="F" if by_columns else "C")
 
 
-def matlab(data: bytes, variable: str) -> Any:
-    """A variable of a MATLAB file (up to version 7.2), None if there is no such variable.
+def matlab(data: bytes, variables: Sequence[str]) -> dict[str, Any]:
+    """Those of some variables that a MATLAB file (up to version 7.2) has.
 
     Returns:
-      An array, or whatever else SciPy makes of the file.
+      By name arrays, or whatever else SciPy makes of the file.
 
     Raises:
       ArrayError: it would be larger than `MAX_BYTES`, or claims what it does not hold.
@@ -67,7 +68,8 @@ def matlab(data: bytes, variable: str) -> Any:
         _check_version_4(data)
     elif data[124:128] in (b"\0\1IM", b"\1\0MI"):
         data = _inflated(data, "<" if data[126:128] == b"IM" else ">")
-    return scipy.io.loadmat(io.BytesIO(data), variable_names=[variable]).get(variable)
+    found = scipy.io.loadmat(io.BytesIO(data), variable_names=list(variables))
+    return {name: found[name] for name in variables if name in found}
 
 
 def _check_version_4(data: bytes) -> None:

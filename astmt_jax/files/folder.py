@@ -95,6 +95,19 @@ class Folder:
         except OSError as error:
             raise self.error(folder, f"cannot be read ({error.strerror})") from error
 
+    def stems(self, subfolder: str, ending: str) -> list[str]:
+        """The names, without this ending, of the files in a subfolder that have it; numbers come
+        in their order.
+
+        Letters with marks come composed (Unicode's NFC), hidden files are passed over.
+        """
+        files = (os.path.splitext(file) for file in self._listing(subfolder))
+        stems = [unicodedata.normalize("NFC", stem) for stem, found in files if found == ending]
+        stems = [stem for stem in stems if is_name(stem)]
+        if not stems:
+            raise self.error(subfolder, f"holds no file that ends in {ending}")
+        return sorted(stems, key=lambda stem: (len(stem), stem) if stem.isdigit() else (0, stem))
+
     def read(self, path: str) -> bytes:
         """The content of a file of at most `MAX_BYTES`."""
         self.first([path])
@@ -179,17 +192,22 @@ class Folder:
 
     def matlab(self, path: str, variable: str) -> np.ndarray:
         """A variable of a MATLAB file (up to version 7.2)."""
+        return self.first_variable(path, (variable,))[1]
+
+    def first_variable(self, path: str, variables: Sequence[str]) -> tuple[str, np.ndarray]:
+        """The first of these variables that a MATLAB file (up to version 7.2) has, and its name."""
         data = self.read(path)
         try:
-            values = arrays.matlab(data, variable)
+            found = arrays.matlab(data, variables)
         except Exception as error:
             raise self.error(path, f"is not a readable MATLAB file ({_reason(error)})") from error
-        if values is None:
-            raise self.error(path, f"has no variable {variable}")
-        if not isinstance(values, np.ndarray):
-            kind = type(values).__name__
-            raise self.error(path, f"holds {variable} as a {kind}, but must hold a full array")
-        return values
+        name = next((name for name in variables if name in found), None)
+        if name is None:
+            raise self.error(path, f"has no variable {' or '.join(variables)}")
+        if not isinstance(found[name], np.ndarray):
+            kind = type(found[name]).__name__
+            raise self.error(path, f"holds {name} as a {kind}, but must hold a full array")
+        return name, found[name]
 
     def array(self, path: str) -> np.ndarray:
         """The numbers of an .npy file; pickled objects are refused."""

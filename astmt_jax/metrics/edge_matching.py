@@ -5,13 +5,16 @@ next only few predicted pixels come and go, so the matching of the stricter thre
 instead of computed anew.
 """
 
-from collections.abc import Iterable
+import array
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-_ABSENT = -2  # partner of a predicted pixel that the current map does not contain
-_FREE = -1  # partner of a pixel that is not matched
+ABSENT = -2
+"""Partner of a predicted pixel that the current map does not contain."""
+FREE = -1
+"""Partner of a pixel that is not matched."""
 
 
 class Pairs(NamedTuple):
@@ -62,22 +65,41 @@ def matching_sizes(member: np.ndarray, pairs: Pairs, true_count: int) -> np.ndar
     Returns:
       (K,) int.
     """
-    reachable = np.bincount(pairs.predicted, minlength=member.shape[1]) > 0
-    predicted = (np.cumsum(reachable) - 1)[pairs.predicted]
+    _, member, pairs = with_pairs(member, pairs)
     matching = RepairedMatching(
-        _Neighbours.of(predicted, pairs.true, int(np.count_nonzero(reachable))),
-        _Neighbours.of(pairs.true, predicted, true_count),
+        Neighbours.of(pairs.predicted, pairs.true, member.shape[1]),
+        Neighbours.of(pairs.true, pairs.predicted, true_count),
     )
-    strictest_first = member[::-1, reachable].astype(np.int8)
-    empty_first = np.pad(strictest_first, ((1, 0), (0, 0)))
     sizes = []
-    for change in np.diff(empty_first, axis=0):
-        matching.update(np.flatnonzero(change < 0).tolist(), np.flatnonzero(change > 0).tolist())
+    for removed, added in changes(member):
+        matching.update(removed, added)
         sizes.append(matching.size)
     return np.array(sizes[::-1], np.int64)
 
 
-class _Neighbours(NamedTuple):
+def with_pairs(member: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray, Pairs]:
+    """Leaves out the predicted pixels that are in no pair.
+
+    Returns:
+      (N,) bool, which are left, and the arguments with these only.
+    """
+    left = np.bincount(pairs.predicted, minlength=member.shape[1]) > 0
+    numbers = np.cumsum(left) - 1
+    return left, member[:, left], pairs._replace(predicted=numbers[pairs.predicted])
+
+
+def changes(member: np.ndarray) -> Iterator[tuple[list[int], list[int]]]:
+    """The pixels that go and come from map to map, beginning with none and the last one.
+
+    Args:
+      member: (K, N) bool, which maps contain which of N pixels.
+    """
+    empty_first = np.pad(member[::-1].astype(np.int8), ((1, 0), (0, 0)))
+    for change in np.diff(empty_first, axis=0):
+        yield np.flatnonzero(change < 0).tolist(), np.flatnonzero(change > 0).tolist()
+
+
+class Neighbours(NamedTuple):
     """Neighbours of pixel i: ids[ends[i] : ends[i + 1]].
 
     Flat, as thousands of small lists would set off Python's garbage collector again and again.
@@ -87,10 +109,14 @@ class _Neighbours(NamedTuple):
     ends: list[int]
 
     @classmethod
-    def of(cls, pixels: np.ndarray, neighbours: np.ndarray, count: int) -> "_Neighbours":
+    def of(cls, pixels: np.ndarray, neighbours: np.ndarray, count: int) -> "Neighbours":
         """From pairs (pixel 0..count-1, neighbour), whose order is kept."""
         ids = neighbours[np.argsort(pixels, kind="stable")].tolist()
         return cls(ids, [0, *np.cumsum(np.bincount(pixels, minlength=count)).tolist()])
+
+    def near(self, pixel: int) -> list[int]:
+        """Neighbours of one pixel."""
+        return self.ids[self.ends[pixel] : self.ends[pixel + 1]]
 
 
 class RepairedMatching:
@@ -103,40 +129,39 @@ class RepairedMatching:
     partner needs a search only when it is closed.
 
     Attributes:
+      true_near: for each predicted pixel, the true pixels that it may match.
+      predicted_near: for each true pixel, the predicted pixels that it may match.
       size: number of matched pairs.
+      true_partner: of each predicted pixel, a true pixel, FREE or ABSENT; 64-bit integers.
+      closed: of each true pixel, whether it is; bytes 0 and 1.
     """
 
-    def __init__(self, true_near: _Neighbours, predicted_near: _Neighbours):
-        """Starts without predicted pixels.
-
-        Args:
-          true_near: for each predicted pixel, the true pixels that it may match.
-          predicted_near: for each true pixel, the predicted pixels that it may match.
-        """
+    def __init__(self, true_near: Neighbours, predicted_near: Neighbours):
+        """Starts without predicted pixels."""
         predicted_count, true_count = len(true_near.ends) - 1, len(predicted_near.ends) - 1
         self.size = 0
-        self._true_near = true_near
-        self._predicted_near = predicted_near
-        self._true_partner = [_ABSENT] * predicted_count  # of each predicted pixel
-        self._predicted_partner = [_FREE] * true_count  # of each true pixel
-        self._closed = [False] * true_count
+        self.true_near = true_near
+        self.predicted_near = predicted_near
+        self.true_partner = array.array("q", [ABSENT]) * predicted_count
+        self.closed = bytearray(true_count)
+        self._predicted_partner = [FREE] * true_count  # of each true pixel
 
     def update(self, removed: Iterable[int], added: Iterable[int]) -> None:
         """Takes predicted pixels out of the map, puts others in, and makes the matching maximum."""
         left = map(self._remove, removed)
-        left_and_closed = [true for true in left if true != _FREE and self._closed[true]]
+        left_and_closed = [true for true in left if true != FREE and self.closed[true]]
         for predicted in added:
-            self._true_partner[predicted] = _FREE
+            self.true_partner[predicted] = FREE
             self._match_predicted(predicted)
         for true in left_and_closed:
             self._match_true(true)
 
     def _remove(self, predicted: int) -> int:
-        """Takes a predicted pixel out; returns the true pixel that was its partner, or _FREE."""
-        true = self._true_partner[predicted]
-        self._true_partner[predicted] = _ABSENT
-        if true != _FREE:
-            self._predicted_partner[true] = _FREE
+        """Takes a predicted pixel out; returns the true pixel that was its partner, or FREE."""
+        true = self.true_partner[predicted]
+        self.true_partner[predicted] = ABSENT
+        if true != FREE:
+            self._predicted_partner[true] = FREE
             self.size -= 1
         return true
 
@@ -145,7 +170,7 @@ class RepairedMatching:
 
         Where there is none, all that was seen is closed.
         """
-        closed, partner_of, (ids, ends) = self._closed, self._predicted_partner, self._true_near
+        closed, partner_of, (ids, ends) = self.closed, self._predicted_partner, self.true_near
         seen_from = {}  # true pixel -> predicted pixel
         queue = [start]
         for predicted in queue:
@@ -154,27 +179,27 @@ class RepairedMatching:
                     continue
                 seen_from[true] = predicted
                 partner = partner_of[true]
-                if partner == _FREE:
+                if partner == FREE:
                     self._augment_to_true(true, seen_from)
                     return
                 queue.append(partner)
         for true in seen_from:
-            closed[true] = True
+            closed[true] = 1
 
     def _match_true(self, start: int) -> None:
         """Breadth-first search for a free predicted pixel from a free true one that was closed.
 
         Where there is none, all that was seen is open again: it leads to a free true pixel.
         """
-        closed, partner_of, (ids, ends) = self._closed, self._true_partner, self._predicted_near
+        closed, partner_of, (ids, ends) = self.closed, self.true_partner, self.predicted_near
         seen_from = {}  # predicted pixel -> true pixel
         queue = [start]
         for true in queue:
             for predicted in ids[ends[true] : ends[true + 1]]:
                 partner = partner_of[predicted]
-                if partner == _ABSENT or predicted in seen_from:
+                if partner == ABSENT or predicted in seen_from:
                     continue
-                if partner == _FREE:
+                if partner == FREE:
                     seen_from[predicted] = true
                     self._augment_to_predicted(predicted, seen_from)
                     return
@@ -182,20 +207,20 @@ class RepairedMatching:
                     seen_from[predicted] = true
                     queue.append(partner)
         for true in queue:
-            closed[true] = False
+            closed[true] = 0
 
     def _augment_to_true(self, true: int, seen_from: dict[int, int]) -> None:
-        while true != _FREE:
+        while true != FREE:
             predicted = seen_from[true]
-            left = self._true_partner[predicted]
-            self._true_partner[predicted], self._predicted_partner[true] = true, predicted
+            left = self.true_partner[predicted]
+            self.true_partner[predicted], self._predicted_partner[true] = true, predicted
             true = left
         self.size += 1
 
     def _augment_to_predicted(self, predicted: int, seen_from: dict[int, int]) -> None:
-        while predicted != _FREE:
+        while predicted != FREE:
             true = seen_from[predicted]
             left = self._predicted_partner[true]
-            self._true_partner[predicted], self._predicted_partner[true] = true, predicted
+            self.true_partner[predicted], self._predicted_partner[true] = true, predicted
             predicted = left
         self.size += 1

@@ -2,139 +2,21 @@
 
 import dataclasses
 import functools
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from astmt_jax.metrics.edge_assignment import matched_pixels
-from astmt_jax.metrics.edge_matching import matching_sizes, pairs_within
-from astmt_jax.metrics.edge_nms import suppress_non_maxima
-from astmt_jax.metrics.edge_summary import (
-    PrecisionRecall,
-    average_precision,
-    best_counts,
-    dataset_curve,
-    ods,
-    ois,
-)
+from astmt_jax.metrics.edge_matching import Pairs, matching_sizes, pairs_within
+from astmt_jax.metrics.edge_protocols import PROTOCOLS, Protocol
+from astmt_jax.metrics.edge_summary import PrecisionRecall
 from astmt_jax.metrics.notation import Notation, percent
-from astmt_jax.metrics.thinning import thin, thin_levels
-
-Truth = np.ndarray | Sequence[np.ndarray]
-
-
-class TrueEdges(typing.Protocol):
-    """A function from the truth of an image to boolean edge maps, one per annotator."""
-
-    __name__: str
-
-    def __call__(self, truth: Truth, /) -> list[np.ndarray]: ...
+from astmt_jax.metrics.thinning import thin_levels
+from astmt_jax.metrics.true_edges import TrueEdges
 
 
-def region_boundaries(truth: Truth) -> list[np.ndarray]:
-    """True edges from region ids, (H, W) integers: a pixel is boundary where it differs from its
-    east, south or south-east neighbour; then thinned.
-
-    Published NYUD numbers feed the edge PNG (0 and 255) through this as if it were a region map:
-    a line one pixel wide becomes the outline of that line.
-    """
-    labels = _as_map(truth)
-    padded = np.pad(labels, ((0, 1), (0, 1)), mode="edge")
-    neighbours = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
-    return [thin(np.any([labels != neighbour for neighbour in neighbours], axis=0))]
-
-
-def edge_map(truth: Truth) -> list[np.ndarray]:
-    """True edges from an edge map, (H, W): the pixels that are not 0, thinned."""
-    return [thin(_as_map(truth) != 0)]
-
-
-def annotators_edges(truth: Truth) -> list[np.ndarray]:
-    """True edges from several people's edge maps, (H, W) each: pixels that are not 0, as given."""
-    return [_as_map(edges) != 0 for edges in truth]
-
-
-def _as_map(truth: Truth) -> np.ndarray:
-    edges = np.asarray(truth)
-    if edges.ndim != 2:
-        raise ValueError(f"each truth of edges must have shape (H, W), has {edges.shape}")
-    return edges
-
-
-@dataclasses.dataclass(frozen=True)
-class Protocol:
-    """Everything that changes the score of one and the same prediction.
-
-    Predictions are 8 bit: float32 probabilities become uint8 by truncating 255 p.
-
-    Attributes:
-      name: what results are labelled with.
-      max_dist: how far apart a predicted and a true pixel may be, as a part of the image diagonal.
-      thresholds: ascending, in 0 < t <= 1.
-      suppress: whether non-maximum suppression precedes the thresholds. If so a pixel is edge where
-        it is > t, both in float32; else where v / 255 >= t in float64. Either way each thresholded
-        map is thinned.
-      true_edges: turns the truth of an image into boolean edge maps, one per annotator:
-        `region_boundaries`, `edge_map` or `annotators_edges`.
-    """
-
-    name: str
-    max_dist: float
-    thresholds: tuple[float, ...]
-    suppress: bool
-    true_edges: TrueEdges
-
-    def __post_init__(self):
-        t = np.array(self.thresholds)
-        if not (t.size and t[0] > 0 and t[-1] <= 1 and np.all(np.diff(t) > 0)):
-            raise ValueError(f"protocol {self.name}: thresholds must ascend within 0 < t <= 1")
-        if not self.max_dist > 0:
-            raise ValueError(f"protocol {self.name}: max_dist must be > 0, is {self.max_dist}")
-
-    def settings(self) -> dict[str, object]:
-        """The choices as plain values, to be stored beside the scores."""
-        return {
-            "name": self.name,
-            "max_dist": self.max_dist,
-            "thresholds": list(self.thresholds),
-            "non_maximum_suppression": self.suppress,
-            "comparison": "float32 >" if self.suppress else "float64 >=",
-            "true_edges": self.true_edges.__name__,
-        }
-
-    def levels(self, prediction: np.ndarray) -> np.ndarray:
-        """Number of thresholds that each pixel of a uint8 (H, W) map passes, (H, W) int."""
-        if not self.suppress:
-            passed = np.searchsorted(self.thresholds, np.arange(256) / 255, side="right")
-            return passed[prediction]
-        maxima = suppress_non_maxima(prediction.astype(np.float32) / np.float32(255))
-        return np.searchsorted(np.array(self.thresholds, np.float32), maxima, side="left")
-
-
-_HUNDREDTHS = tuple(i / 100 for i in range(1, 100))
-_SEISM_THRESHOLDS = (0.001, *_HUNDREDTHS, 0.999)
-
-PROTOCOLS = {
-    protocol.name: protocol
-    for protocol in (
-        # ASTMT on its 5,105 validation images; InvPT and TaskPrompter on 2,498 of them.
-        Protocol("pascal", 0.0075, _SEISM_THRESHOLDS, True, region_boundaries),
-        # MTI-Net: soft maps without suppression, on the same 2,498 images.
-        Protocol("pascal_raw", 0.0075, _HUNDREDTHS, False, region_boundaries),
-        # NYUD's 654 test images; the truth is the edge PNG, see `region_boundaries`.
-        Protocol("nyud", 0.011, _SEISM_THRESHOLDS, True, region_boundaries),
-        # Any edge maps: as `pascal`, the truth being the edges themselves.
-        Protocol("edge_map", 0.0075, _SEISM_THRESHOLDS, True, edge_map),
-        # BSDS500, 200 test images, several annotators. Methods bring their own suppression, so
-        # predictions are taken as they are.
-        Protocol("bsds", 0.0075, _HUNDREDTHS, False, annotators_edges),
-    )
-}
-
-
-def evaluate_image(prediction: np.ndarray, truth: Truth, protocol: Protocol) -> np.ndarray:
+def evaluate_image(prediction: np.ndarray, truth: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Counts of one image at each threshold.
 
     With one true edge map the matched pixels are counted by a maximum bipartite matching of
@@ -155,7 +37,7 @@ def evaluate_image(prediction: np.ndarray, truth: Truth, protocol: Protocol) -> 
       ValueError: a prediction of another type, range or shape, or a truth of another shape.
     """
     true_maps = protocol.true_edges(truth)
-    prediction = to_uint8(prediction)
+    prediction = _checked(prediction)
     for true_map in true_maps:
         if true_map.shape != prediction.shape:
             raise ValueError(
@@ -167,16 +49,24 @@ def evaluate_image(prediction: np.ndarray, truth: Truth, protocol: Protocol) -> 
     if len(near) == 1:
         matched_true = matched_predicted = matching_sizes(member, *near[0])
     else:
-        matched = [matched_pixels(member, *pairs) for pairs in near]
-        matched_true = np.sum([m.sum(axis=1) for m in matched], axis=0)
-        matched_predicted = np.any(matched, axis=0).sum(axis=1)
+        matched_true, matched_predicted = _of_several(member, near)
     true = sum(np.count_nonzero(true_map) for true_map in true_maps)
     columns = matched_true, np.full(len(member), true), matched_predicted, member.sum(axis=1)
     return np.stack(columns, axis=1)
 
 
-def to_uint8(prediction: np.ndarray) -> np.ndarray:
-    """Truncates 255 * probability to uint8, as saving it as a PNG does; uint8 passes unchanged."""
+def _of_several(member: np.ndarray, near: list[tuple[Pairs, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Matched true and predicted pixels, (K,) each, where none or several people drew edges."""
+    matched_true, by_any = np.zeros(len(member), np.int64), np.zeros_like(member)
+    for pairs, true_count in near:
+        matched = matched_pixels(member, pairs, true_count)
+        matched_true += matched.sum(axis=1)
+        by_any |= matched
+    return matched_true, by_any.sum(axis=1)
+
+
+def _checked(prediction: np.ndarray) -> np.ndarray:
+    """The prediction; ValueError if it is no (H, W) map of uint8, or of floats in 0..1."""
     prediction = np.asarray(prediction)
     if prediction.ndim != 2:
         raise ValueError(f"predicted edges must have shape (H, W), have {prediction.shape}")
@@ -189,7 +79,7 @@ def to_uint8(prediction: np.ndarray) -> np.ndarray:
             "predicted edges must be probabilities in 0..1, are in "
             f"{prediction.min():g}..{prediction.max():g}"
         )
-    return (255 * prediction).astype(np.uint8)
+    return prediction
 
 
 NOTATION: Notation = {"odsF": percent("odsF"), "oisF": percent("oisF"), "AP": percent("AP")}
@@ -220,12 +110,12 @@ class EdgeMetric:
         self._total = np.zeros((len(protocol.thresholds), 4), np.int64)
         self._best = np.zeros(4, np.int64)
 
-    def add(self, prediction: np.ndarray, truth: Truth) -> None:
+    def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Adds one image; arguments as `evaluate_image` takes them."""
         self.add_counts(self.counting(prediction, truth))
 
     @property
-    def counting(self) -> Callable[[np.ndarray, Truth], np.ndarray]:
+    def counting(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """The slow part, which needs no accumulator: one image to what `add_counts` takes.
 
         Can be pickled, so that other processes do it.
@@ -242,7 +132,7 @@ class EdgeMetric:
             raise ValueError(f"counts of {len(self._total)} thresholds are needed, not {counts!r}")
         self._images += 1
         self._total += counts
-        self._best += best_counts(counts)
+        self._best += self.protocol.summary.best_counts(counts)
 
     def merge(self, other: "EdgeMetric") -> None:
         """Adds the images that another accumulator of the same protocol has seen."""
@@ -256,7 +146,7 @@ class EdgeMetric:
 
     def curve(self) -> PrecisionRecall:
         """Precision, recall and F of the data set at each of `protocol.thresholds`."""
-        return dataset_curve(self._total)
+        return self.protocol.summary.dataset_curve(self._total)
 
     def details(self) -> dict[str, Any]:
         """The `protocol`, how many `images` were compared, and the precision-recall `curve`, one
@@ -266,8 +156,9 @@ class EdgeMetric:
 
     def result(self) -> dict[str, float]:
         """odsF, oisF and AP, each in 0..1; higher is better."""
+        summary = self.protocol.summary
         return {
-            "odsF": ods(self._total),
-            "oisF": ois(self._best),
-            "AP": average_precision(self._total),
+            "odsF": summary.ods(self._total),
+            "oisF": summary.ois(self._best),
+            "AP": summary.average_precision(self._total),
         }

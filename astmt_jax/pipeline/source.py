@@ -60,7 +60,8 @@ class Source:
         decode: Callable[[Example], Example],
         packing: Mapping[str, tfds.decode.Decoder] = types.MappingProxyType({}),
     ) -> "Source":
-        """Opens a split (a slice such as 'val[:100]' too) of a prepared array_record dataset.
+        """Opens a split of a prepared array_record dataset; slices such as 'val[:100]' and several
+        joined, 'train+val', are splits, too.
 
         Raises:
           ValueError: the split does not exist or is empty, or the files have no random access.
@@ -69,7 +70,7 @@ class Source:
         """
         info = builder.info
         name = f"{info.full_name}:{split}"
-        if split.split("[")[0] not in info.splits:
+        if any(part.split("[")[0] not in info.splits for part in split.split("+")):
             known = ", ".join(info.splits) or "none"
             raise ValueError(f"there is no split {name}; prepared splits: {known}")
         if info.splits[split].num_examples == 0:

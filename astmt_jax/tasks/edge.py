@@ -7,13 +7,40 @@ from typing import Any
 import numpy as np
 
 from astmt_jax.metrics import edges
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
+from astmt_jax.metrics.true_edges import annotators_edges, edge_map
 from astmt_jax.tasks import colormaps, losses, predictions
-from astmt_jax.tasks.prediction_files import PROBABILITY
+from astmt_jax.tasks.prediction_files import PROBABILITY, from_levels
 from astmt_jax.tasks.task import Choice, Task
 
-TRUTHS = {"edges": ("edge", edges.edge_map)}
+TRUTHS = {"edges": ("edge", edge_map)}
 """Values of `EvaluationConfig.edge_truth` -> key of the map to compare with, and what makes edges
 of it: 'edges' are the edge labels, thinned, and nothing else."""
+
+
+def _at_pixels(ucm2: np.ndarray) -> np.ndarray:
+    """The strengths at pixels of an ultrametric contour map of double size, (2H + 1, 2W + 1)."""
+    if ucm2.ndim != 2 or min(ucm2.shape) < 3 or not all(side % 2 for side in ucm2.shape):
+        raise ValueError(f"holds ucm2 {ucm2.shape}, but it must be (2H + 1, 2W + 1)")
+    return ucm2[2::2, 2::2]
+
+
+def _as_it_is(pb: np.ndarray) -> np.ndarray:
+    return pb
+
+
+def _strength(values: np.ndarray) -> np.ndarray:
+    """As `from_levels`, but levels and floats of 64 bits in 64 bits: thresholds may lie on them."""
+    checked = from_levels(values)
+    if values.dtype == np.uint8:
+        return values / 255
+    return values if values.dtype == np.float64 else checked
+
+
+EDGE = dataclasses.replace(
+    PROBABILITY, decode=_strength, variables={"pb": _as_it_is, "ucm2": _at_pixels}
+)
+"""`pb` and `ucm2` are what the benchmark of BSDS500 and its own detectors call their maps."""
 
 
 def colorize_edges(
@@ -29,9 +56,9 @@ def _with_protocol(task: Task, protocol: str) -> Task:
     Raises:
       ValueError: the protocol compares with several truths an image, and the task has one.
     """
-    several = edges.annotators_edges
-    if edges.PROTOCOLS[protocol].true_edges is several and _true_edges(task) is not several:
-        others = [name for name, it in edges.PROTOCOLS.items() if it.true_edges is not several]
+    several = PROTOCOLS[protocol].true_edges is annotators_edges
+    if several and _true_edges(task) is not annotators_edges:
+        others = [name for name, it in PROTOCOLS.items() if it.true_edges is not annotators_edges]
         raise ValueError(
             f"edge_protocol is {protocol!r}, but that benchmark compares with what several "
             f"annotators drew, and the dataset has one truth an image: choose {', '.join(others)}."
@@ -61,8 +88,8 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
 
     Args:
       positive_weight: weighs boundary pixels in the balanced loss, in [0, 1].
-      protocol: key of `metrics.edges.PROTOCOLS`; its `true_edges` stays when the metric is made for
-        another protocol, as it belongs to the form of the truth.
+      protocol: key of `metrics.edge_protocols.PROTOCOLS`; its `true_edges` stays when the metric is
+        made for another protocol, as it belongs to the form of the truth.
       truth: key of the map that `true_edges` makes edges of.
     """
     return Task(
@@ -77,11 +104,11 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
         metric=functools.partial(
             edges.edge_metric,
             protocol=protocol,
-            true_edges=edges.PROTOCOLS[protocol].true_edges,
+            true_edges=PROTOCOLS[protocol].true_edges,
         ),
         notation=edges.NOTATION,
         headline="odsF",
-        file=PROBABILITY,
+        file=EDGE,
         colorize=colorize_edges,
         truth=truth,
         choices={

@@ -7,7 +7,7 @@ Values become 8-bit levels by truncation, not by rounding: published numbers wer
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,8 @@ class FileFormat:
       decode: numbers from a file to a prediction: what `encode` gave, or values in the units of the
         prediction; raises a ValueError that says what is wrong with them.
       picture: how a PNG is read, the name of a method of `Folder`: 'levels', 'class_ids' or 'rgb'.
+      variables: what other variables than the one called as the task a .mat file may have: name ->
+        what makes the map of it; raises a ValueError that says what is wrong with it.
     """
 
     channels: int
@@ -38,6 +40,7 @@ class FileFormat:
     encode: Convert
     decode: Convert
     picture: str = "levels"
+    variables: Mapping[str, Convert] = dataclasses.field(default_factory=dict)
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -72,18 +75,13 @@ class FileFormat:
                 partial.write_bytes(encode_png(stored))
 
     def read(self, folder: "Folder", path: str, task: str) -> np.ndarray:
-        """Reads a prediction: PNG, the variable called as the task of a .mat file, or .npy.
+        """Reads a prediction: PNG, .npy, or of a .mat file the variable called as the task, else
+        the first of `variables`.
 
         Raises:
           ValueError: naming the file, which is unreadable or of another form.
         """
-        ending = pathlib.PurePosixPath(path).suffix
-        if ending == ".mat":
-            values = folder.matlab(path, task)
-        elif ending == ".npy":
-            values = folder.array(path)
-        else:
-            values = getattr(folder, self.picture)(path)
+        values = self._values(folder, path, task)
         if values.ndim == 3 and values.shape[2] == 1:
             values = values[..., 0]
         channels = () if self.channels == 1 else (self.channels,)
@@ -94,6 +92,21 @@ class FileFormat:
             raise folder.error(path, f"holds {values.dtype}, but must hold numbers")
         try:
             return self.decode(values)
+        except ValueError as error:
+            raise folder.error(path, str(error)) from error
+
+    def _values(self, folder: "Folder", path: str, task: str) -> np.ndarray:
+        """What a file holds."""
+        ending = pathlib.PurePosixPath(path).suffix
+        if ending == ".npy":
+            return folder.array(path)
+        if ending != ".mat":
+            return getattr(folder, self.picture)(path)
+        name, values = folder.first_variable(path, (task, *self.variables))
+        if name == task:
+            return values
+        try:
+            return self.variables[name](values)
         except ValueError as error:
             raise folder.error(path, str(error)) from error
 

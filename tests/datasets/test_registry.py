@@ -10,6 +10,7 @@ TASKS = {
     "nyud": ["edge", "semseg", "normals", "depth"],
     "fsv": ["semseg", "albedo", "depth"],
     "voc_sbd": ["semseg"],
+    "bsds500": ["edge"],
     "own_data": ["edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo"],
 }
 """In the order in which `tasks=all` trains them: the paper's update takes one after the other."""
@@ -23,7 +24,8 @@ def test_datasets_have_the_splits_that_are_published():
     splits = {
         name: (found.train_split, found.eval_split) for name, found in registry.DATASETS.items()
     }
-    assert splits == dict.fromkeys(TASKS, ("train", "val")) | {"fsv": ("train", "test")}
+    others = {"fsv": ("train", "test"), "bsds500": ("train+val", "test")}
+    assert splits == dict.fromkeys(TASKS, ("train", "val")) | others
 
 
 def test_other_splits_can_be_chosen():

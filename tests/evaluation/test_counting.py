@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from astmt_jax.evaluation.counting import Counter, ScoringError
-from astmt_jax.metrics.edges import PROTOCOLS, EdgeMetric
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
+from astmt_jax.metrics.edges import EdgeMetric
 from astmt_jax.metrics.metric import CountedMetric
 
 

@@ -7,7 +7,8 @@ from astmt_jax.config import CHOICES, DEFAULT, EVALUATION_PROTOCOLS, LIMITS, Eva
 from astmt_jax.evaluation.counting import Counter, ScoringError
 from astmt_jax.evaluation.scoring import Scorer, applied_to, conventions
 from astmt_jax.labels import IGNORE
-from astmt_jax.metrics.edges import PROTOCOLS, edge_map, region_boundaries
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
+from astmt_jax.metrics.true_edges import edge_map, region_boundaries
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.depth import disparity
 
@@ -53,7 +54,7 @@ def test_the_default_changes_no_task():
     assert scored[0].metric().protocol == PROTOCOLS["pascal"]
 
 
-SEVERAL = (DEFAULT, "bsds")
+SEVERAL = (DEFAULT, "bsds", "bsds_nms", "bsds_5")
 """Choices that single truths do not have."""
 
 

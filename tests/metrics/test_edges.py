@@ -17,17 +17,18 @@ from skimage import morphology
 
 from astmt_jax.metrics.edge_assignment import matched_pixels
 from astmt_jax.metrics.edge_matching import matching_sizes, pairs_within
-from astmt_jax.metrics.edge_nms import suppress_non_maxima
-from astmt_jax.metrics.edge_summary import average_precision, best_counts, dataset_curve, ods, ois
-from astmt_jax.metrics.edges import (
-    PROTOCOLS,
-    EdgeMetric,
+from astmt_jax.metrics.edge_nms import smooth_strength, suppress_non_maxima
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
+from astmt_jax.metrics.edge_summary import BERKELEY, SEISM
+from astmt_jax.metrics.edges import EdgeMetric, edge_metric, evaluate_image
+from astmt_jax.metrics.thinning import thin, thin_levels
+from astmt_jax.metrics.true_edges import (
+    MAX_ANNOTATORS,
+    annotated,
+    annotators_edges,
     edge_map,
-    edge_metric,
-    evaluate_image,
     region_boundaries,
 )
-from astmt_jax.metrics.thinning import thin, thin_levels
 
 few = settings(max_examples=60, deadline=None)
 
@@ -133,18 +134,32 @@ def test_golden_several_ground_truths(golden_multi_gt):
         thresholds=tuple(expected["thr"].tolist()),
         max_dist=float(expected["max_dist"]),
     )
-    metric = EdgeMetric(protocol)
+    metric, reference = EdgeMetric(protocol), EdgeMetric(protocol)
     for position, i in enumerate(golden_edges.images(arrays)):
-        counts = evaluate_image(arrays[f"pred_{i}"], list(arrays[f"gt_{i}"]), protocol)
+        counts = evaluate_image(arrays[f"pred_{i}"], annotated(arrays[f"gt_{i}"]), protocol)
         exact = expected["counts_mincost"][position]
         np.testing.assert_array_equal(counts[:, [0, 1, 3]], exact[:, [0, 1, 3]])
         np.testing.assert_allclose(counts[:, 2], exact[:, 2], rtol=0, atol=6)
         assert np.all(counts[:, 0] >= expected["cnt_max"][position, :, 0])
         metric.add_counts(counts)
-    # The tool behind the expected summary also looks for the best F between the thresholds.
+        reference.add_counts(expected["counts_edgesEvalDir"][position])
     names = list(expected["summary_names"])
     published = expected["summary_edgesEvalDir"][[names.index(k) for k in ("odsF", "oisF", "AP")]]
     np.testing.assert_allclose(scores(metric), published, rtol=0, atol=0.004)
+    np.testing.assert_allclose(scores(reference), published, rtol=0, atol=1e-9)
+
+
+def test_berkeleys_summary_of_its_own_curve():
+    """Counts in millions have the published ratios."""
+    golden = json.loads((GOLDEN / "edges/bsds500_curve.json").read_text())
+    matched_true, matched_predicted = (
+        np.round(1e6 * np.array(golden[name])) for name in ("recall", "precision")
+    )
+    of = np.full(99, 1e6)
+    counts = np.stack([matched_true, of, matched_predicted, of], axis=1).astype(np.int64)
+    assert BERKELEY.ods(counts) == pytest.approx(golden["odsF"], abs=2e-6)
+    assert BERKELEY.average_precision(counts) == pytest.approx(golden["AP"], abs=2e-6)
+    assert SEISM.ods(counts) < golden["odsF"] - 1e-5
 
 
 # ---------------------------------------------------------------------------- parts
@@ -196,6 +211,27 @@ def test_suppression_keeps_the_crest_of_a_ridge(degrees):
 def test_suppression_refuses_tiny_maps():
     with pytest.raises(ValueError, match=r"\(4, 9\).*at least 5 x 5"):
         suppress_non_maxima(np.zeros((4, 9), np.float32))
+
+
+def test_smoothing_equals_scipy():
+    strength = np.random.default_rng(0).random((7, 9), np.float32)
+    kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    expected = ndimage.convolve(strength.astype(np.float64), kernel, mode="nearest")
+    smooth = smooth_strength(strength)
+    assert smooth.dtype == np.float32
+    np.testing.assert_allclose(smooth, expected, rtol=1e-6)
+
+
+def test_annotators_are_told_apart_again():
+    maps = np.random.default_rng(0).random((MAX_ANNOTATORS, 6, 7)) < 0.3
+    for count in (1, 2, 5, MAX_ANNOTATORS):
+        np.testing.assert_array_equal(annotators_edges(annotated(maps[:count])), maps[:count])
+    (empty,) = annotators_edges(annotated(np.zeros((3, 6, 7))))
+    assert empty.shape == (6, 7)
+    assert not empty.any()
+    for wrong in ([], [maps[0]] * (MAX_ANNOTATORS + 1)):
+        with pytest.raises(ValueError, match=r"1 to 16 annotators are needed"):
+            annotated(wrong)
 
 
 def test_region_boundaries_by_hand():
@@ -258,16 +294,21 @@ def test_matching_equals_brute_force(problem):
     np.testing.assert_array_equal(matching_sizes(*as_problem(*problem)), expected)
 
 
-def test_matching_equals_maximum_flow_on_large_maps():
+def related_maps():
+    """A matching problem in which neighbouring maps share most pixels, as at neighbouring
+    thresholds, but none contains another."""
     rng = np.random.default_rng(3)
     noise = ndimage.gaussian_filter(rng.normal(size=(4, 90, 120)), (0, 2, 2))
     truth = thin(np.abs(noise[0]) < 0.02)
-    # Neighbouring maps share most pixels, as at neighbouring thresholds, but none contains another.
     predicted = np.stack(
         [thin(np.abs(noise[0] + 0.6 * noise[1] + 0.02 * k * noise[2]) < 0.03) for k in range(12)]
     )
-    radius = 3.2
-    member, pairs, true_count = as_problem(predicted, truth, radius)
+    return predicted, truth, 3.2
+
+
+def test_matching_equals_maximum_flow_on_large_maps():
+    predicted, truth, _ = problem = related_maps()
+    member, pairs, true_count = as_problem(*problem)
     sizes = matching_sizes(member, pairs, true_count)
     for present, size in zip(member, sizes, strict=True):
         n = len(present)
@@ -294,11 +335,17 @@ def test_matching_is_the_same_for_mirrored_maps(problem):
 @given(problem=matching_problems())
 @few
 def test_assignment_is_maximum_and_of_least_distance(problem):
-    predicted, truth, radius = problem
     member, pairs, true_count = as_problem(*problem)
     matched = matched_pixels(member, pairs, true_count)
     assert not np.any(matched & ~member)
     np.testing.assert_array_equal(matched.sum(axis=1), matching_sizes(*as_problem(*problem)))
+    assert_least_distance(matched, problem)
+
+
+def assert_least_distance(matched, problem):
+    """Of all assignments of the maps' pixels, those of the matched ones have the least distance."""
+    predicted, truth, radius = problem
+    member, *_ = as_problem(*problem)
     every = distances(predicted.any(axis=0), truth)
     cost = np.where(every <= radius, every, 1e4)
     for present, chosen in zip(member, matched, strict=True):
@@ -309,6 +356,17 @@ def test_assignment_is_maximum_and_of_least_distance(problem):
         assert total == pytest.approx(best, abs=1e-6)
 
 
+def test_assignment_is_repaired_from_map_to_map():
+    """In both directions: pixels come, go, compete for true pixels and cease to."""
+    predicted, truth, radius = related_maps()
+    thick = predicted.copy()
+    thick[4:8] |= np.roll(predicted[4:8], 2, axis=2)  # more pixels than the truth has
+    for problem in ((thick, truth, radius), (thick[::-1], truth, radius)):
+        matched = matched_pixels(*as_problem(*problem))
+        np.testing.assert_array_equal(matched.sum(axis=1), matching_sizes(*as_problem(*problem)))
+        assert_least_distance(matched, problem)
+
+
 def counts_of(rows) -> np.ndarray:
     return np.array(rows, np.int64)
 
@@ -317,24 +375,47 @@ def test_summary_by_hand():
     first = counts_of([[8, 10, 8, 16], [6, 10, 6, 6]])
     second = counts_of([[9, 10, 9, 10], [2, 10, 2, 4]])
     # Sums: 17/20 and 17/26, 8/20 and 8/10. Best: 6/10, 6/6 (F = 0.75) and 9/10, 9/10.
-    np.testing.assert_allclose(dataset_curve(first + second).recall, [17 / 20, 8 / 20])
-    np.testing.assert_allclose(dataset_curve(first + second).precision, [17 / 26, 8 / 10])
-    assert ods(first + second) == pytest.approx(2 * 17 / (20 + 26))
-    best = best_counts(first) + best_counts(second)
-    assert ois(best) == pytest.approx(2 * 15 / (20 + 16))
+    np.testing.assert_allclose(SEISM.dataset_curve(first + second).recall, [17 / 20, 8 / 20])
+    np.testing.assert_allclose(SEISM.dataset_curve(first + second).precision, [17 / 26, 8 / 10])
+    assert SEISM.ods(first + second) == pytest.approx(2 * 17 / (20 + 26))
     recall = np.arange(40, 86) / 100
     line = 0.8 + (recall - 0.4) / 0.45 * (17 / 26 - 0.8)
-    assert average_precision(first + second) == pytest.approx(line.sum() / 100)
+    for summary in (SEISM, BERKELEY):
+        best = summary.best_counts(first) + summary.best_counts(second)
+        assert summary.ois(best) == pytest.approx(2 * 15 / (20 + 16))
+        assert summary.average_precision(first + second) == pytest.approx(line.sum() / 100)
+
+
+def test_berkeleys_best_f_lies_between_thresholds():
+    counts = counts_of([[9, 10, 9, 30], [3, 10, 3, 3]])
+    # F of both thresholds is 0.45 and 0.46; on the line between (.9, .3) and (.3, 1) there is more.
+    share = np.arange(100) / 99
+    recall, precision = 0.9 - 0.6 * share, 0.3 + 0.7 * share
+    best = (2 * recall * precision / (recall + precision)).max()
+    assert best > 0.55
+    assert BERKELEY.ods(counts) == pytest.approx(best, abs=1e-12)
+    assert SEISM.ods(counts) == pytest.approx(2 * 0.3 / 1.3)
+    assert BERKELEY.ods(counts[:1]) == SEISM.ods(counts[:1]) == pytest.approx(0.45)
+
+
+def test_berkeley_counts_nothing_as_0():
+    """A threshold without predicted pixels lowers the precision that AP interpolates."""
+    counts = counts_of([[6, 10, 6, 6], [0, 10, 0, 0]])
+    line = np.arange(61) / 60
+    assert BERKELEY.average_precision(counts) == pytest.approx(line.sum() / 100)
+    assert SEISM.average_precision(counts) == pytest.approx(61 / 100)
+    assert not np.any(BERKELEY.dataset_curve(counts_of([[0, 0, 0, 5]])))
 
 
 def test_image_without_a_match_gives_its_first_threshold():
     counts = counts_of([[0, 5, 0, 9], [0, 5, 0, 3], [0, 5, 0, 0]])
-    np.testing.assert_array_equal(best_counts(counts), counts[0])
+    np.testing.assert_array_equal(SEISM.best_counts(counts), counts[0])
     # F equal to six decimals is a tie.
     tie = counts_of(
         [[10**7, 2 * 10**7, 10**7, 10**7], [10**7 + 1, 2 * 10**7, 10**7 + 1, 10**7 + 1]]
     )
-    np.testing.assert_array_equal(best_counts(tie), tie[0])
+    np.testing.assert_array_equal(SEISM.best_counts(tie), tie[0])
+    np.testing.assert_array_equal(BERKELEY.best_counts(tie), tie[1])
 
 
 # ---------------------------------------------------------------------------- whole metric
@@ -357,7 +438,7 @@ def region_maps(draw):
 @few
 def test_perfect_prediction_scores_one(labels):
     (edges,) = region_boundaries(labels)
-    for protocol, truth in zip(plain, (labels, [edges, edges]), strict=True):
+    for protocol, truth in zip(plain, (labels, annotated([edges, edges])), strict=True):
         metric = EdgeMetric(protocol)
         metric.add(edges.astype(np.float32), truth)
         result = metric.result()
@@ -371,7 +452,8 @@ def test_perfect_prediction_scores_one(labels):
 @settings(max_examples=20, deadline=None)
 def test_empty_prediction_scores_zero(labels):
     for protocol in PROTOCOLS.values():
-        truth = region_boundaries(labels) if protocol.name == "bsds" else labels
+        (edges,) = region_boundaries(labels)
+        truth = annotated([edges, edges]) if protocol.true_edges is annotators_edges else labels
         metric = EdgeMetric(protocol)
         metric.add(np.zeros(labels.shape, np.float32), truth)
         assert metric.result() == {"odsF": 0, "oisF": 0, "AP": 0}
@@ -433,6 +515,33 @@ def test_probabilities_are_truncated_to_eight_bits(noisy_images):
         )
 
 
+def test_floats_are_compared_as_they_are_given():
+    """The benchmark of BSDS500 truncates nothing: .005 above a threshold is above it."""
+    strengths = np.float64([[0.3 + 1e-12, 0.3 - 1e-12, 0.305, 0.2999]])
+    assert PROTOCOLS["bsds"].levels(strengths).tolist() == [[30, 29, 30, 29]]
+    assert PROTOCOLS["pascal_raw"].levels(strengths).tolist() == [[29, 29, 30, 29]]
+
+
+def test_berkeleys_thresholds_are_those_of_matlabs_linspace():
+    """Its own demonstration has pixels of 85 / 255, and does not count them at the second of five
+    thresholds; nor does NumPy's linspace."""
+    for name, count in (("bsds", 99), ("bsds_nms", 99), ("bsds_5", 5)):
+        expected = np.linspace(1 / (count + 1), 1 - 1 / (count + 1), count)
+        np.testing.assert_allclose(PROTOCOLS[name].thresholds, expected, rtol=0, atol=1e-15)
+    levels = PROTOCOLS["bsds_5"].levels(np.array([[84, 85, 86]], np.uint8))
+    assert levels.tolist() == [[1, 1, 2]]
+
+
+def test_suppression_is_a_choice_of_its_own_for_several_annotators(noisy_images):
+    soft, labels = noisy_images[0]
+    (edges,) = region_boundaries(labels)
+    truth = annotated([edges, np.roll(edges, 1, axis=0)])
+    thin_map = suppress_non_maxima(smooth_strength(soft))
+    suppressed = evaluate_image(soft, truth, PROTOCOLS["bsds_nms"])
+    np.testing.assert_array_equal(suppressed, evaluate_image(thin_map, truth, PROTOCOLS["bsds"]))
+    assert not np.array_equal(suppressed, evaluate_image(soft, truth, PROTOCOLS["bsds"]))
+
+
 def test_counting_can_be_sent_to_a_process(noisy_images):
     counting = EdgeMetric(PROTOCOLS["pascal"]).counting
     copy = pickle.loads(pickle.dumps(counting))
@@ -466,6 +575,13 @@ def test_settings_say_what_was_chosen():
     assert len(settings_of["pascal"]["thresholds"]) == 101
     assert len(settings_of["pascal_raw"]["thresholds"]) == 99
     assert not settings_of["pascal_raw"]["non_maximum_suppression"]
+    bsds, suppressed = settings_of["bsds"], settings_of["bsds_nms"]
+    differing = {key for key in bsds if bsds[key] != suppressed[key]}
+    assert differing == {"name", "non_maximum_suppression", "smoothing"}
+    assert (bsds["quantized"], bsds["summary"], bsds["ods_between_thresholds"]) == (
+        *(False, "berkeley"),
+        True,
+    )
 
 
 zeros = np.zeros((8, 8), np.float32)
@@ -488,10 +604,10 @@ def test_bad_predictions_are_refused(prediction, message):
 
 @pytest.mark.parametrize(
     ("name", "truth"),
-    [("pascal", zeros[..., None]), ("bsds", zeros), ("bsds", [zeros, zeros[0]])],
+    [("pascal", zeros[..., None]), ("bsds", np.zeros((2, 8, 8), int))],
 )
 def test_truths_of_another_shape_are_refused(name, truth):
-    with pytest.raises(ValueError, match=r"each truth of edges must have shape \(H, W\), has \("):
+    with pytest.raises(ValueError, match=r"the truth of edges must have shape \(H, W\), has \("):
         evaluate_image(zeros, truth, PROTOCOLS[name])
 
 

@@ -8,10 +8,11 @@ import scipy.sparse
 from PIL import Image
 
 from astmt_jax.files.folder import Folder
+from astmt_jax.metrics.edge_protocols import PROTOCOLS
 from astmt_jax.tasks import registry as tasks
 
-EDGE, SEMSEG, NORMALS, DEPTH, ALBEDO = (
-    make().file for make in (tasks.edge, tasks.semseg, tasks.normals, tasks.depth, tasks.albedo)
+EDGE, SAL, SEMSEG, NORMALS, DEPTH, ALBEDO = (
+    tasks.TASKS[name]().file for name in ("edge", "sal", "semseg", "normals", "depth", "albedo")
 )
 SHAPE = (5, 7)
 
@@ -40,7 +41,8 @@ def test_probabilities_are_truncated_grey_levels(folder, random):
     stored = np.array(Image.open(path))
     np.testing.assert_array_equal(stored, np.floor(255 * values))
     assert stored[0, 2] == 254
-    np.testing.assert_array_equal(EDGE.quantize(values), np.float32(stored / 255))
+    np.testing.assert_array_equal(EDGE.quantize(values), stored / 255)
+    np.testing.assert_array_equal(SAL.quantize(values), np.float32(stored / 255))
 
 
 def test_normals_are_truncated_rgb(folder, random):
@@ -92,8 +94,53 @@ def test_arrays_hold_levels_or_values(folder, random, ending):
             np.save(path, values)
         else:
             scipy.io.savemat(path, {"sal": values})
-        read = EDGE.read(folder, f"task/name{ending}", "sal")
-        np.testing.assert_array_equal(read, np.float32(levels / 255))
+        for file in (SAL, EDGE):
+            read = file.read(folder, f"task/name{ending}", "sal")
+            np.testing.assert_allclose(read, levels / 255, rtol=0, atol=1e-7)
+
+
+def test_edges_of_64_bits_are_not_rounded(folder):
+    """In 32 bits, .7 and a little less than 1e-8 is less than .7."""
+    path = folder.root / "task/name.npy"
+    np.save(path, np.full(SHAPE, 0.7 + 1e-9))
+    read = EDGE.read(folder, "task/name.npy", "edge")
+    assert read.dtype == np.float64
+    assert PROTOCOLS["bsds"].levels(read).min() == 70
+    assert PROTOCOLS["bsds"].levels(np.float32(read)).min() == 69
+
+
+@pytest.mark.parametrize("level", [50, 51, 52, 102, 153, 204, 255])
+def test_levels_pass_the_thresholds_that_they_lie_on(level):
+    """51 / 255 is 0.2, and so on."""
+    read = EDGE.decode(np.full(SHAPE, level, np.uint8))
+    assert set(PROTOCOLS["bsds"].levels(read).ravel()) == {min(100 * level // 255, 99)}
+
+
+def test_levels_are_compared_in_64_bits():
+    """85 / 255 is less than the second of the benchmark's five thresholds, in 32 bits more."""
+    levels = np.full(SHAPE, 85, np.uint8)
+    assert PROTOCOLS["bsds_5"].levels(EDGE.decode(levels)).max() == 1
+    assert PROTOCOLS["bsds_5"].levels(np.float32(levels / 255)).max() == 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"pb": 0.25}, 0.25),
+        ({"ucm2": 0.5}, 0.5),
+        ({"pb": 0.25, "ucm2": 0.5}, 0.25),
+        ({"edge": 0.75, "pb": 0.25}, 0.75),
+    ],
+)
+def test_edges_may_be_called_as_the_berkeley_benchmark_calls_them(folder, variables, expected):
+    maps = {}
+    for name, value in variables.items():
+        height, width = SHAPE
+        maps[name] = np.zeros((2 * height + 1, 2 * width + 1) if name == "ucm2" else SHAPE)
+        maps[name][(slice(2, None, 2),) * 2 if name == "ucm2" else ...] = value
+    scipy.io.savemat(folder.root / "task/name.mat", maps)
+    read = EDGE.read(folder, "task/name.mat", "edge")
+    np.testing.assert_array_equal(read, np.full(SHAPE, expected))
 
 
 def test_palettes_and_whole_floats_are_classes(folder, random):
@@ -125,6 +172,13 @@ grey = np.zeros(SHAPE, np.uint8)
         (SEMSEG, "a.npy", np.full(SHAPE, 0.5), "not whole"),
         (DEPTH, "a.npy", np.zeros(SHAPE, complex), "does not hold one array of numbers"),
         (DEPTH, "a.mat", {"metres": np.zeros(SHAPE)}, "has no variable task"),
+        (EDGE, "a.mat", {"metres": np.zeros(SHAPE)}, "has no variable task or pb or ucm2"),
+        (
+            EDGE,
+            "a.mat",
+            {"ucm2": np.zeros((4, 7))},
+            r"\(4, 7\), but it must be \(2H \+ 1, 2W \+ 1\)",
+        ),
         (DEPTH, "a.mat", {"task": np.zeros(SHAPE, complex)}, "complex128, but must hold numbers"),
         (DEPTH, "a.mat", b"no matrix", "is not a readable MATLAB file"),
         (

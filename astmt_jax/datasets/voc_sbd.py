@@ -26,8 +26,9 @@ SBD = "benchmark_RELEASE/dataset"
 
 
 def _load_sbd(folder: Folder, path: str) -> np.ndarray:
+    truth = folder.matlab(path, "GTcls")
     try:
-        return np.asarray(folder.matlab(path, "GTcls")["Segmentation"][0, 0])
+        return np.asarray(truth["Segmentation"][0, 0])
     except (IndexError, ValueError) as error:
         raise folder.error(path, "has no GTcls.Segmentation") from error
 

@@ -7,6 +7,9 @@ import scipy.io
 from PIL import Image
 from prepared import assert_map, prepare_examples
 
+from astmt_jax.datasets import voc_sbd
+from astmt_jax.files.folder import Folder
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -38,3 +41,25 @@ def test_labels_are_those_of_the_images_own_dataset(root, examples):
                 expected = scipy.io.loadmat(base / f"cls/{name}.mat")["GTcls"][0][0][1]
             assert_map(example["image"], Image.open(image), np.uint8)
             assert_map(example["semseg"], expected, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "is missing"),
+        (b"no MATLAB file", "is not a readable MATLAB file"),
+        ({"other": np.zeros((2, 2))}, "has no variable GTcls"),
+        ({"GTcls": np.zeros((2, 2))}, "has no GTcls.Segmentation"),
+    ],
+)
+def test_unreadable_labels_of_sbd_say_why(tmp_path, content, reason):
+    archives.make_voc_sbd(tmp_path)
+    file = tmp_path / "benchmark_RELEASE/dataset/cls/e.mat"
+    file.unlink()
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        scipy.io.savemat(file, content)
+    contents = voc_sbd.contents(Folder(tmp_path, "VOC"))
+    with pytest.raises(ValueError, match=f"cls/e.mat of VOC {reason}"):
+        contents.read("train", "e")

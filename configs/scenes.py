@@ -10,8 +10,9 @@ Variants after the colon:
   backbone: resnet14 (default), resnet26, resnet50, resnet101 or mobilenetv2, all at a quarter of
     their width.
   size: full (default: the network sees images at their own 96 x 96, 5 epochs in batches of 4;
-    docs/scenes.md says why) or small (reduced to 64 x 64, 4 epochs in batches of 8), with which
-    comparing all methods with three seeds takes about an hour:
+    docs/scenes.md says why, and more than four devices need --config.train.batch_size=8) or small
+    (reduced to 64 x 64, 4 epochs in batches of 8), with which comparing all methods with three
+    seeds takes about an hour:
 
     python -m astmt_jax.compare --config=configs/scenes.py:size=small --workdir=runs/comparison
 """

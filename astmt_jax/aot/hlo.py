@@ -5,9 +5,9 @@ import math
 import re
 from functools import cached_property
 
-_COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{$")
+_COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%(?P<name>[\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(
-    r"^\s*(?P<root>ROOT )?%?(?P<name>[\w.\-]+) = (?P<type>.+?) (?P<opcode>[a-z][a-z\d\-]*)"
+    r"^\s*(?P<root>ROOT )?%(?P<name>[\w.\-]+) = (?P<type>.+?) (?P<opcode>[a-z][a-z\d\-]*)"
     r"\((?P<rest>.*)$"
 )
 _ARRAY = re.compile(
@@ -88,7 +88,11 @@ class Program:
 
 
 def parse(text: str) -> Program:
-    """Reads the text of an optimised HLO module, as `jax.stages.Compiled.as_text` gives it."""
+    """Reads the text of an optimised HLO module, as `jax.stages.Compiled.as_text` gives it.
+
+    Raises:
+      ValueError: it has another form.
+    """
     computations: dict[str, Computation] = {}
     instructions: dict[str, Instruction] = {}
     entry = ""
@@ -99,6 +103,8 @@ def parse(text: str) -> Program:
             entry = header["name"] if header["entry"] else entry
         elif match := _INSTRUCTION.match(line):
             instructions[match["name"]] = _instruction(match)
+    if not entry:
+        raise ValueError("This compiler writes programs in a form that is not understood here.")
     return Program(computations, entry)
 
 

@@ -23,6 +23,11 @@ _KINDS = range(1, 16)
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18)
 """Elements of numbers and texts; SciPy looks others up beyond the end of its table."""
 _V4_SIZES = (8, 4, 4, 2, 2, 1)
+_CLASSES = {
+    "double": np.dtype(np.float64),
+    "single": np.dtype(np.float32),
+    "logical": np.dtype(np.bool_),
+}
 
 
 class ArrayError(ValueError):
@@ -58,18 +63,34 @@ def matlab(data: bytes, variables: Sequence[str]) -> dict[str, Any]:
     """Those of some variables that a MATLAB file (up to version 7.2) has.
 
     Returns:
-      By name arrays, or whatever else SciPy makes of the file.
+      By name arrays, those of numbers of the class that MATLAB gives them, or whatever else SciPy
+      makes of the file.
 
     Raises:
       ArrayError: it would be larger than `MAX_BYTES`, or claims what it does not hold.
       Exception: whatever SciPy raises about a damaged file.
     """
-    if 0 in data[:4]:
+    is_old = 0 in data[:4]
+    if is_old:
         _check_version_4(data)
     elif data[124:128] in (b"\0\1IM", b"\1\0MI"):
         data = _inflated(data, "<" if data[126:128] == b"IM" else ">")
     found = scipy.io.loadmat(io.BytesIO(data), variable_names=list(variables))
-    return {name: found[name] for name in variables if name in found}
+    found = {name: found[name] for name in variables if name in found}
+    if is_old:
+        return found
+    kinds = {name: kind for name, _, kind in scipy.io.whosmat(io.BytesIO(data))}
+    return {name: _of_class(values, kinds[name]) for name, values in found.items()}
+
+
+def _of_class(values: Any, kind: str) -> Any:
+    """Numbers as MATLAB has them, which stores whole ones of any class as small integers."""
+    dtype = _CLASSES.get(kind)
+    if dtype is None or not isinstance(values, np.ndarray) or values.dtype.kind not in "iu":
+        return values
+    if values.size * dtype.itemsize > MAX_BYTES:
+        raise ArrayError(f"a variable grows to more than {MAX_BYTES >> 20} MiB")
+    return values.astype(dtype)
 
 
 def _check_version_4(data: bytes) -> None:

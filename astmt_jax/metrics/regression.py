@@ -155,10 +155,10 @@ def check_depth_range(convention: str, min_depth: float | None, max_depth: float
       ValueError: they exclude everything, or the convention takes none.
     """
     low, high = min_depth or 0.0, math.inf if max_depth is None else max_depth
-    if not 0 <= low < high:
+    if not 0 <= low < high or max_depth == math.inf:
         raise ValueError(
             f"min_depth is {min_depth} and max_depth {max_depth}, but they must be metres, 0 or "
-            "more, the smaller one first."
+            "more, the smaller one first; None is no limit."
         )
     if convention == "reference" and (min_depth, max_depth) != (None, None):
         raise ValueError(

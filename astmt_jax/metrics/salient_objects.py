@@ -92,7 +92,10 @@ class SalientObjectMetric:
         return {name: curve / self._images for name, curve in self._curves.items() if self._images}
 
     def result(self) -> dict[str, float]:
-        """The numbers of `NOTATION`, in 0..1; NaN before the first image."""
+        """The numbers of `NOTATION`, in 0..1; NaN before the first image.
+
+        Of an image of N pixels the E-measure reaches N / (N - 1), as it is defined.
+        """
         if not self._images:
             return dict.fromkeys(NOTATION, float("nan"))
         found = {name: float(value / self._images) for name, value in self._sums.items()}

@@ -15,6 +15,7 @@ from jax import lax
 from astmt_jax.models import convolution
 from astmt_jax.models.convolution import Window
 from astmt_jax.models.initialization import gaussian
+from astmt_jax.models.rematerialization import kept
 from astmt_jax.models.variables import TaskParam
 
 
@@ -72,9 +73,9 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     if kernel.shape[:2] == (1, 1):
         x = x[:, :: window.stride, :: window.stride]
         if window.groups > 1:
-            return grouped_pointwise(x, kernel[0, 0], window.groups)
-        return pointwise(x, kernel[0, 0])
-    return convolution.convolve(x, kernel, window)
+            return kept(grouped_pointwise(x, kernel[0, 0], window.groups))
+        return kept(pointwise(x, kernel[0, 0]))
+    return kept(convolution.convolve(x, kernel, window))
 
 
 def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
@@ -130,7 +131,7 @@ class Adapter(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, in) -> (B, ceil(H / stride), ceil(W / stride), out)."""
         x = x[:, :: self.stride, :: self.stride]
-        return pointwise(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
+        return kept(pointwise(x.astype(self.dtype), self.kernel[...].astype(self.dtype)))
 
 
 class SqueezeExcite(nnx.Module):
@@ -175,12 +176,12 @@ class SqueezeExcite(nnx.Module):
 
     def gate(self, x: jax.Array) -> jax.Array:
         """What each channel of x (B, H, W, C) is multiplied by: (B, C), 0..1."""
-        squeezed = jnp.mean(x, axis=(1, 2))
+        squeezed = kept(jnp.mean(x, axis=(1, 2)))
         hidden = self.activation(self._linear(squeezed, self.reduce_kernel, self.reduce_bias))
         return jax.nn.sigmoid(self._linear(hidden, self.expand_kernel, self.expand_bias))
 
     def _linear(self, x: jax.Array, kernel: nnx.Variable, bias: nnx.Variable) -> jax.Array:
-        return pointwise(x, kernel[...].astype(self.dtype)) + bias[...].astype(self.dtype)
+        return kept(pointwise(x, kernel[...].astype(self.dtype))) + bias[...].astype(self.dtype)
 
 
 def relu6(x: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ from flax import nnx
 from jax import lax
 
 from astmt_jax.models.layers import widen
+from astmt_jax.models.rematerialization import kept
 from astmt_jax.models.variables import FrozenParam, TaskParam, TaskStat
 
 BATCH_NORM_EPSILON = 1e-5
@@ -58,8 +59,7 @@ def _standardize(
     Its derivative is written out: the closed form passes over the activations less often than what
     automatic differentiation makes of the definition. The statistics carry no gradient.
     """
-    mean, var = _statistics(x, expected)
-    return _affine(x, mean, var, scale, bias), mean, var
+    return _standardize_forward(x, scale, bias, expected)[0]
 
 
 @jax.custom_batching.custom_vmap
@@ -91,7 +91,8 @@ def _affine(x, mean, var, scale, bias) -> jax.Array:
 
 
 def _standardize_forward(x, scale, bias, expected):
-    y, mean, var = _standardize(x, scale, bias, expected)
+    mean, var = kept(_statistics(x, expected))
+    y = _affine(x, mean, var, scale, bias)
     return (y, mean, var), (x, mean, lax.rsqrt(var + BATCH_NORM_EPSILON), scale)
 
 

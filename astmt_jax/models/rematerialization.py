@@ -1,20 +1,23 @@
 """Rematerialisation: what the backward pass computes again instead of keeping it in memory."""
 
+from typing import TypeVar
+
 import jax
 from flax import nnx
-from jax.extend.core import Primitive
+from jax.ad_checkpoint import checkpoint_name
 
-_SUMS = ("image_convolution", "dot_general", "reduce_sum")
+_SUM = "sum"
+Arrays = TypeVar("Arrays")
 
 
-def _keep_sums(primitive: Primitive, *_, **__) -> bool:
-    """Keeps what takes many operations or a pass over memory of its own."""
-    return primitive.name in _SUMS
+def kept(sums: Arrays) -> Arrays:
+    """The same arrays, marked as what takes many operations or a pass over memory of its own."""
+    return checkpoint_name(sums, _SUM)
 
 
 REMATERIALIZATIONS = {
     "none": None,
-    "elementwise": _keep_sums,
+    "elementwise": jax.checkpoint_policies.save_only_these_names(_SUM),
     "block": jax.checkpoint_policies.nothing_saveable,
 }
 """What is kept of the inside of a block by name: everything; the results of convolutions and sums,

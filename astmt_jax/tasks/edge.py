@@ -34,7 +34,8 @@ def _strength(values: np.ndarray) -> np.ndarray:
     checked = from_levels(values)
     if values.dtype == np.uint8:
         return values / 255
-    return values if values.dtype == np.float64 else checked
+    is_wide = values.dtype.kind == "f" and values.dtype.itemsize == np.float64().itemsize
+    return np.clip(values.astype(np.float64), 0, 1) if is_wide else checked
 
 
 EDGE = dataclasses.replace(

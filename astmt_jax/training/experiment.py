@@ -63,13 +63,6 @@ class Experiment:
         )
         self.tasks = applied_to(config.evaluation, registry.tasks_of(config))
         self.network = Network(config.model, channels_by_name(self.tasks), config.discriminator)
-        devices = jax.device_count()
-        parts = devices * config.train.accumulate
-        if config.train.batch_size % parts:
-            raise ValueError(
-                f"config.train.batch_size is {config.train.batch_size}, but must be a multiple of "
-                f"{parts}: of the number of devices, {devices}, times config.train.accumulate."
-            )
         check_choice("train.update_rule", config.train.update_rule, UPDATES)
         check_choice("optimizer.schedule", config.optimizer.schedule, SCHEDULES)
         self.objective = Objective(self.network, self.tasks, config.discriminator.weight)
@@ -78,12 +71,19 @@ class Experiment:
         self.predict = predictor.predictor(self.network, self.tasks)
 
     def check_training(self) -> None:
-        """Checks that batch norm has something to compare in each part of a batch.
+        """Checks that devices and parts divide a batch, and that batch norm compares something.
 
         Raises:
-          ValueError: it would see one value a channel, which it makes 0 whatever the image is.
+          ValueError: they do not, or it would see one value a channel, which it makes 0 whatever
+            the image is.
         """
-        train = self.config.train
+        train, devices = self.config.train, jax.device_count()
+        if train.batch_size % (devices * train.accumulate):
+            raise ValueError(
+                f"config.train.batch_size is {train.batch_size}, but must be a multiple of "
+                f"{devices * train.accumulate}: of the number of devices, {devices}, times "
+                "config.train.accumulate."
+            )
         images = train.batch_size // train.accumulate
         if images * self.network.fewest_positions(train.image_size) > 1:
             return
@@ -93,6 +93,13 @@ class Experiment:
             f"position of it and learn nothing: choose a batch_size of at least "
             f"{2 * train.accumulate}, or a smaller accumulate."
         )
+
+    @property
+    def evaluation_input(self) -> InputSettings:
+        """The network's input in batches that the devices divide; the last one is padded anyway."""
+        devices = jax.device_count()
+        batch_size = -(-self.input.batch_size // devices) * devices
+        return dataclasses.replace(self.input, batch_size=batch_size)
 
     def open_splits(self, prepare: bool = True) -> "Splits":
         """Opens the dataset's splits.
@@ -214,7 +221,7 @@ class Experiment:
             self.tasks,
             predict,
             source,
-            self.input,
+            self.evaluation_input,
             quantize=self.config.evaluation.quantize,
             sharding=self.placement.batch,
             num_rows=num_rows,

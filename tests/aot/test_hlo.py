@@ -1,5 +1,7 @@
 """The text of a compiled program, read."""
 
+import pytest
+
 from astmt_jax.aot.hlo import Array, parse
 
 TEXT = """
@@ -35,3 +37,9 @@ def test_instructions():
     assert main.root.arrays == (Array(2 * 64, 0),)
     assert main.root.called == ("add", "mul.3")
     assert [each.name for each in main.users("y.1")] == ["both", "choice"]
+
+
+@pytest.mark.parametrize("text", ["", TEXT.replace("ENTRY ", ""), TEXT.replace("%", "")])
+def test_text_of_another_form_is_refused(text):
+    with pytest.raises(ValueError, match="in a form that is not understood"):
+        parse(text)

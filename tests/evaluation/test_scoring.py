@@ -172,6 +172,7 @@ def test_limits_of_depth_reach_its_metric():
     [
         ({"protocol": "paper"}, "evaluation.protocol is 'paper', but must be one of: astmt, succ"),
         ({"min_depth": 3, "max_depth": 1}, "min_depth is 3 and max_depth 1"),
+        ({"max_depth": float("inf")}, "max_depth inf, .* None is no limit"),
         ({"min_depth": 1, "depth_convention": "reference"}, "whose mask has no effect"),
     ],
 )

@@ -1,6 +1,8 @@
 """Rematerialisation changes what is kept in memory, and nothing else."""
 
 import dataclasses
+import re
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ SMALL_MOBILENET = ModelConfig(backbone="mobilenetv2", width_multiplier=0.25, ada
 TASKS = 3
 
 
-def bottleneck(dtype="float32"):
+def bottleneck(dtype):
     config = dataclasses.replace(SMALL, dtype=dtype)
     return Bottleneck(8, 4, stride=2, dilation=1, project=True, config=config)
 
@@ -69,10 +71,23 @@ def test_what_the_backward_pass_keeps():
     """Less and less: with 'block' its inputs, and what else the loss keeps of its result."""
     kept = {}
     for remat in REMATERIALIZATIONS:
-        loss, arguments = objective(bottleneck(), remat)
+        loss, arguments = objective(bottleneck("float32"), remat)
         pull_back = jax.eval_shape(lambda *x: jax.vjp(loss, *x, has_aux=True)[1], *arguments)  # noqa: B023
         kept[remat] = sum(leaf.size for leaf in jax.tree.leaves(pull_back))
     inputs = sum(leaf.size for leaf in jax.tree.leaves(arguments))
     outputs = TASKS * 2 * 8 * 8 * 16
     assert kept["block"] <= inputs + outputs
     assert kept["block"] < kept["elementwise"] < 0.7 * kept["none"]
+
+
+@pytest.mark.parametrize("block", [bottleneck, inverted_residual])
+def test_what_the_backward_pass_computes_again(block):
+    """No product and no sum with 'elementwise'; with 'block' all of the forward pass."""
+    computed = {}
+    for remat in REMATERIALIZATIONS:
+        loss, arguments = objective(block("float32"), remat)
+        program = jax.make_jaxpr(jax.grad(loss, (0, 1, 2), has_aux=True))(*arguments)
+        found = re.findall(r"= (dot_general|image_convolution|reduce_sum)\[", str(program))
+        computed[remat] = Counter(found)
+    assert computed["elementwise"] == computed["none"]
+    assert computed["block"] > computed["none"]

@@ -99,10 +99,35 @@ def test_arrays_hold_levels_or_values(folder, random, ending):
             np.testing.assert_allclose(read, levels / 255, rtol=0, atol=1e-7)
 
 
-def test_edges_of_64_bits_are_not_rounded(folder):
+@pytest.mark.parametrize(("matlab_class", "expected"), [(6, 1.0), (7, 1.0), (9, 1 / 255)])
+def test_matlabs_whole_numbers_have_their_class(folder, matlab_class, expected):
+    """MATLAB stores doubles (6), singles (7) and bytes (9) that are 0 or 1 in a byte each."""
+    path = folder.root / "task/name.mat"
+    scipy.io.savemat(path, {"pb": np.ones(SHAPE, np.uint8)})
+    content = bytearray(path.read_bytes())
+    assert content[144] == 9
+    content[144] = matlab_class
+    path.write_bytes(content)
+    np.testing.assert_allclose(EDGE.read(folder, "task/name.mat", "edge"), expected)
+
+
+def test_matlabs_logicals_are_no_levels(folder):
+    scipy.io.savemat(folder.root / "task/name.mat", {"edge": np.ones(SHAPE, bool)})
+    np.testing.assert_array_equal(EDGE.read(folder, "task/name.mat", "edge"), 1)
+
+
+def test_edges_a_rounding_error_beyond_the_range(folder):
+    """As 32 bits hold them they lie in it."""
+    path = folder.root / "task/name.npy"
+    np.save(path, np.array([[1 + 1e-9, -1e-50]]))
+    np.testing.assert_array_equal(EDGE.read(folder, "task/name.npy", "edge"), [[1, 0]])
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_edges_of_64_bits_are_not_rounded(folder, order):
     """In 32 bits, .7 and a little less than 1e-8 is less than .7."""
     path = folder.root / "task/name.npy"
-    np.save(path, np.full(SHAPE, 0.7 + 1e-9))
+    np.save(path, np.full(SHAPE, 0.7 + 1e-9, f"{order}f8"))
     read = EDGE.read(folder, "task/name.npy", "edge")
     assert read.dtype == np.float64
     assert PROTOCOLS["bsds"].levels(read).min() == 70

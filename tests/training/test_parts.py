@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import pytest
 from tiny_run import tiny_config
 
@@ -45,3 +46,18 @@ def test_parts_of_one_position_are_refused(settings, least):
 )
 def test_parts_of_several_positions_are_trained_on(settings):
     experiment(**settings).check_training()
+
+
+@pytest.mark.parametrize(("devices", "expected"), [(1, 4), (2, 4), (3, 6), (8, 8)])
+def test_fewer_images_than_devices(monkeypatch, devices, expected):
+    """Training is refused; evaluation pads its batches."""
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
+    found = experiment(batch_size=4)
+    assert found.evaluation_input.batch_size == expected
+    if expected == 4:
+        found.check_training()
+    else:
+        with pytest.raises(
+            ValueError, match=f"batch_size is 4, but must be a multiple of {devices}"
+        ):
+            found.check_training()

@@ -65,15 +65,13 @@ def write_report(
 
 def _published(config: Config, scores: Sequence[MethodScores], tasks: Sequence[Task]) -> str:
     """The end of the page: what others published, where it means the same."""
-    dataset = config.dataset
-    options = registry.find(dataset.name).default_options() | dataset.options
-    protocol = config.evaluation.protocol
-    beside = published.find(PUBLISHED, dataset.name, options, protocol, tasks)
+    protocol, split = config.evaluation.protocol, config.dataset.eval_split
+    beside = published.find(PUBLISHED, config, protocol, split, tasks)
     if isinstance(beside, str):
         return f"\n## Beside published results\n\n{beside}\n"
     ours = [_our_row(row, beside.tasks) for row in scores]
     table = tables.markdown_table(published.written(beside, ours))
-    notes = "".join(f"\n{sentence}\n" for sentence in beside.left_out)
+    notes = "".join(f"\n{sentence}\n" for sentence in beside.notes)
     return f"\n## Beside published results\n\n{beside.published.setting}.\n\n{table}{notes}"
 
 

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from astmt_jax.config import Config
+from astmt_jax.datasets import registry
+from astmt_jax.records import shown
 from astmt_jax.tasks.task import Task
 
 DROP = "average drop, %"
@@ -68,30 +71,32 @@ class Beside(NamedTuple):
     Attributes:
       published: the table.
       tasks: those whose numbers mean the same, at least one.
-      left_out: one sentence for each other task of the table, that says why.
+      notes: sentences to print below the table: how its rows differ from ours, and why each of its
+        other tasks is left out.
     """
 
     published: Published
     tasks: tuple[Task, ...]
-    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def find(
     tables: Sequence[Published],
-    dataset: str,
-    options: Mapping[str, Any],
+    config: Config,
     protocol: str,
+    split: str,
     tasks: Sequence[Task],
 ) -> Beside | str:
     """The published table that may stand beside results; a sentence that says why there is none.
 
     Args:
       tables: all there are.
-      dataset: name of the dataset that was scored.
-      options: all of its options.
+      config: what was scored: a dataset with its options, and a backbone.
       protocol: that results were scored by.
+      split: that was scored; '' is the dataset's own.
       tasks: their records, with every choice that they were scored by.
     """
+    dataset, own = config.dataset.name, registry.find(config.dataset.name)
     on_dataset = [table for table in tables if table.dataset == dataset]
     if not on_dataset:
         return f"There is no published figure to set beside these: none on {dataset} is at hand."
@@ -103,14 +108,27 @@ def find(
             f"({known}) than these ({protocol}), so they do not stand here."
         )
     (table,) = alike
+    options = own.default_options() | config.dataset.options
     other = {name: value for name, value in table.options.items() if options.get(name) != value}
     if other:
         wanted = ", ".join(f"{name}={value}" for name, value in other.items())
         return f"The published figures on {dataset} are for {wanted}, so they do not stand here."
-    return _columns(table, tasks)
+    scored = own.with_splits("", split).eval_split
+    return _columns(table, tasks, _differences(table, config.model.backbone, scored))
 
 
-def _columns(table: Published, tasks: Sequence[Task]) -> Beside | str:
+def _differences(table: Published, backbone: str, split: str) -> tuple[str, ...]:
+    """How the rows of a table differ from ours, in sentences."""
+    networks = (
+        f"Our backbone is {backbone}; backbones, weights that training starts from and sizes of "
+        "images differ from row to row."
+    )
+    if split == table.split:
+        return (networks,)
+    return networks, f"We scored {shown(split)}, the others {shown(table.split)}."
+
+
+def _columns(table: Published, tasks: Sequence[Task], differences: tuple[str, ...]) -> Beside | str:
     """The tasks of a table that can be compared."""
     known = [task for task in tasks if task.name in table.headlines]
     departures = {task.name: table.departures(task) for task in known}
@@ -125,7 +143,7 @@ def _columns(table: Published, tasks: Sequence[Task]) -> Beside | str:
             f"There is no published figure to set beside these: none on {table.dataset} is for "
             f"{', '.join(task.name for task in tasks)}."
         )
-    return Beside(table, compared, left_out)
+    return Beside(table, compared, (*differences, *left_out))
 
 
 def our_row(method: str, tasks: Sequence[Task], results: Mapping[str, float], **known: Any) -> Row:

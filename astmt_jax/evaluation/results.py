@@ -53,32 +53,43 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
             for task, metrics in _section(document.get("results"), "results").items()
         }
     except (OSError, ValueError) as error:
-        reason = str(error).removeprefix(f"{path} ")
-        raise ValueError(
-            f"{path} cannot be read ({reason}): delete it, and have its network scored again."
-        ) from error
+        raise _unreadable(path, str(error).removeprefix(f"{path} ")) from error
     return {"details": {}, **document, "results": results}
 
 
-def noted_choices(results: Mapping[str, Any], config: EvaluationConfig) -> EvaluationConfig:
+def noted_choices(
+    results: Mapping[str, Any], config: EvaluationConfig, path: pathlib.Path
+) -> EvaluationConfig:
     """The choices that results were scored by, as they note them; `config` where they do not.
 
     Args:
       results: what `read_results` gave.
       config: the settings of the run that was scored.
+      path: of the file that they were read from.
 
     Raises:
-      ValueError: they note what cannot be chosen.
+      ValueError: they note what cannot be chosen; names the file.
     """
     if "protocol" not in results:
         return config
-    noted = {
-        "quantize": config.quantize,
-        "image_resize": config.image_resize,
-        "protocol": results["protocol"],
-        **_section(results.get("choices", {}), "choices of results.json"),
-    }
-    return build_record(EvaluationConfig, noted, f"choices of {RESULTS_FILE}")
+    try:
+        noted = {
+            "quantize": config.quantize,
+            "image_resize": config.image_resize,
+            "protocol": results["protocol"],
+            **_section(results.get("choices", {}), "choices"),
+        }
+        return build_record(EvaluationConfig, noted, "evaluation")
+    except ValueError as error:  # 'evaluation' is the settings', not the file's
+        raise _unreadable(path, str(error).removeprefix("evaluation.")) from error
+
+
+def _unreadable(path: pathlib.Path, reason: str) -> ValueError:
+    """The error that names the file, and what to do."""
+    return ValueError(
+        f"{path} cannot be read ({reason.removesuffix('.')}): delete it, and have its network "
+        "scored again."
+    )
 
 
 def _section(value: Any, where: str) -> dict[str, Any]:

@@ -135,7 +135,8 @@ def analyse(
       data_dir: where prepared datasets live; nothing is prepared there.
 
     Raises:
-      ValueError: the other run has other tasks or data, or what `load` raises.
+      ValueError: the other run has other tasks or data, results.json cannot be read, or what `load`
+        raises.
       FileNotFoundError: there is no run or no checkpoint.
     """
     run = TrainedRun.open(workdir, data_dir)
@@ -144,7 +145,7 @@ def analyse(
         _check_alike(run, other)
     results = workdir / RESULTS_FILE
     found = read_results(results) if results.exists() else None
-    evaluation = noted_choices(found or {}, run.experiment.config.evaluation)
+    evaluation = noted_choices(found or {}, run.experiment.config.evaluation, results)
     tasks = applied_to(evaluation, registry.tasks_of(run.experiment.config))
     splits = _splits(run)
     stage = Stages(1 if splits is None else 6)

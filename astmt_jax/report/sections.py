@@ -6,7 +6,6 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict
 
-from astmt_jax.datasets import registry
 from astmt_jax.evaluation import published
 from astmt_jax.evaluation.published_tables import PUBLISHED
 from astmt_jax.evaluation.tables import HEADINGS, result_row
@@ -95,11 +94,9 @@ def _result_table(tasks: Sequence[Task], results: Results) -> Table:
 
 def _published(analysis: Analysis, results: Results) -> Iterator[Block]:
     """What others published, where it means the same."""
-    dataset, split = analysis.config.dataset, (analysis.results or {}).get("split")
-    options = registry.find(dataset.name).default_options() | dataset.options
-    beside = published.find(
-        PUBLISHED, dataset.name, options, analysis.evaluation.protocol, analysis.tasks
-    )
+    config, protocol = analysis.config, analysis.evaluation.protocol
+    split = (analysis.results or {}).get("split", config.dataset.eval_split)
+    beside = published.find(PUBLISHED, config, protocol, split, analysis.tasks)
     if isinstance(beside, str):
         yield Text(beside)
         return
@@ -108,13 +105,7 @@ def _published(analysis: Analysis, results: Results) -> Iterator[Block]:
         beside, [published.our_row("this run", beside.tasks, headlines)]
     )
     yield Table(f"Beside published results: {beside.published.setting}", headings, rows)
-    yield Text(
-        f"This run's network is a {analysis.config.model.backbone}; backbones, weights that "
-        "training starts from and sizes of images differ from row to row."
-    )
-    if split not in (None, beside.published.split):
-        yield Text(f"This run was scored on {split}, the others on {beside.published.split}.")
-    for sentence in beside.left_out:
+    for sentence in beside.notes:
         yield Text(sentence)
 
 

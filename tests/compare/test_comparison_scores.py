@@ -206,6 +206,21 @@ def test_published_results_stand_below_ours(finished, tmp_path):
     assert atrc in lines
 
 
+@pytest.mark.parametrize("split", ["", "val", "val[:100]", "train"])
+def test_published_results_of_others_are_told_from_ours(split, finished, tmp_path):
+    """By backbone, and by split where it is not the published one."""
+    changed = {"name": "nyud", "options": {"classes": 40}, "eval_split": split}
+    dataset = dataclasses.replace(CONFIG.dataset, **changed)
+    evaluation = EvaluationConfig(protocol="successors")
+    config = dataclasses.replace(CONFIG, dataset=dataset, evaluation=evaluation)
+    write_report(config, METHODS, COSTS, finished, 14, tmp_path)
+    lines = (tmp_path / "comparison.md").read_text().split("Beside published results")[1]
+    told = [line for line in lines.splitlines() if line.endswith(".")][1:]
+    assert f"Our backbone is {CONFIG.model.backbone}; backbones" in told[0]
+    other = [] if split in ("", "val") else [f"We scored {split!r}, the others 'val'."]
+    assert told[1:] == other
+
+
 def test_report_leaves_nothing_half_written(finished, tmp_path):
     write_report(CONFIG, METHODS, COSTS, finished, 14, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pathlib
 
 import pytest
 
@@ -55,12 +56,13 @@ def test_what_is_not_of_this_form_is_refused(text, tmp_path):
 
 def test_choices_are_those_of_the_results():
     config = EvaluationConfig(quantize=False, edge_truth="edges")
-    assert noted_choices({}, config) == config  # a file of before
+    path = pathlib.Path("results.json")
+    assert noted_choices({}, config, path) == config  # a file of before
     noted = {
         "protocol": "successors",
         "choices": {"depth_convention": "masked", "min_depth": None, "max_depth": 8},
     }
-    assert noted_choices(noted, config) == EvaluationConfig(
+    assert noted_choices(noted, config, path) == EvaluationConfig(
         quantize=False, protocol="successors", depth_convention="masked", max_depth=8.0
     )
 
@@ -68,16 +70,21 @@ def test_choices_are_those_of_the_results():
 @pytest.mark.parametrize(
     ("noted", "words"),
     [
-        ({"protocol": "other"}, "evaluation.protocol is 'other'"),
-        ({"protocol": 3}, r"choices of results.json.protocol is 3"),
-        ({"protocol": "astmt", "choices": []}, "must be a section"),
+        ({"protocol": "other"}, "protocol is 'other', but must be one of: "),
+        ({"protocol": 3}, "protocol is 3, but must be of"),
+        ({"protocol": "astmt", "choices": []}, r"choices is \[\], but must be a section"),
         ({"protocol": "astmt", "choices": {"command": "x"}}, "command is not a field"),
+        ({"protocol": "astmt", "choices": {"edge_protocol": None}}, "edge_protocol is None"),
         ({"protocol": "astmt", "choices": {"max_depth": "far"}}, "max_depth is 'far'"),
+        ({"protocol": "astmt", "choices": {"min_depth": -1}}, "min_depth is -1.0"),
     ],
 )
-def test_choices_that_cannot_be_are_refused(noted, words):
-    with pytest.raises(ValueError, match=words) as caught:
-        noted_choices(noted, EvaluationConfig())
+def test_choices_that_cannot_be_are_refused(noted, words, tmp_path):
+    """As what is of another form: the file is wrong, and not the user's settings."""
+    path = tmp_path / "results.json"
+    again = r"[^.]\): delete it, and have its network scored again\."
+    with pytest.raises(ValueError, match=rf"^{path} cannot be read \({words}.*{again}$") as caught:
+        noted_choices(noted, EvaluationConfig(), path)
     assert "\n" not in str(caught.value)
 
 

@@ -184,7 +184,13 @@ def test_another_split_than_the_published_one_is_told():
     found = make_analysis("tasks=edge+semseg", "pascal_context")
     found = dataclasses.replace(found, results={**found.results, "split": "val[:100]"})
     said = [block.text for block in sections.sections(found)[1].blocks[2:]]
-    assert "This run was scored on val[:100], the others on val." in said
+    assert "We scored 'val[:100]', the others 'val'." in said
+    dataset = dataclasses.replace(found.config.dataset, eval_split="train")
+    found = dataclasses.replace(found, config=dataclasses.replace(found.config, dataset=dataset))
+    assert said == [block.text for block in sections.sections(found)[1].blocks[2:]]
+    del found.results["split"]  # a file of before
+    said = [block.text for block in sections.sections(found)[1].blocks[2:]]
+    assert "We scored 'train', the others 'val'." in said
 
 
 def test_what_is_missing_is_said():

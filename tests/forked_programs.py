@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator, Mapping
 
 ROOT = pathlib.Path(__file__).parents[1]
-FOREVER = 300
-"""Seconds after which a program hangs."""
+FOREVER = 500
+"""Seconds after which a program hangs; fewer than --timeout, 600, so that its errors are shown."""
 
 
 @dataclasses.dataclass
@@ -49,21 +49,30 @@ class Program:
         """What it printed and said of errors until it ended."""
         deadline = time.monotonic() + timeout
         while self.poll() is None:
-            assert time.monotonic() < deadline, self.stderr.read_text()
+            self._kill_after(deadline)
             time.sleep(0.02)
         return self.stdout.read_text(), self.stderr.read_text()
 
     def wait_for(self, words: str) -> None:
         """Until it has printed the words."""
         deadline = time.monotonic() + FOREVER
-        while words not in self.stdout.read_text():
-            assert self.poll() is None, self.stderr.read_text()
-            assert time.monotonic() < deadline
+        ended = False
+        while not ended:
+            ended = self.poll() is not None  # before it reads: the words may be its last
+            if words in self.stdout.read_text():
+                return
+            self._kill_after(deadline)
             time.sleep(0.005)
+        raise AssertionError(f"It ended without {words!r}:\n{self.stderr.read_text()}")
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def _kill_after(self, deadline: float) -> None:
+        if time.monotonic() >= deadline:
+            self.send_signal(signal.SIGKILL)
+            raise AssertionError(f"It hung, and was killed:\n{self.stderr.read_text()}")
 
 
 class Programs:
@@ -90,6 +99,8 @@ def programs(
 ) -> Iterator[Programs]:
     """Context in which programs start quickly that import the modules.
 
+    Its end kills those that still run, with what they started.
+
     Args:
       folder: for files with what they print.
       environment: of all of them.
@@ -105,21 +116,28 @@ def programs(
         text=True,
         env=environment | {"PYTHONPATH": str(ROOT)},
         cwd=ROOT,
+        process_group=0,
     )
-    with server:
+    try:
         yield Programs(server, folder)
-        server.stdin.close()
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.communicate()
 
 
 def _asked(server: subprocess.Popen, **request) -> int | None:
     """What the server answers."""
-    print(json.dumps(request), file=server.stdin, flush=True)
-    return json.loads(server.stdout.readline())
+    with contextlib.suppress(BrokenPipeError):  # it has ended, and does not answer
+        print(json.dumps(request), file=server.stdin, flush=True)
+    answer = server.stdout.readline()
+    if not answer:
+        raise RuntimeError("The process that programs are forked from ended: stderr says why.")
+    return json.loads(answer)
 
 
-def _serve() -> list[str] | None:
+def _serve(descriptor: int) -> list[str] | None:
     """Starts programs as its input asks for them; in their processes, returns their arguments."""
-    with os.fdopen(os.dup(1), "w") as answers:
+    with os.fdopen(descriptor, "w") as answers:
         for line in sys.stdin:
             request = json.loads(line)
             if "start" in request:
@@ -147,9 +165,12 @@ def _redirect(stdout: str, stderr: str) -> None:
 
 
 def main(modules: list[str]) -> None:
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what an import prints is no answer
     for module in modules:
         importlib.import_module(module)
-    arguments = _serve()
+    sys.stdout.flush()  # nor do programs print it again
+    arguments = _serve(answers)
     if arguments is not None:
         sys.argv = arguments
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)

@@ -14,7 +14,7 @@ import time
 import cv2
 import pytest
 from absl.testing import flagsaver
-from forked_programs import Program, Programs, programs
+from forked_programs import FOREVER, Program, Programs, programs
 from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -93,7 +93,7 @@ def start(folder, workdir, *arguments, **variables):
     )
 
 
-def finish(process, timeout=300):
+def finish(process, timeout=FOREVER):
     """Waits for success; returns what was printed."""
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, errors
@@ -178,12 +178,12 @@ def test_killed_run_goes_on(runs):
     process = runs.start("killed", "--config.train.log_every_steps=1")
     process.wait_for("step 1/")
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=FOREVER)
     assert process.returncode == EXIT_CODE, errors
     stopped = max(int(path.name) for path in (folder / "checkpoints").iterdir())
     assert f"Stopped by a signal after step {stopped} of {NUM_STEPS}" in output
     process = runs.start("killed")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + FOREVER
     while not (folder / "checkpoints" / str(CHECKPOINT_EVERY)).exists():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
@@ -213,7 +213,7 @@ def test_a_folder_in_use_is_refused_at_once(runs):
     before = sorted((runs.folder / "whole").rglob("*"))
     with training_in(runs.folder / "whole"):
         process = runs.start("whole")
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=FOREVER)
     assert (process.returncode, output) == (1, "")
     assert errors.startswith(
         f"Error: {runs.folder / 'whole'} is in use by process {os.getpid()} on "
@@ -270,7 +270,7 @@ def test_evaluation_without_quantization(runs):
 def test_error_is_one_line(runs):
     """In a process of its own: exit code 1, one sentence on stderr, no traceback, no folder."""
     process = start(runs.folder, "wrong", "--config.train.epoch=3")
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=FOREVER)
     assert process.returncode == 1
     assert output == ""
     assert "Traceback" not in errors

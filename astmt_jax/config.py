@@ -39,6 +39,11 @@ FREE_TO_CHANGE = (
 )
 """Fields and sections without influence on what a run learns: it can go on with other values."""
 
+FORMER_FIELDS = {
+    "config.model.adapters": ("config.model.encoder_adapters", "config.model.decoder_adapters"),
+}
+"""Fields of earlier versions, and those that have their values today."""
+
 NORMALIZATIONS = {
     "none": (np.zeros(3), np.ones(3)),
     "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
@@ -101,8 +106,9 @@ class ModelConfig:
       encoder_norm: batch norm of the encoder's blocks: 'per_task', 'shared', or 'frozen' (shared,
         scale and bias never trained). The stem's is shared in any case, and frozen with 'frozen'.
       encoder_se: squeeze-and-excitation of the encoder's blocks: 'per_task' or 'shared'.
-      adapters: per-task 1x1 convolutions in parallel with the encoder's 3x3 ones and all of the
-        decoder's; ResNets only.
+      encoder_adapters: per-task 1x1 convolutions in parallel with the encoder's 3x3 ones; ResNets
+        only.
+      decoder_adapters: the same in parallel with the decoder's convolutions.
       decoder_norm: batch norm of the decoder: 'per_task' or 'shared'.
       decoder_se: whether the decoder has (per-task) squeeze-and-excitation.
       conv_init: initial convolution kernels: 'gaussian' (N(0, 0.01), the paper's, whose encoder
@@ -123,7 +129,8 @@ class ModelConfig:
     decoder_width: int = 64
     encoder_norm: str = "per_task"
     encoder_se: str = "per_task"
-    adapters: bool = True
+    encoder_adapters: bool = True
+    decoder_adapters: bool = True
     decoder_norm: str = "per_task"
     decoder_se: bool = True
     conv_init: str = "gaussian"
@@ -472,7 +479,32 @@ def from_config_dict(config: "ConfigDict | Mapping[str, Any]") -> Config:
       ValueError: naming the field that is unknown, missing, of a wrong type or out of range.
     """
     values: Any = getattr(config, "to_dict", lambda: config)()
+    for former in FORMER_FIELDS:
+        _, section, field = former.split(".")
+        if _has(values, section, field):
+            _refuse_former(former)
     return build_record(Config, values, "config")
+
+
+def from_recorded(values: Any) -> Config:
+    """The settings that this version or an earlier one recorded; errors of `from_config_dict`."""
+    for former, current in FORMER_FIELDS.items():
+        _, section, field = former.split(".")
+        if _has(values, section, field):
+            fields = dict(values[section])
+            value = fields.pop(field)
+            renamed = {path.rpartition(".")[2]: value for path in current}
+            values = {**values, section: {**fields, **renamed}}
+    return from_config_dict(values)
+
+
+def _has(values: Any, section: str, field: str) -> bool:
+    fields = values.get(section) if isinstance(values, Mapping) else None
+    return isinstance(fields, Mapping) and field in fields
+
+
+def _refuse_former(path: str) -> None:
+    raise ValueError(f"{path} has become {' and '.join(FORMER_FIELDS[path])}: set these.")
 
 
 def with_stride_in(config: Config, stride_in: str) -> Config:
@@ -515,4 +547,6 @@ def _plain(value: Any) -> Any:
 
 def check_field(path: str) -> None:
     """Checks that 'config.train.epochs', say, is a field of `Config`; errors of `check_path`."""
+    if path in FORMER_FIELDS:
+        _refuse_former(path)
     check_path(Config, path)

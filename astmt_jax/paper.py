@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, complete
-from astmt_jax.models.families import BACKBONES
+from astmt_jax.models.families import ADAPTERS, BACKBONES
 from astmt_jax.records import check_choice
 
 if TYPE_CHECKING:
@@ -147,11 +147,12 @@ def method_settings(
     if method == "astmt":
         family = BACKBONES[backbone].family
         weight = DiscriminatorConfig.weight if family.paper.adversarial else 0.0
-        return {"adapters": family.has_adapters}, weight
+        return dict.fromkeys(ADAPTERS, family.has_adapters), weight
     return {
         "encoder_norm": "shared",
         "encoder_se": "shared",
-        "adapters": False,
+        "encoder_adapters": False,
         "decoder_norm": "shared",
         "decoder_se": False,
+        "decoder_adapters": False,
     }, 0.0

@@ -174,7 +174,7 @@ def _resnet(shapes: dict) -> dict:
         # The reference's batch norms are frozen where tasks share them.
         "encoder_norm": "frozen" if "layer1.0.bn1.weight" in shapes else "per_task",
         "encoder_se": "shared" if "layer1.0.se.fc.0.weight" in shapes else "per_task",
-        "adapters": any(name.startswith("layer1.0.adapt.") for name in shapes),
+        "encoder_adapters": any(name.startswith("layer1.0.adapt.") for name in shapes),
     }
 
 
@@ -183,7 +183,7 @@ def _mobilenet(shapes: dict) -> dict:
         "backbone": "mobilenetv2",
         "encoder_norm": "shared" if "features.1.conv.bn1.weight" in shapes else "per_task",
         "encoder_se": "shared" if "features.1.se.fc.0.weight" in shapes else "per_task",
-        "adapters": False,
+        "encoder_adapters": False,
     }
 
 
@@ -192,11 +192,12 @@ def _deeplab(shapes: dict) -> dict:
         "decoder_width": shapes["decoder.conv_process.process.0.weight"][0],
         "decoder_norm": "shared" if "decoder.conv_process.norm.weight" in shapes else "per_task",
         "decoder_se": any(name.startswith("decoder.conv_process.se.") for name in shapes),
+        "decoder_adapters": any(name.startswith("decoder.conv_process.adapt.") for name in shapes),
     }
 
 
 def _uber() -> dict:
-    return {"decoder": "uber"}
+    return {"decoder": "uber", "decoder_adapters": False}
 
 
 def discriminator_config(shapes: dict) -> DiscriminatorConfig | None:

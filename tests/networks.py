@@ -11,11 +11,12 @@ NYUD = {"edge": 1, "semseg": 41, "normals": 3, "depth": 1}
 SHARED = {
     "encoder_norm": "shared",
     "encoder_se": "shared",
-    "adapters": False,
+    "encoder_adapters": False,
+    "decoder_adapters": False,
     "decoder_norm": "shared",
     "decoder_se": False,
 }
-MOBILENET = {"backbone": "mobilenetv2", "adapters": False}
+MOBILENET = {"backbone": "mobilenetv2", "encoder_adapters": False, "decoder_adapters": False}
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
 SMALL_MOBILENET = MOBILENET | {"width_multiplier": 0.25, "decoder_width": 32}
 

@@ -48,12 +48,19 @@ def assert_one_sentence(message):
 
 REFUSED = {
     "unknown field": ({"train__epoch": 3}, ["config.train.epoch", "did you mean epochs?"]),
+    "field of an earlier version": (
+        {"model__adapters": False},
+        ["config.model.adapters", "config.model.encoder_adapters", "config.model.decoder_adapters"],
+    ),
     "unknown section": ({"trian": {}}, ["config.trian", "did you mean train?"]),
     "unknown option": ({"model__xyz": 3}, ["config.model.xyz", "output_stride"]),
     "text for a number": ({"train__epochs": "3"}, ["config.train.epochs", "'3'", "int"]),
     "fraction for a count": ({"train__batch_size": 2.5}, ["config.train.batch_size", "2.5", "int"]),
     "truth value for a number": ({"seed": True}, ["config.seed", "True", "int"]),
-    "number for a truth value": ({"model__adapters": 1}, ["config.model.adapters", "1", "bool"]),
+    "number for a truth value": (
+        {"model__decoder_se": 1},
+        ["config.model.decoder_se", "1", "bool"],
+    ),
     "text for several names": ({"tasks": "edge"}, ["config.tasks", "'edge'", "tuple"]),
     "number for a section": ({"train": 3}, ["config.train", "3"]),
     "no epochs": ({"train__epochs": 0}, ["train.epochs", "0", "at least 1"]),
@@ -94,8 +101,8 @@ REFUSED_BY_NETWORK = {
         ["model.width_multiplier", "0.1", "6.4", "multiple of 4"],
     ),
     "adapters of MobileNet": (
-        {"model__backbone": "mobilenetv2", "model__adapters": True},
-        ["model.adapters", "mobilenetv2", "False"],
+        {"model__backbone": "mobilenetv2", "model__encoder_adapters": True},
+        ["model.encoder_adapters", "mobilenetv2", "False"],
     ),
     "unknown initial values": (
         {"model__conv_init": "xavier"},
@@ -231,7 +238,8 @@ def test_every_variant_builds(name):
         assert (config.discriminator.weight > 0) == (method == "astmt" and family.paper.adversarial)
         owned = {config.model.encoder_norm, config.model.encoder_se, config.model.decoder_norm}
         assert owned == ({"per_task"} if method == "astmt" else {"shared"})
-        assert config.model.adapters == (method == "astmt" and family.has_adapters)
+        adapters = (config.model.encoder_adapters, config.model.decoder_adapters)
+        assert set(adapters) == {method == "astmt" and family.has_adapters}
         assert config.model.decoder_se == (method == "astmt")
         records = registry.select_tasks(config.dataset.name, config.tasks)
         assert tuple(record.name for record in records) == chosen

@@ -84,14 +84,15 @@ def test_settings_of_mobilenet_are_the_references():
     assert (config.train.batch_size, config.train.epochs) == (16, 130)
     assert config.optimizer.task_multiplier == 1
     assert config.discriminator.weight == 0
-    assert not config.model.adapters
+    assert not config.model.encoder_adapters
+    assert not config.model.decoder_adapters
     assert config.model.encoder_se == "per_task"
 
 
 def test_one_task_is_trained_by_a_plain_network():
     settings = {"dataset": "bsds500", "options": {}, "backbone": "resnet50", "epochs": 1}
     config = from_config_dict(paper_config("", tasks=("edge",), discriminator_kernel=1, **settings))
-    assert (config.model.encoder_norm, config.model.adapters) == ("shared", False)
+    assert (config.model.encoder_norm, config.model.encoder_adapters) == ("shared", False)
     assert config.discriminator.weight == 0
 
 

@@ -32,7 +32,12 @@ from astmt_jax.training.update import Ingredients, Update
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
 PAIR = {"semseg": 5, "normals": 3}
 
-SHARED = {"decoder_norm": "shared", "decoder_se": False, "adapters": False}
+SHARED = {
+    "decoder_norm": "shared",
+    "decoder_se": False,
+    "encoder_adapters": False,
+    "decoder_adapters": False,
+}
 
 
 class TinyTrunk(nnx.Module):

@@ -28,7 +28,8 @@ def tiny_config() -> Config:
             tasks=TASKS,
             train__image_size=SIZE,
             model__decoder_width=32,
-            model__adapters=True,
+            model__encoder_adapters=True,
+            model__decoder_adapters=True,
             discriminator__weight=0.0,
         )
     )

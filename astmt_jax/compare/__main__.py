@@ -24,27 +24,34 @@ from absl import flags
 
 from astmt_jax.command_line import config_flag
 from astmt_jax.command_line.errors import resumable
+from astmt_jax.compare.choice import DEFAULT, Ladder, ladder
 from astmt_jax.compare.costs import network_costs
 from astmt_jax.compare.execution import check_folders, execute, finished
-from astmt_jax.compare.methods import methods, runs
-from astmt_jax.compare.report import NAME, write_report
+from astmt_jax.compare.ladders import LADDERS
+from astmt_jax.compare.methods import runs
+from astmt_jax.compare.report import write_report
 from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.errors import TRAINING_ERRORS
-from astmt_jax.training.exclusive import training_in
 from astmt_jax.weights.imagenet import settled
 
 # Other commands have a folder, too; they meet in one process only in tests.
 WORKDIR = config_flag.define_path("workdir", "Folder of the comparison.", allow_override=True)
 SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds, from config.seed on.", lower_bound=1)
+LADDER = flags.DEFINE_string(
+    "ladder",
+    DEFAULT,
+    f"Which methods: {', '.join(LADDERS)}; backbones:NAME+NAME; or a file of rows, *.toml.",
+)
 
 
-def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
+def compare(config: Config, chosen: Ladder, num_seeds: int, workdir: pathlib.Path) -> None:
     """Does what is left to do, and shows the table.
 
     Args:
       config: what the methods have in common.
+      chosen: which methods.
       num_seeds: how often each network is trained.
       workdir: the comparison's folder.
 
@@ -56,15 +63,15 @@ def compare(config: Config, num_seeds: int, workdir: pathlib.Path) -> None:
       WeightsError: weights to start from cannot be used.
     """
     config = settled(config)
-    compared = methods(config)
+    compared = chosen.methods(config)
     planned = tuple(runs(compared, num_seeds))
     check_folders(planned, workdir)
     costs = network_costs(compared)
-    report = functools.partial(write_report, config, compared, costs)
+    report = functools.partial(write_report, config, chosen.report, compared, costs)
     for _ in execute(planned, workdir, {n: cost.multiply_adds for n, cost in costs.items()}):
         report(finished(planned, workdir), len(planned), workdir)
     CONSOLE.print(report(finished(planned, workdir), len(planned), workdir))
-    CONSOLE.print(f"Written: {workdir / NAME}.md, {NAME}.json and {NAME}.png")
+    CONSOLE.print(f"Written: {workdir / chosen.report}.md, .json and .png")
 
 
 def main(argv: list[str]) -> None:
@@ -72,8 +79,8 @@ def main(argv: list[str]) -> None:
     del argv
     compilation_cache.enable()
     errors = (ValueError, *TRAINING_ERRORS)
-    with resumable(WORKDIR.value, *errors), training_in(WORKDIR.value):
-        compare(config_flag.settings(), SEEDS.value, WORKDIR.value)
+    with resumable(WORKDIR.value, *errors):
+        compare(config_flag.settings(), ladder(LADDER.value), SEEDS.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Does the runs of a comparison, one after the other in one process."""
+"""Does the runs of a comparison one after the other; several processes may share the work."""
 
+import contextlib
 import gc
 import pathlib
 import time
@@ -10,12 +11,16 @@ import jax
 from astmt_jax.compare.methods import Run
 from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.evaluation.results import RESULTS_FILE
+from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE, format_duration
 from astmt_jax.training import loop
 from astmt_jax.training.errors import TRAINING_ERRORS
-from astmt_jax.training.exclusive import training_in
+from astmt_jax.training.exclusive import InUseError, training_in
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import CONFIG_FILE, check_workdir, recorded_config
+
+WAIT_S = 5.0
+"""Between looks at the runs that other processes do."""
 
 
 def check_folders(planned: tuple[Run, ...], workdir: pathlib.Path) -> None:
@@ -50,6 +55,9 @@ def execute(
 ) -> Iterator[Run]:
     """Does all runs that are not finished; yields each when it is.
 
+    A run that another process does is left to that process: when nothing else is left, this one
+    waits for it, and goes on with the run if the other ends before its end.
+
     Args:
       planned: all runs, in order.
       workdir: the comparison's folder, in which each has its own.
@@ -61,30 +69,65 @@ def execute(
       FloatingPointError: a loss stopped being finite.
       WeightsError: weights to start from cannot be used.
     """
-    done = finished(planned, workdir)
-    waiting = [run for run in planned if run not in done]
     time_left = TimeLeft(multiply_adds)
-    for index, run in enumerate(waiting):
-        left = time_left.of(other.folder.name for other in waiting[index:])
-        about = "" if left is None else f", about {format_duration(left)} left"
-        CONSOLE.rule(f"Run {len(done) + index + 1} of {len(planned)}: {run.folder}{about}")
-        is_new, start = not (workdir / run.folder).exists(), time.perf_counter()
-        _train(run, workdir / run.folder)
-        if is_new:
-            time_left.add(run.folder.name, time.perf_counter() - start)
-        yield run
+    waiting, shown = _unfinished(planned, workdir), ()
+    while waiting:
+        taken = False
+        for run in waiting:
+            with contextlib.ExitStack() as stack:
+                if not distributed.agreed(_claim(run, workdir, stack)):
+                    continue
+                taken = True
+                _do(run, planned, workdir, time_left)
+            yield run
+        waiting = _unfinished(planned, workdir)
+        if waiting and not taken:
+            if waiting != shown:
+                CONSOLE.print(f"Waiting for runs that other processes do: {_names(waiting)}")
+            shown = waiting
+            time.sleep(WAIT_S)
 
 
-def _train(run: Run, folder: pathlib.Path) -> None:
-    """Trains and scores one network, or does what is left of that."""
+def _unfinished(planned: tuple[Run, ...], workdir: pathlib.Path) -> tuple[Run, ...]:
+    """What is left, as the main process sees it."""
+    done = finished(planned, workdir)
+    return tuple(run for run in planned if not distributed.agreed(run in done))
+
+
+def _claim(run: Run, workdir: pathlib.Path, stack: contextlib.ExitStack) -> bool:
+    """Whether the run is this process's to do, from now to the end of the stack."""
+    if _is_finished(run, workdir / run.folder):
+        return False
     try:
-        with training_in(folder):
-            (folder / RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
-            experiment = Experiment(run.config)
-            loop.train(experiment, experiment.open_splits(), folder)
+        stack.enter_context(training_in(workdir / run.folder))
+    except InUseError:
+        return False
+    return not _is_finished(run, workdir / run.folder)  # by who held it until now
+
+
+def _do(run: Run, planned: tuple[Run, ...], workdir: pathlib.Path, time_left: TimeLeft) -> None:
+    """Trains and scores one network, or does what is left of that, and learns how long it takes."""
+    waiting = _unfinished(planned, workdir)
+    left = time_left.of(other.folder.name for other in waiting)
+    about = "" if left is None else f", about {format_duration(left)} left"
+    number = len(planned) - len(waiting) + 1
+    CONSOLE.rule(f"Run {number} of {len(planned)}: {run.folder}{about}")
+    folder = workdir / run.folder
+    is_new, start = not (folder / CONFIG_FILE).exists(), time.perf_counter()
+    try:
+        (folder / RESULTS_FILE).unlink(missing_ok=True)  # scored with other choices
+        experiment = Experiment(run.config)
+        loop.train(experiment, experiment.open_splits(), folder)
     except TRAINING_ERRORS as error:
         raise type(error)(f"{run.folder}: {error}") from error
     _free_memory()
+    if is_new:
+        time_left.add(run.folder.name, time.perf_counter() - start)
+
+
+def _names(waiting: tuple[Run, ...]) -> str:
+    more = f" and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+    return ", ".join(str(run.folder) for run in waiting[:3]) + more
 
 
 def _free_memory() -> None:

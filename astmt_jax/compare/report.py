@@ -17,21 +17,21 @@ from astmt_jax.files import storage
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 
-NAME = "comparison"
-
 
 def write_report(
     config: Config,
+    name: str,
     compared: Sequence[Method],
     costs: Mapping[str, TotalCost],
     finished: Sequence[Run],
     num_runs: int,
     workdir: pathlib.Path,
 ) -> Table:
-    """Writes comparison.json, comparison.md and comparison.png.
+    """Writes NAME.json, NAME.md and NAME.png.
 
     Args:
       config: what the methods have in common.
+      name: of the files, without their ending.
       compared: the methods.
       costs: of every network, by name.
       finished: the runs that have results.
@@ -54,12 +54,12 @@ def write_report(
         "complete": len(finished) == num_runs,
         **as_document(scores, tasks),
     }
-    storage.write_json(workdir / f"{NAME}.json", document)
+    storage.write_json(workdir / f"{name}.json", document)
     storage.write_text(
-        workdir / f"{NAME}.md",
+        workdir / f"{name}.md",
         tables.markdown(scores, tasks, title) + _published(config, scores, tasks),
     )
-    figure.draw(scores, tasks, workdir / f"{NAME}.png")
+    figure.draw(scores, tasks, workdir / f"{name}.png")
     return tables.terminal_table(scores, tasks, title)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from astmt_jax.compare.costs import method_cost
-from astmt_jax.compare.methods import SINGLE_TASK, Method, Run
+from astmt_jax.compare.methods import Method, Run
 from astmt_jax.evaluation.results import RESULTS_FILE, read_results
 from astmt_jax.evaluation.scoring import conventions
 from astmt_jax.metrics.summary import Results, average_drop
@@ -88,7 +88,7 @@ def summarize(
         MethodScores(
             method,
             _collect(scores[method.name]),
-            _drops(scores[method.name], scores[SINGLE_TASK], tasks),
+            _drops(scores[method.name], scores[method.single_task], tasks),
             method_cost(method, costs),
         )
         for method in compared

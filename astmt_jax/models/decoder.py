@@ -51,7 +51,7 @@ class ModulatedConv(nnx.Module):
         )
         self.adapter = (
             layers.Adapter(in_channels, out_channels, dtype=dtype)
-            if config.adapters and adapter
+            if config.decoder_adapters and adapter
             else None
         )
         self.norm = BatchNorm(out_channels, config.decoder_norm)

@@ -14,6 +14,9 @@ BACKBONES = {
     "mobilenetv2": Backbone(MOBILENET_V2, (1, 2, 3, 4, 3, 3, 1)),
 }
 
+ADAPTERS = ("encoder_adapters", "decoder_adapters")
+"""Fields of `ModelConfig` that families without adapters do not have."""
+
 
 def find(config: ModelConfig) -> Backbone:
     """The backbone that the settings name.
@@ -32,8 +35,9 @@ def find(config: ModelConfig) -> Backbone:
             f"layers {narrowest:g} channels, but that must be a positive multiple of 4 "
             f"(1.0 gives {family.narrowest})."
         )
-    if config.adapters and not family.has_adapters:
-        raise ValueError(
-            f"model.adapters is True, but {config.backbone} has no adapters: set it to False."
-        )
+    for field in ADAPTERS:
+        if getattr(config, field) and not family.has_adapters:
+            raise ValueError(
+                f"model.{field} is True, but {config.backbone} has no adapters: set it to False."
+            )
     return backbone

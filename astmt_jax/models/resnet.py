@@ -70,7 +70,9 @@ class Bottleneck(nnx.Module):
         self.norm1 = BatchNorm(planes, norm)
         self.conv2 = layers.Conv(planes, planes, 3, stride=stride, dilation=dilation, dtype=dtype)
         self.adapter = (
-            layers.Adapter(planes, planes, stride=stride, dtype=dtype) if config.adapters else None
+            layers.Adapter(planes, planes, stride=stride, dtype=dtype)
+            if config.encoder_adapters
+            else None
         )
         self.norm2 = BatchNorm(planes, norm)
         self.conv3 = layers.Conv(planes, out_channels, 1, dtype=dtype)

@@ -64,9 +64,10 @@ def _owned(analysis: Analysis) -> Iterator[str]:
     for owned, part in (
         (model.encoder_norm == "per_task", "batch norm (encoder)"),
         (model.encoder_se == "per_task", "squeeze-and-excitation (encoder)"),
-        (model.adapters, "adapters"),
+        (model.encoder_adapters, "adapters (encoder)"),
         (model.decoder_norm == "per_task", "batch norm (decoder)"),
         (model.decoder_se, "squeeze-and-excitation (decoder)"),
+        (model.decoder_adapters, "adapters (decoder)"),
     ):
         if owned:
             yield part

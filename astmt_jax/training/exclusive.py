@@ -11,6 +11,10 @@ from astmt_jax.runtime import distributed
 LOCK_FILE = ".lock"
 
 
+class InUseError(ValueError):
+    """Another process trains in the folder."""
+
+
 @contextlib.contextmanager
 def training_in(workdir: pathlib.Path) -> Generator[None]:
     """Context of training in a folder, which is made, and removed if nothing is written to it.
@@ -18,7 +22,7 @@ def training_in(workdir: pathlib.Path) -> Generator[None]:
     Of several processes of one run the first holds the folder for all.
 
     Raises:
-      ValueError: another process trains in it.
+      InUseError: another process trains in it.
       OSError: it cannot be made or written to.
     """
     if not distributed.is_main():
@@ -28,7 +32,7 @@ def training_in(workdir: pathlib.Path) -> Generator[None]:
     workdir.mkdir(parents=True, exist_ok=True)
 
     def refuse(holder: str) -> None:
-        raise ValueError(
+        raise InUseError(
             f"{as_written(str(workdir))} is in use by {holder}: wait until that ends, or choose "
             "another --workdir."
         )

@@ -12,7 +12,7 @@ from astmt_jax.config import (
     STRIDES_IN,
     Config,
     differences,
-    from_config_dict,
+    from_recorded,
     with_stride_in,
 )
 from astmt_jax.files import documents, storage
@@ -63,7 +63,7 @@ def recorded_config(workdir: pathlib.Path) -> Config:
     """
     path = workdir / CONFIG_FILE
     try:
-        config = from_config_dict(documents.read_document(path))
+        config = from_recorded(documents.read_document(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"There is no run in {workdir}.") from error
     except ValueError as error:

@@ -3,7 +3,7 @@
 from test_config import settings
 
 from astmt_jax.compare.costs import method_cost, network_costs
-from astmt_jax.compare.methods import methods
+from astmt_jax.compare.ladders import paper as methods
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.cost import TotalCost, network_cost

@@ -7,7 +7,8 @@ import pytest
 from test_config import assert_one_sentence, settings
 
 from astmt_jax.compare import execution
-from astmt_jax.compare.methods import methods, runs
+from astmt_jax.compare.ladders import paper as methods
+from astmt_jax.compare.methods import runs
 from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.config import from_config_dict
 from astmt_jax.training.workdir import claim_workdir

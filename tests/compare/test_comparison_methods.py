@@ -5,11 +5,19 @@ import dataclasses
 import pytest
 from test_config import load, settings
 
-from astmt_jax.compare.methods import methods, runs
+from astmt_jax.compare.ladders import paper as methods
+from astmt_jax.compare.methods import runs
 from astmt_jax.config import from_config_dict
 
-MODULATION = ("encoder_norm", "encoder_se", "adapters", "decoder_norm", "decoder_se")
-SHARED = ("shared", "shared", False, "shared", False)
+MODULATION = (
+    "encoder_norm",
+    "encoder_se",
+    "encoder_adapters",
+    "decoder_norm",
+    "decoder_se",
+    "decoder_adapters",
+)
+SHARED = ("shared", "shared", False, "shared", False, False)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +42,10 @@ def test_methods_of_the_paper(config):
         "single-depth": (("depth",), SHARED, 0.0),
         "single-sal": (("sal",), SHARED, 0.0),
         "mtl": (everything, SHARED, 0.0),
-        "bn": (everything, ("per_task", "shared", False, "per_task", False), 0.0),
-        "bn_se": (everything, ("per_task", "per_task", False, "per_task", True), 0.0),
-        "bn_se_adapters": (everything, ("per_task", "per_task", True, "per_task", True), 0.0),
-        "astmt": (everything, ("per_task", "per_task", True, "per_task", True), 0.02),
+        "bn": (everything, ("per_task", "shared", False, "per_task", False, False), 0.0),
+        "bn_se": (everything, ("per_task", "per_task", False, "per_task", True, False), 0.0),
+        "bn_se_adapters": (everything, ("per_task", "per_task", True, "per_task", True, True), 0.0),
+        "astmt": (everything, ("per_task", "per_task", True, "per_task", True, True), 0.02),
     }
     assert [method.name for method in methods(config)] == [
         "single", "mtl", "bn", "bn_se", "bn_se_adapters", "astmt",

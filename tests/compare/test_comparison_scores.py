@@ -9,7 +9,8 @@ import pytest
 from test_config import settings
 
 from astmt_jax.compare import figure, tables
-from astmt_jax.compare.methods import methods, runs
+from astmt_jax.compare.ladders import paper as methods
+from astmt_jax.compare.methods import runs
 from astmt_jax.compare.report import write_report
 from astmt_jax.compare.scores import as_document, summarize
 from astmt_jax.config import EvaluationConfig, from_config_dict
@@ -153,7 +154,7 @@ def test_terminal_table_is_the_main_table_turned(finished, tmp_path):
 
 def test_json_is_complete(finished, tmp_path):
     """Every number of every results.json, the drops and the costs; NaN becomes null."""
-    write_report(CONFIG, METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
     document = json.loads((tmp_path / "comparison.json").read_text())
     assert document["config"]["tasks"] == ["semseg", "depth"]
     assert not document["complete"]
@@ -191,12 +192,12 @@ def test_results_by_other_choices_are_refused(finished, tmp_path):
 def test_published_results_stand_below_ours(finished, tmp_path):
     """nyud's by the successors' protocol; none on scenes."""
     page = tmp_path / "comparison.md"
-    write_report(CONFIG, METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
     assert "none on scenes is at hand.\n" in page.read_text().split("Beside published results")[1]
     dataset = dataclasses.replace(CONFIG.dataset, name="nyud", options={"classes": 40})
     evaluation = EvaluationConfig(protocol="successors")
     config = dataclasses.replace(CONFIG, dataset=dataset, evaluation=evaluation)
-    write_report(config, METHODS, COSTS, finished, 14, tmp_path)
+    write_report(config, "comparison", METHODS, COSTS, finished, 14, tmp_path)
     lines = page.read_text().split("Beside published results")[1].splitlines()
     assert lines[4:8:2] == [
         "|  | semseg (mIoU ↑) | depth (RMSE ↓) | parameters | source |",
@@ -213,7 +214,7 @@ def test_published_results_of_others_are_told_from_ours(split, finished, tmp_pat
     dataset = dataclasses.replace(CONFIG.dataset, **changed)
     evaluation = EvaluationConfig(protocol="successors")
     config = dataclasses.replace(CONFIG, dataset=dataset, evaluation=evaluation)
-    write_report(config, METHODS, COSTS, finished, 14, tmp_path)
+    write_report(config, "comparison", METHODS, COSTS, finished, 14, tmp_path)
     lines = (tmp_path / "comparison.md").read_text().split("Beside published results")[1]
     told = [line for line in lines.splitlines() if line.endswith(".")][1:]
     assert f"Our backbone is {CONFIG.model.backbone}; backbones" in told[0]
@@ -222,7 +223,7 @@ def test_published_results_of_others_are_told_from_ours(split, finished, tmp_pat
 
 
 def test_report_leaves_nothing_half_written(finished, tmp_path):
-    write_report(CONFIG, METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "seed0", "seed1", "comparison.json", "comparison.md", "comparison.png",
     }  # fmt: skip

@@ -209,13 +209,14 @@ def test_switches_change_only_their_own_variables():
     expected = {
         ("encoder_norm", "per_task"): of(shared, "encoder", "norm"),
         ("encoder_se", "per_task"): of(shared, "encoder", "se."),
-        ("adapters", True): ENCODER_ADAPTERS | DECODER_ADAPTERS,
+        ("encoder_adapters", True): ENCODER_ADAPTERS,
+        ("decoder_adapters", True): DECODER_ADAPTERS,
         ("decoder_norm", "per_task"): of(shared, "decoder", "norm"),
         ("decoder_se", True): DECODER_SE,
     }
     # 4 bottlenecks have 3 norms and a shortcut's; the decoder has 9.
     sizes = [len(names) for names in expected.values()]
-    assert sizes == [4 * 4 * 2, 4 * 4, 4 + 8, 9 * 2, 9 * 4]
+    assert sizes == [4 * 4 * 2, 4 * 4, 4, 8, 9 * 2, 9 * 4]
     for (switch, value), owned in expected.items():
         params, stats = shapes_of(network_of(PASCAL, **SMALL, **SHARED | {switch: value}))
         assert names_in(params.task) == owned, switch

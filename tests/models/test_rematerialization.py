@@ -18,7 +18,9 @@ from astmt_jax.models.resnet import Bottleneck
 from astmt_jax.models.variables import TaskParam, TaskStat
 
 SMALL = ModelConfig(backbone="resnet14", width_multiplier=0.0625)
-SMALL_MOBILENET = ModelConfig(backbone="mobilenetv2", width_multiplier=0.25, adapters=False)
+SMALL_MOBILENET = ModelConfig(
+    backbone="mobilenetv2", width_multiplier=0.25, encoder_adapters=False, decoder_adapters=False
+)
 TASKS = 3
 
 

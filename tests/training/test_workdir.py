@@ -113,3 +113,19 @@ def test_weights_that_settings_name_are_not_read(tmp_path):
     model = dataclasses.replace(config.model, pretrained=str(tmp_path / "pretrained.npz"))
     claim_workdir(tmp_path, dataclasses.replace(config, model=model))
     assert recorded_config(tmp_path).model.pretrained
+
+
+@pytest.mark.parametrize("adapters", [True, False])
+def test_settings_of_an_earlier_version_mean_the_same(adapters, tmp_path):
+    """One switch for all adapters, as runs of before recorded it."""
+    config = tiny_config()
+    claim_workdir(tmp_path, config)
+    path = tmp_path / "config.json"
+    document = json.loads(path.read_text())
+    for part in ("encoder", "decoder"):
+        del document["model"][f"{part}_adapters"]
+    document["model"]["adapters"] = adapters
+    path.write_text(json.dumps(document))
+    switches = {"encoder_adapters": adapters, "decoder_adapters": adapters}
+    expected = dataclasses.replace(config, model=dataclasses.replace(config.model, **switches))
+    assert recorded_config(tmp_path) == expected

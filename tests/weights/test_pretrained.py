@@ -162,7 +162,8 @@ def encoder_outputs(network, params, stats, images, task):
             "stride_in": "conv1",
             "encoder_norm": "frozen",
             "encoder_se": "shared",
-            "adapters": False,
+            "encoder_adapters": False,
+            "decoder_adapters": False,
         },
     ],
     ids=["per_task", "frozen"],
@@ -243,7 +244,9 @@ def mobilenet_classifier():
 
 def test_mobilenet():
     """Every tensor of the features is used; layers land in the place of their kind."""
-    network = network_of(TASKS, backbone="mobilenetv2", adapters=False)
+    network = network_of(
+        TASKS, backbone="mobilenetv2", encoder_adapters=False, decoder_adapters=False
+    )
     tensors = mobilenet_classifier()
     loaded = to_torch(*load_encoder(tensors, *initial_variables(network), network), network)
     for target, source in {

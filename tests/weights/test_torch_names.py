@@ -12,8 +12,19 @@ from astmt_jax.weights import original as convert
 
 TASKS = {"semseg": 4, "normals": 3}
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
-PLAIN = {"encoder_se": "shared", "adapters": False, "decoder_norm": "shared", "decoder_se": False}
-MOBILENET = {"backbone": "mobilenetv2", "width_multiplier": 0.25, "adapters": False}
+PLAIN = {
+    "encoder_se": "shared",
+    "encoder_adapters": False,
+    "decoder_adapters": False,
+    "decoder_norm": "shared",
+    "decoder_se": False,
+}
+MOBILENET = {
+    "backbone": "mobilenetv2",
+    "width_multiplier": 0.25,
+    "encoder_adapters": False,
+    "decoder_adapters": False,
+}
 NETWORKS = {
     "astmt": (SMALL, DiscriminatorConfig(depth=2)),
     "shallow discriminator": (SMALL, DiscriminatorConfig(depth=1, kernel=3)),
@@ -113,7 +124,10 @@ def test_repeated_tensors_are_exported(mobilenet):
 
 def test_number_of_repeated_tensors():
     """Those that the original misses in a file of its MobileNet for PASCAL without them."""
-    network = Network(ModelConfig(backbone="mobilenetv2", adapters=False), networks.PASCAL)
+    network = Network(
+        ModelConfig(backbone="mobilenetv2", encoder_adapters=False, decoder_adapters=False),
+        networks.PASCAL,
+    )
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
     once, twice = (names(*zeros, network) for names in (convert.to_torch, convert.state_dict))

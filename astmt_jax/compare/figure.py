@@ -1,7 +1,7 @@
-"""A comparison as a figure: what every method loses on every task, and what it costs."""
+"""A comparison as a figure: what every method loses on every task, over what it costs."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from astmt_jax.compare.scores import AVERAGE, MethodScores
 from astmt_jax.files import storage
+from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 
 COLORS = matplotlib.colormaps["viridis_r"]
@@ -21,6 +22,10 @@ POINT: dict[str, Any] = {
     "color": "black",
     "markersize": 4,
     "mec": "white",
+}
+COSTS: dict[str, Callable[[TotalCost], float]] = {
+    "parameters of all networks [10$^6$]": lambda cost: cost.parameters / 1e6,
+    "multiply-adds, all tasks [10$^9$]": lambda cost: cost.multiply_adds / 1e9,
 }
 ZERO: dict[str, Any] = {"color": "0.4", "linewidth": 1, "zorder": 0}
 
@@ -35,13 +40,15 @@ def draw(scores: Sequence[MethodScores], tasks: Sequence[Task], path: pathlib.Pa
     """
     shown = [row for row in scores if row.drop]
     colors = COLORS(np.linspace(0.1, 1, len(shown)))
-    figure = Figure(figsize=(13, 5), layout="constrained")
+    figure = Figure(figsize=(15, 5), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=(5, 2))
-    _drops(left, shown, tasks, colors)
-    _costs(right, scores, shown, colors)
+    bars, *costs = figure.subplots(1, 1 + len(COSTS), width_ratios=(5, *(2 for _ in COSTS)))
+    _drops(bars, shown, tasks, colors)
+    for axes, (label, cost) in zip(costs, COSTS.items(), strict=True):
+        _trade_off(axes, scores, colors, cost)
+        axes.set_xlabel(label)
     if shown:
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     with storage.whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
 
@@ -67,27 +74,24 @@ def _drops(
     axes.set_title("Lower is better; points are seeds")
 
 
-def _costs(
-    axes: Axes, scores: Sequence[MethodScores], shown: Sequence[MethodScores], colors: np.ndarray
+def _trade_off(
+    axes: Axes,
+    scores: Sequence[MethodScores],
+    colors: np.ndarray,
+    cost: Callable[[TotalCost], float],
 ) -> None:
-    """Average drop over the number of parameters."""
+    """Average drop over a cost; single-task networks lie on the zero line."""
+    left = iter(colors)
     for row in scores:
-        if row not in shown:
-            point = (row.cost.parameters / 1e6, 0)
-            axes.plot(*point, "s", color="0.4")
-            axes.annotate(row.method.label, point, (-8, 6), textcoords="offset points", ha="right")
-    for row, color in zip(shown, colors, strict=True):
-        average = row.drop[AVERAGE]
-        axes.errorbar(
-            row.cost.parameters / 1e6,
-            average.mean,
-            np.nan_to_num(average.spread),
-            fmt="o",
-            color=color,
-            capsize=3,
-        )
+        x = cost(row.cost)
+        if row.method.is_single_task:
+            axes.plot(x, 0, "s", color="0.4")
+            axes.annotate(row.method.label, (x, 0), (-6, 6), textcoords="offset points", ha="right")
+        elif row.drop:
+            average = row.drop[AVERAGE]
+            error = np.nan_to_num(average.spread)
+            axes.errorbar(x, average.mean, error, fmt="o", color=next(left), capsize=3)
     axes.axhline(0, **ZERO)
     axes.margins(0.1)
-    axes.set_xlabel("parameters of all networks [10$^6$]")
     axes.set_ylabel("average drop [%]")
     axes.set_title("Mean and standard deviation")

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from astmt_jax.compare import figure, tables
+from astmt_jax.compare import difference_tables, figure, tables
+from astmt_jax.compare.document import as_document
 from astmt_jax.compare.methods import Method, Run
-from astmt_jax.compare.scores import AVERAGE, MethodScores, as_document, summarize
+from astmt_jax.compare.scores import AVERAGE, MethodScores, summarize
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import published
@@ -54,11 +55,14 @@ def write_report(
         "complete": len(finished) == num_runs,
         **as_document(scores, tasks),
     }
-    storage.write_json(workdir / f"{name}.json", document)
-    storage.write_text(
-        workdir / f"{name}.md",
-        tables.markdown(scores, tasks, title) + _published(config, scores, tasks),
+    page = (
+        tables.main(scores, tasks, title),
+        difference_tables.markdown(scores, tasks),
+        tables.every_metric(scores, tasks),
+        _published(config, scores, tasks),
     )
+    storage.write_json(workdir / f"{name}.json", document)
+    storage.write_text(workdir / f"{name}.md", "\n".join(filter(None, page)))
     figure.draw(scores, tasks, workdir / f"{name}.png")
     return tables.terminal_table(scores, tasks, title)
 
@@ -68,11 +72,11 @@ def _published(config: Config, scores: Sequence[MethodScores], tasks: Sequence[T
     protocol, split = config.evaluation.protocol, config.dataset.eval_split
     beside = published.find(PUBLISHED, config, protocol, split, tasks)
     if isinstance(beside, str):
-        return f"\n## Beside published results\n\n{beside}\n"
+        return f"## Beside published results\n\n{beside}\n"
     ours = [_our_row(row, beside.tasks) for row in scores]
     table = tables.markdown_table(published.written(beside, ours))
     notes = "".join(f"\n{sentence}\n" for sentence in beside.notes)
-    return f"\n## Beside published results\n\n{beside.published.setting}.\n\n{table}{notes}"
+    return f"## Beside published results\n\n{beside.published.setting}.\n\n{table}{notes}"
 
 
 def _our_row(row: MethodScores, tasks: Sequence[Task]) -> published.Row:

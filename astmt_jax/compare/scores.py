@@ -5,7 +5,6 @@ import math
 import pathlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from astmt_jax.compare.costs import method_cost
 from astmt_jax.compare.methods import Method, Run
@@ -139,34 +138,3 @@ def _drops(
             for name, value in average_drop(results, reference, tasks).items():
                 drops.setdefault(name, {})[seed] = value
     return {name: Statistic(values) for name, values in drops.items()}
-
-
-def as_document(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> dict[str, Any]:
-    """Everything, as plain values for JSON."""
-    return {
-        "tasks": {
-            task.name: {"metric": task.headline, "higher_is_better": task.higher_is_better}
-            for task in tasks
-        },
-        "methods": {
-            row.method.name: {
-                "label": row.method.label,
-                "networks": len(row.method.configs),
-                **dataclasses.asdict(row.cost),
-                "results": {
-                    task: {name: _plain(value) for name, value in metrics.items()}
-                    for task, metrics in row.results.items()
-                },
-                "drop": {name: _plain(value) for name, value in row.drop.items()},
-            }
-            for row in scores
-        },
-    }
-
-
-def _plain(statistic: Statistic) -> dict[str, Any]:
-    return {
-        "mean": statistic.mean,
-        "spread": statistic.spread,
-        "by_seed": {str(seed): value for seed, value in statistic.by_seed.items()},
-    }

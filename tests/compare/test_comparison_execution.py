@@ -1,7 +1,9 @@
 """Finished runs are kept, interrupted ones go on: with training replaced by a note that it ran."""
 
+import contextlib
 import dataclasses
 import re
+import time
 
 import pytest
 from test_config import assert_one_sentence, settings
@@ -11,6 +13,7 @@ from astmt_jax.compare.ladders import paper as methods
 from astmt_jax.compare.methods import runs
 from astmt_jax.compare.time_left import TimeLeft
 from astmt_jax.config import from_config_dict
+from astmt_jax.training.exclusive import training_in
 from astmt_jax.training.workdir import claim_workdir
 from astmt_jax.weights.checks import WeightsError
 
@@ -104,6 +107,26 @@ def test_other_settings_are_refused(training, tmp_path):
     with pytest.raises(ValueError, match=r"seed0/single-edge.*config\.train\.epochs") as caught:
         execution.check_folders(tuple(runs(methods(longer), 1)), tmp_path)
     assert_one_sentence(str(caught.value))
+
+
+def test_runs_of_other_processes_are_left_to_them(training, tmp_path, monkeypatch, capsys):
+    """One ends its run while this process waits, the other dies, and its run is done here."""
+    others = {name: contextlib.ExitStack() for name in FOLDERS[:2]}
+    for name, stack in others.items():
+        stack.enter_context(training_in(tmp_path / name))
+
+    def wait(seconds):
+        name, stack = others.popitem()
+        if not others:
+            claim_workdir(tmp_path / name, PLANNED[0].config)
+            (tmp_path / name / training.RESULTS_FILE).write_text("by another")
+        stack.close()
+
+    monkeypatch.setattr(time, "sleep", wait)
+    assert execute(tmp_path) == [*FOLDERS[2:], FOLDERS[1]]
+    assert (tmp_path / FOLDERS[0] / training.RESULTS_FILE).read_text() == "by another"
+    waited = [line for line in capsys.readouterr().out.splitlines() if "Waiting" in line]
+    assert "that other processes do: seed0/single-edge, seed0/single-depth" in waited[0]
 
 
 @pytest.mark.parametrize("kind", [FloatingPointError, WeightsError])

@@ -8,11 +8,14 @@ import cv2
 import pytest
 from test_config import settings
 
-from astmt_jax.compare import figure, tables
+from astmt_jax.compare import difference_tables, figure, tables
+from astmt_jax.compare.differences import to_changed
+from astmt_jax.compare.document import as_document
 from astmt_jax.compare.ladders import paper as methods
 from astmt_jax.compare.methods import runs
+from astmt_jax.compare.ranks import mean_ranks
 from astmt_jax.compare.report import write_report
-from astmt_jax.compare.scores import as_document, summarize
+from astmt_jax.compare.scores import summarize
 from astmt_jax.config import EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation.scoring import applied_to, conventions
@@ -98,6 +101,39 @@ def test_no_drop_without_all_single_task_networks(finished, tmp_path):
     assert math.isnan(rows["mtl"].drop["average"].spread)
 
 
+def test_mean_rank(finished, tmp_path):
+    """semseg: ASTMT .475, single .45, MTL .39; depth: ASTMT 1.475, single 1.5, MTL 1.8."""
+    scores = summarize(METHODS, TASKS, COSTS, finished, tmp_path)
+    assert mean_ranks(scores, TASKS) == {"single": 2.0, "mtl": 3.0, "astmt": 1.0}
+
+
+def test_equal_methods_share_their_rank(finished, tmp_path):
+    path = tmp_path / "seed0" / "single-semseg" / "results.json"
+    path.write_text(path.read_text().replace("0.5", "0.55"))  # ASTMT's
+    scores = summarize(METHODS, TASKS, COSTS, finished, tmp_path)
+    assert mean_ranks(scores, TASKS) == {"single": 1.75, "mtl": 3.0, "astmt": 1.25}
+
+
+def test_methods_that_lack_a_task_have_no_rank(finished, tmp_path):
+    some = [run for run in finished if run.folder.name != "single-depth"]
+    scores = summarize(METHODS, TASKS, COSTS, some, tmp_path)
+    assert mean_ranks(scores, TASKS) == {"mtl": 2.0, "astmt": 1.0}
+
+
+def test_differences_are_of_the_drops(finished, tmp_path):
+    """MTL loses 22.5 and 7.5 %, so 15 points more than single-task networks, give or take 95.3."""
+    scores = summarize(METHODS, TASKS, COSTS, finished, tmp_path)
+    found = to_changed(scores)
+    assert list(found) == ["mtl"]  # what ASTMT changes has no run
+    assert found["mtl"]["semseg"].mean == pytest.approx(12.5)
+    average = found["mtl"]["average"]
+    assert average.mean == pytest.approx(15)
+    assert average.high - average.mean == pytest.approx(12.7062 * 7.5, rel=1e-5)
+    page = difference_tables.markdown(scores, TASKS)
+    assert "* multi-task, against single-task: no difference that 2 seeds could show (+15.0" in page
+    assert "| multi-task, against single-task | +15.0 [-80.3, +110.3] | +12.5 [" in page
+
+
 def test_no_drop_relative_to_nothing(finished, tmp_path):
     """A single-task network with mIoU 0: its seed has no drop, and all else stays."""
     path = tmp_path / "seed0" / "single-semseg" / "results.json"
@@ -118,16 +154,16 @@ def test_unreadable_results_are_named(finished, tmp_path):
 def test_markdown(finished, tmp_path):
     """Written cells: percents, metres, spreads, seeds, and a row for every metric and drop."""
     scores = summarize(METHODS, TASKS, COSTS, finished, tmp_path)
-    page = tables.markdown(scores, TASKS, "Title")
+    page = f"{tables.main(scores, TASKS, 'Title')}\n{tables.every_metric(scores, TASKS)}"
     heading = (
-        "| method | semseg mIoU ↑ (%) | depth RMSE ↓ (m) | average drop ↓ (%) | parameters | GMAC "
-        "| seeds |"
+        "| method | semseg mIoU ↑ (%) | depth RMSE ↓ (m) | average drop ↓ (%) | mean rank ↓ "
+        "| parameters | GMAC | seeds |"
     )
     assert page.startswith(f"# Title\n\n{heading}\n| --- | ---: |")
     lines = page.splitlines()
     for line in (
-        "| single-task | 45.0 ± 7.1 | 1.500 ± 0.707 | - | 3.00 M | 0.030 | 2 |",
-        "| multi-task | 39.0 ± 1.4 | 1.800 ± 0.990 | 15.0 ± 10.6 | 3.00 M | 0.030 | 2 |",
+        "| single-task | 45.0 ± 7.1 | 1.500 ± 0.707 | - | 2.0 | 3.00 M | 0.030 | 2 |",
+        "| multi-task | 39.0 ± 1.4 | 1.800 ± 0.990 | 15.0 ± 10.6 | 3.0 | 3.00 M | 0.030 | 2 |",
         "| metric | single-task | multi-task | + adversarial (ASTMT) |",
         "| depth log RMSE ↓ | n/a | n/a | n/a |",
         "| depth MSE ↓ (m²) | 2.500 ± 2.121 | 3.730 ± 3.564 | 2.356 ± 1.773 |",
@@ -139,15 +175,15 @@ def test_markdown(finished, tmp_path):
 
 def test_one_seed_has_no_spread(finished, tmp_path):
     first = [run for run in finished if run.config.seed == 0]
-    page = tables.markdown(summarize(METHODS, TASKS, COSTS, first, tmp_path), TASKS, "Title")
-    assert "| multi-task | 40.0 | 2.500 | 22.5 | 3.00 M | 0.030 | 1 |" in page
+    page = tables.main(summarize(METHODS, TASKS, COSTS, first, tmp_path), TASKS, "Title")
+    assert "| multi-task | 40.0 | 2.500 | 22.5 | 3.0 | 3.00 M | 0.030 | 1 |" in page
 
 
 def test_terminal_table_is_the_main_table_turned(finished, tmp_path):
     scores = summarize(METHODS, TASKS, COSTS, finished, tmp_path)
     table = tables.terminal_table(scores, TASKS, "Title")
     columns = [[column.header, *column.cells] for column in table.columns]
-    lines = tables.markdown(scores, TASKS, "Title").splitlines()[2:7]
+    lines = tables.main(scores, TASKS, "Title").splitlines()[2:7]
     written = [line.strip("| ").split(" | ") for line in lines if "---" not in line]
     assert columns == written
 
@@ -173,6 +209,9 @@ def test_json_is_complete(finished, tmp_path):
     assert mtl["drop"]["average"]["mean"] == pytest.approx(15)
     assert (mtl["parameters"], mtl["multiply_adds"], mtl["networks"]) == (3 * 10**6, 3 * 10**7, 1)
     assert document["methods"]["single"]["networks"] == 2
+    assert (mtl["mean_rank"], mtl["compared_with"]) == (3.0, "single")
+    assert mtl["difference"]["average"]["mean"] == pytest.approx(15)
+    assert document["methods"]["astmt"]["difference"] == {}
 
 
 def test_results_by_other_choices_are_refused(finished, tmp_path):

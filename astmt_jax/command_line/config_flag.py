@@ -1,8 +1,8 @@
 """The flag `--config`, and how a command that has it begins."""
 
-import os
 import pathlib
 import re
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from astmt_jax.command_line import arguments
+from astmt_jax.command_line import arguments, configurations
 from astmt_jax.command_line.errors import fail
 from astmt_jax.config import Config, check_field, from_config_dict
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Settings, such as configs/scenes.py or configs/scenes.py:method=mtl."
+    "config",
+    None,
+    "Settings: a file, or a configuration of the package, such as scenes or scenes:method=mtl.",
 )
 
 
@@ -34,6 +36,8 @@ def run(main: Callable[[list[str]], None], *required: str, configured: bool = Tr
             message="Give the settings, such as --config=configs/scenes.py.",
         )
     flags.mark_flags_as_required(required)
+    for flag in flags.FLAGS.get_flags_for_module(__name__):  # --help shows the program's own
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(main, flags_parser=parse_flags)
 
 
@@ -46,7 +50,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     try:
         for field in re.findall(r"^--?(config\.[\w.]+)", "\n".join(argv), re.MULTILINE):
             check_field(field)
-        rest = flags.FLAGS([re.sub(r"^(--?config=)(~.*)", _at_home, text) for text in argv])
+        rest = flags.FLAGS(configurations.with_files(argv))
         if flags.FLAGS["config"].present:
             CONFIG.value.lock()  # a file that could not be loaded is reported on first use
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
@@ -55,10 +59,6 @@ def parse_flags(argv: list[str]) -> list[str]:
         fail(f"Unexpected arguments: {' '.join(rest[1:])}.")
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury ours
     return rest
-
-
-def _at_home(match: re.Match) -> str:
-    return match[1] + os.path.expanduser(match[2])
 
 
 def define_path(name: str, help: str, **options: Any) -> flags.FlagHolder:

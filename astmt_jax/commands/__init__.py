@@ -1,0 +1,1 @@
+"""The console script `astmt`, which has all commands under one name."""

@@ -21,7 +21,7 @@ from astmt_jax.config import Config
 
 SHELLS = ("bash", "zsh")
 ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
-ARGUMENT = re.compile(r"^ +(?:-\w, )?--((?:\[no\])?[a-z]\w*)(:| [A-Z{])?", re.MULTILINE)
+ARGUMENT = re.compile(r"^  (?:-\w, )?--((?:\[no\])?[a-z]\w*)(:| [A-Z{])?", re.MULTILINE)
 """In a help: of argparse, with the name of its value after it, or of absl, with a colon."""
 SCRIPT = """\
 _astmt() {{

@@ -3,23 +3,25 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from matplotlib.typing import RcKeyType
 
 from astmt_jax.report.blocks import data_url
 from astmt_jax.report.curves import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # not in every version that will do
 from astmt_jax.report.details import ClassRow, PrecisionRecall
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Of the tasks in order: those of Okabe and Ito, which the colour-blind can tell apart."""
 MARKERS = "osD^vP*X"
-STYLE: dict[RcKeyType, Any] = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 
 FREE_TO_CHANGE = (
     "config.dataset.data_dir",
+    "config.dataset.validation_split",
     "config.train.log_every_steps",
     "config.train.checkpoint_every_steps",
     "config.train.keep_checkpoints",
     "config.train.keep_every_steps",
     "config.train.num_threads",
     "config.train.shard_parameters",
+    "config.train.eval_every_epochs",
+    "config.train.best_by",
+    "config.train.baselines",
+    "config.train.trackers",
     "config.evaluation",
 )
 """Fields and sections without influence on what a run learns: it can go on with other values."""
@@ -361,6 +366,8 @@ class DatasetConfig:
       options: fields of the dataset's own options record.
       train_split: split to train on, or a slice such as 'train[:64]'; '' is the dataset's own.
       eval_split: split to evaluate on, in the same way.
+      validation_split: split to evaluate on during training, in the same way; '' is the one to
+        evaluate on, by which no checkpoint can be chosen.
     """
 
     name: str
@@ -368,6 +375,7 @@ class DatasetConfig:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     train_split: str = ""
     eval_split: str = ""
+    validation_split: str = ""
 
     @property
     def folder(self) -> pathlib.Path:
@@ -395,6 +403,13 @@ class TrainConfig:
       num_threads: of the input pipeline; None is one a core.
       shard_parameters: splits variables and optimizer states over the devices instead of keeping
         them on every one, which saves memory and costs communication.
+      eval_every_epochs: between evaluations during training, on `dataset.validation_split`; None
+        evaluates at the end only.
+      best_by: by what the best checkpoint is chosen, on `dataset.validation_split`: a metric such
+        as 'semseg.mIoU', or 'average_drop' against the baselines; None keeps and scores the last.
+      baselines: results of single-task networks, with which the average drop is shown: a
+        results.json, or a folder of runs; see `evaluation.baselines`.
+      trackers: what shows the run beside TensorBoard, names of `training.trackers`.
     """
 
     image_size: int
@@ -409,6 +424,10 @@ class TrainConfig:
     keep_every_steps: int | None = None
     num_threads: int | None = None
     shard_parameters: bool = False
+    eval_every_epochs: int | None = None
+    best_by: str | None = None
+    baselines: str | None = None
+    trackers: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_choice("train.normalize", self.normalize, NORMALIZATIONS)
@@ -423,7 +442,7 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
-        for name in ("keep_every_steps", "num_threads"):
+        for name in ("keep_every_steps", "num_threads", "eval_every_epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"train.{name} is {value}, but must be at least 1, or None.")

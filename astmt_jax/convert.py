@@ -22,9 +22,10 @@ from astmt_jax.command_line.errors import fail, told
 from astmt_jax.config import STRIDES_IN, Config, with_stride_in
 from astmt_jax.models.network import parameter_count
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training.checkpoint import Checkpoints, restore_variables
+from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.state import TrainState, initial_state
+from astmt_jax.training.trained import restore_variables
 from astmt_jax.training.workdir import claim_workdir, record_import, recorded_config
 from astmt_jax.weights.checks import WeightsError
 from astmt_jax.weights.files import (

@@ -22,6 +22,7 @@ from astmt_jax.training import finish, loop
 from astmt_jax.training.errors import TRAINING_ERRORS
 from astmt_jax.training.exclusive import training_in
 from astmt_jax.training.experiment import Experiment, Splits
+from astmt_jax.training.trained import FOLDERS
 from astmt_jax.training.workdir import as_begun, check_workdir, imported_settings
 
 PROFILE = "profile"
@@ -31,7 +32,13 @@ WORKDIR = config_flag.define_path(
     "workdir", "Folder of the run (default: runs/ and the configuration's name)."
 )
 MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "eval"], "'eval' scores the newest checkpoint and does not train."
+    "mode", "train", ["train", "eval"], "'eval' scores a checkpoint and does not train."
+)
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint",
+    None,
+    list(FOLDERS),
+    "With --mode=eval: which one (default: the best with config.train.best_by, else the last).",
 )
 SAVE_PREDICTIONS = config_flag.define_path(
     "save_predictions", "With --mode=eval: new folder for the predictions."
@@ -93,7 +100,9 @@ def main(argv: list[str]) -> None:
 def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; settings that do not fit end the program with one sentence."""
     if SAVE_PREDICTIONS.value is not None and MODE.value != "eval":
-        fail("--save_predictions goes with --mode=eval, which scores the newest checkpoint.")
+        fail("--save_predictions goes with --mode=eval, which scores a checkpoint.")
+    if CHECKPOINT.value is not None and MODE.value != "eval":
+        fail("--checkpoint goes with --mode=eval; config.train.best_by decides after training.")
     with contextlib.ExitStack() as stack:
         try:
             distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
@@ -105,13 +114,16 @@ def _run(workdir: pathlib.Path) -> None:
         if MODE.value == "train":
             loop.train(experiment, splits, workdir, profile)
         else:
-            finish.evaluate_checkpoint(experiment, splits, workdir, SAVE_PREDICTIONS.value)
+            finish.evaluate_checkpoint(
+                experiment, splits, workdir, SAVE_PREDICTIONS.value, CHECKPOINT.value
+            )
 
 
 def _opened(workdir: pathlib.Path) -> tuple[Experiment, Splits, Hook | None]:
     """The experiment, its data, and what traces its steps; ValueError if they do not fit."""
     experiment = Experiment(settings(workdir))
     check_workdir(workdir, experiment.config)
+    experiment.check_watching()
     if MODE.value == "train":
         experiment.check_training()
     with distributed.main_process_first():

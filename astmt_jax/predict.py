@@ -39,7 +39,7 @@ from astmt_jax.command_line.errors import told
 from astmt_jax.evaluation.predictor import resize_prediction, resize_task_prediction
 from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
-from astmt_jax.pictures import panels
+from astmt_jax.pictures import canvas, panels
 from astmt_jax.pictures.photo_folder import find_photos
 from astmt_jax.pictures.photos import PhotoError, photo_size, read_photo
 from astmt_jax.runtime import compilation_cache
@@ -116,9 +116,9 @@ class Output:
             prediction = resize_task_prediction(task, predictions[task.name], photo.shape[:2])
             task.file.write(self._root / PREDICTIONS, task.name, name, prediction)
             _write_picture(self._color_file(task, name), task.colorize(prediction))
-        width, height = panels.map_size(photo.shape[:2], PANEL_CELL)
+        width, height = canvas.map_size(photo.shape[:2], PANEL_CELL)
         row = {
-            "image": panels.resize_for_print(photo, width, height),
+            "image": canvas.resize_for_print(photo, width, height),
             "name": _on_one_line(name),
             "predictions": {
                 task.name: resize_prediction(predictions[task.name], (height, width))

@@ -17,7 +17,7 @@ from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.pictures.network_input import NetworkInput
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.tasks.task import Task, channels_by_name
-from astmt_jax.training.checkpoint import restore_variables
+from astmt_jax.training.trained import restore_variables
 from astmt_jax.training.workdir import recorded_config
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_record.python import array_record_module  # ty: ignore[missing-module-member]
@@ -26,6 +26,14 @@ class SourceError(ValueError):
     """Stored examples cannot be read; one sentence that names them and says what to do."""
 
 
+class Stored(NamedTuple):
+    """Where examples lie: `file`, in which they are the records `start` to `stop` - 1."""
+
+    file: str
+    start: int
+    stop: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Labelled images with random access.
@@ -42,6 +50,7 @@ class Source:
         depth: 0).
       packing: decoders of TFDS by key, for maps that `augment.move` moves faster in a packed form.
       remedy: what to do where examples are damaged.
+      stored: the records that `from_builder` opened, of which `select` takes some.
     """
 
     name: str
@@ -51,6 +60,7 @@ class Source:
     decode: Callable[[Example], Example]
     packing: Mapping[str, tfds.decode.Decoder] = dataclasses.field(default_factory=dict)
     remedy: str = "prepare the dataset again"
+    stored: tuple[Stored, ...] = ()
 
     @classmethod
     def from_builder(
@@ -81,8 +91,10 @@ class Source:
                 " file_format='array_record'"
             )
         remedy = f"remove {builder.data_dir} and prepare the dataset again"
-        for file in info.splits[split].file_instructions:
+        files = info.splits[split].file_instructions
+        for file in files:
             _check_file(pathlib.Path(file.filename), file.examples_in_shard, remedy)
+        stored = tuple(Stored(it.filename, it.skip, it.skip + it.take) for it in files)
         records = builder.as_data_source(
             split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
@@ -95,7 +107,16 @@ class Source:
                     f"Examples of {name} cannot be read ({one_line(error, 120)}): {remedy}."
                 ) from error
 
-        return cls(name, len(records), read, info.features, decode, packing, remedy)
+        return cls(name, len(records), read, info.features, decode, packing, remedy, stored)
+
+    def shared_with(self, other: "Source") -> int:
+        """How many records both have, before `select`; the same picture stored twice is two."""
+        return sum(
+            max(0, min(own.stop, its.stop) - max(own.start, its.start))
+            for own in self.stored
+            for its in other.stored
+            if own.file == its.file
+        )
 
     def select(self, indices: Sequence[int]) -> "Source":
         """Returns the source that has only these examples, in this order."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astmt_jax.pictures import panels
+from astmt_jax.pictures import canvas, panels
 from astmt_jax.report.blocks import Picture, Slider, png_url
 from astmt_jax.report.examples import Scored
 from astmt_jax.tasks import colormaps
@@ -35,7 +35,7 @@ def slider(task: Task, scored: Scored) -> Slider:
         low, high = value_range
         notes.append(f"colours from {low:.1f} (dark) to {high:.1f} {unit}".strip())
     row = {"predictions": {task.name: prediction}, "truths": {task.name: truth}}
-    legend = panels.legend(task, [row], panels.KINDS) if task.class_names else []
+    legend = canvas.legend(task, [row], panels.KINDS) if task.class_names else []
     return Slider(
         title=f"{task.name} of {example.name}",
         front=png_url(_shrunk(task.colorize(prediction, value_range))),
@@ -51,6 +51,6 @@ def _shrunk(colors: np.ndarray) -> np.ndarray:
     times = LONGEST_SIDE / max(height, width)
     if times >= 1:
         return colors
-    return panels.resize_for_print(
+    return canvas.resize_for_print(
         colors, max(1, round(width * times)), max(1, round(height * times))
     )

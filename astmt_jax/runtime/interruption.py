@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 EXIT_CODE = os.EX_TEMPFAIL
 """75: a run ended early by a signal; the same command goes on where it stopped."""
 
+INTERRUPTED = "Stopped by a signal: the same command goes on where it stopped."
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _points = itertools.count(1)  # with gaps, or from another start, JAX would miss a stop
 
@@ -55,6 +56,11 @@ class StopRequest:
         self.noted |= _all_stop()
         return self.noted
 
+    def check(self) -> None:
+        """Raises Interrupted where `reached` says so: ends what is no step and can be repeated."""
+        if self.reached():
+            raise Interrupted(INTERRUPTED)
+
     def _note(self, number, frame) -> None:
         self.noted = True
         for other in SIGNALS:
@@ -70,7 +76,7 @@ def check_stop() -> None:
       Interrupted: one of them got SIGTERM. (A process that is alone is ended by it at once.)
     """
     if _all_stop():
-        raise Interrupted("Stopped by a signal: the same command goes on where it stopped.")
+        raise Interrupted(INTERRUPTED)
 
 
 def _all_stop() -> bool:

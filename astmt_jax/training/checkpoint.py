@@ -13,10 +13,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
-from astmt_jax.config import Config
 from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
-from astmt_jax.models.network import Network
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training import checksums
@@ -83,6 +81,7 @@ class Checkpoints:
       keep: how many of the newest to keep.
       keep_every: checkpoints of multiples of so many steps stay for good, too; None for none.
       read_only: leaves the folder as it is, in which a run may be saving at this moment.
+      name: of the folder of checkpoints, in that of the run.
 
     Raises:
       FileExistsError: there is a link in the folder, which is not only read.
@@ -94,6 +93,7 @@ class Checkpoints:
         keep: int = 2,
         keep_every: int | None = None,
         read_only: bool = False,
+        name: str = CHECKPOINTS,
     ):
         for logger in ("absl", "concurrent.futures"):
             logging.getLogger(logger).addFilter(_is_news)  # once: a filter is not added twice
@@ -107,8 +107,8 @@ class Checkpoints:
             lightweight_initialize=True,  # damaged metadata must not end it all
         )
         if not read_only:
-            storage.refuse_links(workdir / CHECKPOINTS)
-        self._folder = (workdir / CHECKPOINTS).resolve()
+            storage.refuse_links(workdir / name)
+        self._folder = (workdir / name).resolve()
         self._manager = ocp.CheckpointManager(self._folder, options=self._options)
         self._damaged: list[int] = []
 
@@ -116,7 +116,7 @@ class Checkpoints:
         """Batches seen by the newest complete checkpoint; None without any."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: TrainState) -> None:
+    def save(self, step: int, state: TrainState | TrainedVariables) -> None:
         """Starts saving `state` as the checkpoint of `step`; the state may be donated afterwards.
 
         Raises:
@@ -139,6 +139,10 @@ class Checkpoints:
     def check(self) -> None:
         """Raises what saving in the background ran into, such as a full disk; waits for nothing."""
         self._manager.check_for_errors()
+
+    def wait(self) -> None:
+        """Waits until what was saved is on disk; raises what saving ran into."""
+        self._manager.wait_until_finished()
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest checkpoint that can be read, with shapes, dtypes and shardings of `like`.
@@ -214,33 +218,6 @@ class Checkpoints:
         # A lost process would have to take part in what is being saved.
         if error is None or not distributed.is_lost_connection(error):
             self.close()
-
-
-def restore_variables(
-    workdir: pathlib.Path,
-    config: Config,
-    network: Network,
-    sharding: jax.sharding.Sharding | None = None,
-) -> TrainedVariables:
-    """What predicts, of a run's newest checkpoint, whole on this process.
-
-    The run may still be going on. Errors as `Checkpoints.restore`.
-
-    Args:
-      workdir: the run's folder.
-      config: its settings.
-      network: which they describe.
-      sharding: of every array, such as one on every device; None is this process's first device.
-    """
-    if sharding is None:
-        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    variables = jax.eval_shape(network.init, jax.random.key(config.seed))
-    described = TrainedVariables.described(variables, config.optimizer.ema_decay)
-    like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), described
-    )
-    with Checkpoints(workdir, read_only=True) as checkpoints:
-        return checkpoints.restore_variables(like)
 
 
 def _read(

@@ -1,37 +1,57 @@
 """What a run shows while it trains and at its end: lines on the terminal, TensorBoard's curves."""
 
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
 from astmt_jax.config import Config
+from astmt_jax.metrics.summary import Results
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.monitoring import InputClock, device_memory
 from astmt_jax.runtime.quiet_clu import metric_writers
+from astmt_jax.tasks.task import Task
 from astmt_jax.training.averages import Averages
+from astmt_jax.training.descriptions import DROP, descriptions
 from astmt_jax.training.objective import Batch
 from astmt_jax.training.progress import Progress
 from astmt_jax.training.schedules import Schedule
+from astmt_jax.training.tensorboard import TensorBoard
+from astmt_jax.training.trackers import started
 from astmt_jax.training.update import TaskMetrics
+
+EVALUATION, VALIDATION = "eval", "validation"
+"""What the names of an evaluation's numbers begin with: on the split that is reported, or on that
+by which the best checkpoint is chosen."""
+SPLITS = {
+    EVALUATION: "the split that is reported",
+    VALIDATION: "dataset.validation_split",
+}
 
 
 class Dashboard:
-    """Everything that is reported of a run; a context that closes TensorBoard's files.
+    """Everything that is reported of a run; a context that closes what it is written to.
 
-    Only the main process writes them.
+    Only the main process writes.
 
     Args:
       workdir: the run's folder.
       config: its settings.
+      tasks: of the run.
+
+    Raises:
+      TrackerError: one of `train.trackers` cannot be used.
     """
 
-    def __init__(self, workdir: pathlib.Path, config: Config):
-        writers = [metric_writers.SummaryWriter(str(workdir))] if distributed.is_main() else []
-        self._writer = metric_writers.AsyncMultiWriter(writers)
+    def __init__(self, workdir: pathlib.Path, config: Config, tasks: Sequence[Task]):
         self._config = config
+        writers: list[metric_writers.MetricWriter] = []
+        if distributed.is_main():
+            writers.append(TensorBoard(workdir, descriptions(tasks, SPLITS)))
+            writers += started(config.train.trackers, workdir)
+        self._writer = metric_writers.AsyncMultiWriter(writers)
 
     def __enter__(self) -> "Dashboard":
         return self
@@ -55,13 +75,35 @@ class Dashboard:
         """What to tell of the steps `first_step` + 1 to `num_steps`."""
         return TrainingReport(self._writer, self._config, first_step, num_steps, learning_rate)
 
-    def results(
-        self, step: int, results: Mapping[str, Mapping[str, float]], panels: np.ndarray
+    def evaluation(
+        self,
+        step: int,
+        prefix: str,
+        results: Results,
+        drops: Mapping[str, float],
+        strips: Mapping[str, np.ndarray],
     ) -> None:
-        """Shows the results (task -> metric -> value) and the picture, uint8 (H, W, 3)."""
-        flat = traverse_util.flatten_dict(results, sep="/")
-        self._writer.write_scalars(step, {f"eval_{name}": value for name, value in flat.items()})
-        self._writer.write_images(step, {"panels": panels[None]})
+        """Shows an evaluation, and returns once that is on its way to disk.
+
+        Args:
+          step: batches seen.
+          prefix: `EVALUATION` or `VALIDATION`, which the names of its numbers begin with.
+          results: task -> metric -> value.
+          drops: task, or 'average', to the drop in percent; empty without baselines.
+          strips: task -> a picture, uint8 (H, W, 3).
+        """
+        flat = traverse_util.flatten_dict({**results, DROP: drops}, sep="/")
+        self._writer.write_scalars(
+            step, {f"{prefix}_{name}": value for name, value in flat.items()}
+        )
+        self._writer.write_images(
+            step, {f"{prefix}_pictures/{task}": strip[None] for task, strip in strips.items()}
+        )
+        self._writer.flush()
+
+    def panels(self, step: int, picture: np.ndarray) -> None:
+        """Shows panels.png, uint8 (H, W, 3)."""
+        self._writer.write_images(step, {"panels": picture[None]})
 
 
 class TrainingReport:
@@ -91,8 +133,9 @@ class TrainingReport:
         self._clock = InputClock()
 
     def restart(self, step: int) -> None:
-        """Leaves out of the speed what came before `step`: the program's compilation."""
+        """Leaves out of the speed what came before `step`: a compilation or an evaluation."""
         self._progress.restart(step)
+        self._clock.take()
 
     def timed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches; how long each takes to come is counted."""

@@ -1,26 +1,33 @@
 """An experiment made concrete: its data, its network and its training step, on these devices."""
 
 import dataclasses
+import functools
+import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import predictor
+from astmt_jax.evaluation.baselines import read_baselines
 from astmt_jax.evaluation.network import Evaluation, evaluate_network
-from astmt_jax.evaluation.scoring import applied_to
+from astmt_jax.evaluation.scoring import applied_to, conventions
+from astmt_jax.metrics.summary import Results, average_drop
 from astmt_jax.models.network import Network
 from astmt_jax.pipeline import batches as pipeline
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
 from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.records import check_choice
+from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.tasks.task import channels_by_name
+from astmt_jax.training import criterion, trackers
 from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer
@@ -40,11 +47,13 @@ class Splits:
       training: what it learns from.
       evaluation: what it is scored on.
       steps_per_epoch: full batches in `training`.
+      validation: what it is evaluated on during training, where that is another split.
     """
 
     training: Source
     evaluation: Source
     steps_per_epoch: int
+    validation: Source | None = None
 
 
 class Experiment:
@@ -65,10 +74,45 @@ class Experiment:
         self.network = Network(config.model, channels_by_name(self.tasks), config.discriminator)
         check_choice("train.update_rule", config.train.update_rule, UPDATES)
         check_choice("optimizer.schedule", config.optimizer.schedule, SCHEDULES)
+        criterion.check_settings(config, self.tasks)
         self.objective = Objective(self.network, self.tasks, config.discriminator.weight)
         self.optimizer = Optimizer(config.optimizer, len(self.tasks))
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
         self.predict = predictor.predictor(self.network, self.tasks)
+
+    @property
+    def scored_by(self) -> dict[str, Any]:
+        """What decides what its scores mean, whatever the split: results.json says it."""
+        evaluation = self.config.evaluation
+        return {
+            "dataset": self.config.dataset.name,
+            "quantized": evaluation.quantize,
+            **conventions(evaluation, self.tasks),
+        }
+
+    @functools.cached_property
+    def baselines(self) -> Results | None:
+        """Results of single-task networks, or None; errors of `read_baselines`."""
+        path = self.config.train.baselines
+        if path is None:
+            return None
+        return read_baselines(pathlib.Path(os.path.expanduser(path)), self.tasks, self.scored_by)
+
+    def drops(self, results: Results) -> dict[str, float]:
+        """The drop of every task, and 'average', in percent; empty without baselines."""
+        if self.baselines is None:
+            return {}
+        return average_drop(results, self.baselines, self.tasks)
+
+    def check_watching(self) -> None:
+        """Checks that what shows the run, and what it is compared with, are there.
+
+        Raises:
+          ValueError: a tracker is not installed, or the baselines do not fit.
+          FileNotFoundError: there are no baselines.
+        """
+        trackers.check_installed(self.config.train.trackers)
+        _ = self.baselines
 
     def check_training(self) -> None:
         """Checks that devices and parts divide a batch, and that batch norm compares something.
@@ -120,15 +164,19 @@ class Experiment:
             open_split(config.dataset.folder, config.dataset.options, split)
             for split in (self.dataset.train_split, self.dataset.eval_split)
         )
+        split, validation = config.dataset.validation_split, None
+        if split:
+            validation = open_split(config.dataset.folder, config.dataset.options, split)
+            if config.train.best_by is not None:
+                criterion.check_apart(validation, training, evaluation)
         for task in self.tasks:
             if task.name in self.dataset.named_by_options:
-                for source in (training, evaluation):
+                for source in filter(None, (training, evaluation, validation)):
                     check_classes(source, task, config.train.num_threads)
         if len(self.tasks) == 1:
             training = labelled(training, self.tasks[0], config.train.num_threads)
-        return Splits(
-            training, evaluation, pipeline.steps_per_epoch(training, config.train.batch_size)
-        )
+        steps_per_epoch = pipeline.steps_per_epoch(training, config.train.batch_size)
+        return Splits(training, evaluation, steps_per_epoch, validation)
 
     def train_step(self, steps_per_epoch: int, placement: Placement | None = None) -> TrainStep:
         """The update of this experiment, with its schedules, for its own devices or others."""
@@ -203,18 +251,23 @@ class Experiment:
         num_rows: int,
         notes: pathlib.Path,
         save_to: pathlib.Path | None = None,
+        check: Callable[[], None] = check_stop,
     ) -> Evaluation:
         """Scores `variables` on `source`, keeping `num_rows` examples for a picture.
 
-        An interrupted evaluation goes on from `notes`; predictions go to `save_to`.
+        An interrupted evaluation goes on from `notes`, beside which further processes have files of
+        their own; predictions go to `save_to`.
 
         Raises:
-          Interrupted: SIGTERM came, to one of several processes.
+          Interrupted: `check`, called before each batch, says that a signal came; by default
+            SIGTERM to one of several processes.
         """
+        if not distributed.is_main():
+            notes = notes.with_name(f"{notes.name}-{jax.process_index()}")
         evaluated = self.placement.replicate(variables.evaluated)
 
         def predict(images: jax.Array) -> dict[str, jax.Array]:
-            check_stop()
+            check()
             return self.predict(*evaluated, images)
 
         return evaluate_network(

@@ -1,10 +1,11 @@
-"""The training loop: data, step, log, checkpoint; then evaluation, table and picture."""
+"""The training loop: data, step, log, checkpoint, now and then evaluation; then the scores."""
 
 import functools
 import pathlib
 
 import jax
 
+from astmt_jax.metrics.summary import Results
 from astmt_jax.models.network import parameter_count
 from astmt_jax.pipeline.transfer import prefetch
 from astmt_jax.runtime import distributed
@@ -14,9 +15,10 @@ from astmt_jax.runtime.profiling import Hook
 from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.experiment import Experiment, Splits
-from astmt_jax.training.finish import Results, finish
+from astmt_jax.training.finish import finish, scored_checkpoint
 from astmt_jax.training.state import TrainState
 from astmt_jax.training.train_step import TrainStep
+from astmt_jax.training.watch import Watch
 from astmt_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 
@@ -36,20 +38,26 @@ def train(
       profile: from `profiling.trace_hook`; None traces nothing.
 
     Raises:
-      ValueError: a part of a batch is too small for batch norm.
+      ValueError: a part of a batch is too small for batch norm; a tracker or the baselines cannot
+        be used.
       FloatingPointError: a loss or the state stopped being finite.
       WeightsError: weights to start from cannot be used; nothing is written then.
       CheckpointError: no checkpoint can be read.
+      SelectionError: no best checkpoint can be chosen.
+      TrackerError: a tracker cannot be started.
       Interrupted: SIGTERM or SIGINT came; the state is saved.
     """
+    experiment.check_watching()
     experiment.check_training()
     step = experiment.train_step(splits.steps_per_epoch)
     state, checkpoints = _begin(experiment, step, workdir)
-    with Dashboard(workdir, experiment.config) as dashboard:
+    with Dashboard(workdir, experiment.config, experiment.tasks) as dashboard:
         dashboard.settings()
-        loop = Loop(experiment, splits, step, checkpoints, dashboard)
+        watch = Watch(experiment, splits, workdir, dashboard)
+        loop = Loop(experiment, splits, step, checkpoints, dashboard, watch)
         state = loop.run(state, profile)
-        return finish(experiment, splits.evaluation, state, workdir, dashboard)
+        scored = scored_checkpoint(experiment, workdir, state)
+        return finish(experiment, splits.evaluation, scored, workdir, dashboard)
 
 
 def _begin(
@@ -85,6 +93,7 @@ class Loop:
       step: its update.
       checkpoints: where states are saved.
       dashboard: what shows how it goes.
+      watch: evaluates on the way.
     """
 
     def __init__(
@@ -94,6 +103,7 @@ class Loop:
         step: TrainStep,
         checkpoints: Checkpoints,
         dashboard: Dashboard,
+        watch: Watch,
     ):
         self._experiment = experiment
         self._source = splits.training
@@ -101,6 +111,7 @@ class Loop:
         self._step = step
         self._checkpoints = checkpoints
         self._dashboard = dashboard
+        self._watch = watch
 
     def run(self, state: TrainState, profile: Hook | None) -> TrainState:
         """Trains to the last step, and returns the state after it, which is saved.
@@ -139,6 +150,8 @@ class Loop:
             first, self._num_steps, self._step.ingredients.learning_rate
         )
         profile(first)
+        if self._watch.is_due(first):
+            self._watch.evaluate(first, state, stop.check)
         examples = self._experiment.train_batches(self._source, self._num_steps, first)
         placed = prefetch(examples, self._experiment.placement.batch)
         for number, batch in enumerate(report.timed(placed), first + 1):
@@ -148,13 +161,18 @@ class Loop:
             profile(number)
             self._checkpoints.check()
             last = number == self._num_steps or stop.reached()
+            due = self._watch.is_due(number)
             if last or number % settings.log_every_steps == 0:
                 report.write(number)
             elif number == first + 1:
                 report.restart(number)
-            if last or number % settings.checkpoint_every_steps == 0:
+            if last or due or number % settings.checkpoint_every_steps == 0:
                 report.check()  # nothing is saved that is not finite
                 self._checkpoints.save(number, state)
+            if due and not stop.noted:
+                self._checkpoints.wait()  # so that the run never goes on from before its best one
+                self._watch.evaluate(number, state, stop.check)
+                report.restart(number)
             if last:
                 break
         return state

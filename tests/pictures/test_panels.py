@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import rgb_to_hsv
 from PIL import Image
 
-from astmt_jax.pictures import panels
+from astmt_jax.pictures import canvas, panels
 from astmt_jax.tasks import colormaps
 from astmt_jax.tasks.normals import colorize_normals
 from astmt_jax.tasks.semseg import colorize_classes
@@ -34,14 +34,14 @@ SEMSEG = Record("semseg", colorize_classes, ("background", "aeroplane", "bicycle
 
 def test_enlarging_by_a_whole_number_repeats_pixels():
     colors = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
-    enlarged = panels.resize_for_print(colors, 12, 9)
+    enlarged = canvas.resize_for_print(colors, 12, 9)
     assert (enlarged == np.kron(colors, np.ones((3, 3, 1), np.uint8))).all()
 
 
 @pytest.mark.parametrize("size", [(30, 17), (7, 5), (50, 60)])
 def test_resizing_keeps_the_mean_color(size):
     colors = np.random.default_rng(1).integers(0, 256, (12, 20, 3), np.uint8)
-    resized = panels.resize_for_print(colors, *size)
+    resized = canvas.resize_for_print(colors, *size)
     assert resized.shape == (size[1], size[0], 3)
     assert np.allclose(resized.mean((0, 1)), colors.mean((0, 1)), atol=1)
 
@@ -126,7 +126,7 @@ def swatches(picture: np.ndarray, color) -> int:
     """How many separate squares of a colour stand below the maps."""
     below = rectangle(picture, (10, 200, 30))
     legend = picture[below[1] + below[3] :]
-    columns = (legend == color).all(-1).sum(0) >= panels.SWATCH // 2
+    columns = (legend == color).all(-1).sum(0) >= canvas.SWATCH // 2
     return int((np.diff(columns.astype(int), prepend=0) == 1).sum())
 
 
@@ -195,7 +195,7 @@ def test_predictions_alone_stand_beside_the_image():
     [((100, 100), (50, 50)), ((300, 400), (50, 38)), ((400, 100), (25, 100)), ((1, 999), (50, 1))],
 )
 def test_tall_maps_are_drawn_narrower(size, expected):
-    assert panels.map_size(size, 50) == expected
+    assert canvas.map_size(size, 50) == expected
     row = example_row(*size)
     picture = panels.draw([row], [NORMALS], cell=50)
     assert rectangle(picture, (128, 128, 255))[2:] == expected

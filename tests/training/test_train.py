@@ -75,8 +75,9 @@ def loop(monkeypatch, tmp_path):
 
     def run(events, folder=tmp_path, size=3):
         checkpoints, step = Checkpoints(folder), counting_step(events, size)
-        with Dashboard(tmp_path, CONFIG) as dashboard:
-            started = Loop(experiment, splits, step, checkpoints, dashboard)
+        with Dashboard(tmp_path, CONFIG, ()) as dashboard:
+            watch = types.SimpleNamespace(is_due=lambda step: False)
+            started = Loop(experiment, splits, step, checkpoints, dashboard, watch)
             try:
                 return int(started.run(state_after(0, size), None).step), False
             except Interrupted as message:

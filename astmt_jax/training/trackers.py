@@ -132,7 +132,7 @@ class WeightsAndBiases(Tracker):
         self._run.config.update(dict(settings), allow_val_change=True)
 
     def _close(self) -> None:
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 class MLflow(Tracker):
@@ -210,6 +210,8 @@ def started(names: Sequence[str], workdir: pathlib.Path) -> list[Tracker]:
         try:
             tracker = TRACKERS[name](run_name, workdir, ids.get(name))
         except Exception as error:  # each service raises what it likes
+            for tracker in trackers:
+                tracker.close()
             raise TrackerError(
                 f"train.trackers names {name}, which cannot be started "
                 f"({one_line(error, 200)}): put that right, or leave it out."

@@ -50,6 +50,8 @@ class Watch:
         self._experiment = experiment
         self._source = splits.validation or splits.evaluation
         self._is_apart = splits.validation is not None
+        dataset = experiment.config.dataset
+        self._split = dataset.validation_split or experiment.dataset.eval_split
         self._period = (train.eval_every_epochs or 0) * splits.steps_per_epoch
         self._last_step = train.epochs * splits.steps_per_epoch
         self._workdir = workdir
@@ -63,7 +65,7 @@ class Watch:
         if train.best_by is not None:
             criterion = Criterion(train.best_by, experiment.tasks, experiment.baselines)
         about = experiment.scored_by | {
-            "split": experiment.config.dataset.validation_split or experiment.dataset.eval_split,
+            "split": self._split,
             "images": self._source.length,
             "eval_every_epochs": train.eval_every_epochs,
             "best_by": train.best_by,
@@ -126,7 +128,8 @@ class Watch:
         if drops:
             headlines.append(f"average drop {drops[AVERAGE]:.1f}%")
         is_best = self._evaluations is not None and self._evaluations.best_step() == step
-        return f"after step {step}: {', '.join(headlines)}{' (best so far)' * is_best}"
+        best = ", the best so far" * is_best
+        return f"after step {step}, on {self._split}{best}: {', '.join(headlines)}"
 
 
 def _headline(task: Task, results: Results) -> str:

@@ -135,8 +135,18 @@ def map_size(image_size: tuple[int, int], cell: int = CELL) -> tuple[int, int]:
     return max(1, round(scale * width)), max(1, round(scale * height))
 
 
-def common_scale(task: Column, maps: Sequence[np.ndarray]) -> ValueRange | None:
-    """The scale of colours of several maps of a task: the last one's that has one."""
+def common_scale(task: Column, *preferred: Sequence[np.ndarray]) -> ValueRange | None:
+    """The scale of the colours of a task's maps; None where it has no scale.
+
+    Args:
+      task: its record.
+      *preferred: maps, of which the first ones in which anything is known decide.
+    """
     if task.color_bar_unit is None:
         return None
-    return next((known for known in map(depth_range, reversed(maps)) if known), None)
+    for maps in preferred:
+        ranges = [known for known in map(depth_range, maps) if known]
+        if ranges:
+            lows, highs = zip(*ranges, strict=True)
+            return min(lows), max(highs)
+    return None

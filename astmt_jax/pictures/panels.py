@@ -153,7 +153,7 @@ def _draw_row(
     for task, x in zip(tasks, columns, strict=True):
         maps = [row[kind][task.name] for kind in KINDS[: len(lines)]]
         unit = task.color_bar_unit
-        value_range = common_scale(task, maps)
+        value_range = common_scale(task, *([values] for values in reversed(maps)))
         for top, values in zip(tops, maps, strict=True):
             colors = task.colorize(values, value_range)
             canvas.image(resize_for_print(colors, width, height), x + (cell - width) // 2, top)

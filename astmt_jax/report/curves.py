@@ -20,7 +20,7 @@ FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE)
 
 LARGEST = 1e30
 """Numbers from there on are of no training, and figures have no room for them."""
-MAX_CURVES = 100
+MAX_CURVES = 500
 MAX_POINTS = 2**20
 MAX_EVENTS = 2**20
 MAX_SCALARS_BYTES = 2**20

@@ -44,5 +44,6 @@ def _callback(name: str) -> type:
 
 with _without_callback():
     from clu import metric_writers, periodic_actions
+    from tensorboard.plugins.hparams import api as hparams_api
 
-__all__ = ["metric_writers", "periodic_actions"]
+__all__ = ["hparams_api", "metric_writers", "periodic_actions"]

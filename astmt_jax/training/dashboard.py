@@ -14,10 +14,10 @@ from astmt_jax.runtime.monitoring import InputClock, device_memory
 from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.tasks.task import Task
 from astmt_jax.training.averages import Averages
-from astmt_jax.training.descriptions import DROP, descriptions
 from astmt_jax.training.objective import Batch
 from astmt_jax.training.progress import Progress
 from astmt_jax.training.schedules import Schedule
+from astmt_jax.training.tags import descriptions, drop_tag, headline_tag, metric_tag
 from astmt_jax.training.tensorboard import TensorBoard
 from astmt_jax.training.trackers import started
 from astmt_jax.training.update import TaskMetrics
@@ -47,9 +47,11 @@ class Dashboard:
 
     def __init__(self, workdir: pathlib.Path, config: Config, tasks: Sequence[Task]):
         self._config = config
+        self._tasks = tasks
         writers: list[metric_writers.MetricWriter] = []
         if distributed.is_main():
-            writers.append(TensorBoard(workdir, descriptions(tasks, SPLITS)))
+            scores = {headline_tag(EVALUATION, task): _headline(task) for task in tasks}
+            writers.append(TensorBoard(workdir, descriptions(tasks, SPLITS), scores))
             writers += started(config.train.trackers, workdir)
         self._writer = metric_writers.AsyncMultiWriter(writers)
 
@@ -92,10 +94,16 @@ class Dashboard:
           drops: task, or 'average', to the drop in percent; empty without baselines.
           strips: task -> a picture, uint8 (H, W, 3).
         """
-        flat = traverse_util.flatten_dict({**results, DROP: drops}, sep="/")
-        self._writer.write_scalars(
-            step, {f"{prefix}_{name}": value for name, value in flat.items()}
-        )
+        scalars = {
+            metric_tag(prefix, task, metric): value
+            for task, values in results.items()
+            for metric, value in values.items()
+        }
+        for task in self._tasks:
+            scalars[headline_tag(prefix, task)] = results[task.name][task.headline]
+        for name, value in drops.items():
+            scalars[drop_tag(prefix, name)] = value
+        self._writer.write_scalars(step, scalars)
         self._writer.write_images(
             step, {f"{prefix}_pictures/{task}": strip[None] for task, strip in strips.items()}
         )
@@ -104,6 +112,11 @@ class Dashboard:
     def panels(self, step: int, picture: np.ndarray) -> None:
         """Shows panels.png, uint8 (H, W, 3)."""
         self._writer.write_images(step, {"panels": picture[None]})
+
+
+def _headline(task: Task) -> str:
+    """What the number that stands for a task is called."""
+    return f"{task.name} {task.notation[task.headline].title}"
 
 
 class TrainingReport:

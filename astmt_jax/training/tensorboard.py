@@ -1,4 +1,4 @@
-"""TensorBoard's files, in which every curve says what it is."""
+"""TensorBoard's files: every curve says what it is, and settings stand beside their scores."""
 
 import pathlib
 from collections.abc import Mapping
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from tensorboard.plugins.scalar import metadata
 
-from astmt_jax.runtime.quiet_clu import metric_writers
+from astmt_jax.config import FREE_TO_CHANGE
+from astmt_jax.runtime.quiet_clu import hparams_api, metric_writers
 
 
 class TensorBoard(metric_writers.SummaryWriter):
@@ -16,14 +17,21 @@ class TensorBoard(metric_writers.SummaryWriter):
     Args:
       workdir: the folder of the event files.
       descriptions: tag of a scalar -> what it is, in Markdown; others go without.
+      scores: tag -> name of the numbers that settings are compared by.
     """
 
-    def __init__(self, workdir: pathlib.Path, descriptions: Mapping[str, str]):
+    def __init__(
+        self, workdir: pathlib.Path, descriptions: Mapping[str, str], scores: Mapping[str, str]
+    ):
         super().__init__(str(workdir))
         self._metadata = {
             tag: metadata.create_summary_metadata(display_name="", description=text)
             for tag, text in descriptions.items()
         }
+        self._scores = [
+            hparams_api.Metric(tag, display_name=name, description=descriptions[tag])
+            for tag, name in scores.items()
+        ]
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
         """Writes numbers, those that have a description with it."""
@@ -36,3 +44,17 @@ class TensorBoard(metric_writers.SummaryWriter):
         super().write_scalars(
             step, {tag: value for tag, value in scalars.items() if tag not in described}
         )
+
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        """Writes settings by name, such as 'train.epochs'.
+
+        Those without influence on what is learnt get no column of their own.
+        """
+        columns = [hparams_api.HParam(name) for name in hparams if not _is_free(name)]
+        (table,) = hparams_api.hparams_config_pb(columns, self._scores).value
+        self.write_summaries(0, {table.tag: np.zeros((), np.float32)}, {table.tag: table.metadata})
+        super().write_hparams(hparams)
+
+
+def _is_free(name: str) -> bool:
+    return any(f"config.{name}.".startswith(f"{free}.") for free in FREE_TO_CHANGE)

@@ -21,12 +21,12 @@ def test_the_image_above_the_prediction_above_the_truth():
 def test_a_column_an_image():
     one = draw_strip([example_row()], NORMALS)
     other = example_row()
-    other["image"] = np.full_like(other["image"], 77)
+    other["image"] = np.full_like(other["image"], (7, 8, 9))
     two = draw_strip([example_row(), other], NORMALS)
     assert two.shape[0] == one.shape[0]
     left, top, *size = rectangle(one, IMAGE)
     assert rectangle(two, IMAGE) == (left, top, *size)
-    assert rectangle(two, (77, 77, 77)) == (left + CELL + GAP, top, *size)
+    assert rectangle(two, (7, 8, 9)) == (left + CELL + GAP, top, *size)
 
 
 def test_its_size_does_not_depend_on_the_prediction():

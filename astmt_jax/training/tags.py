@@ -1,4 +1,4 @@
-"""What the numbers on the dashboard are, a sentence each, which TensorBoard shows with a curve."""
+"""Names of the numbers on the dashboard, and what they are: a sentence each, shown with a curve."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,9 +23,23 @@ OF_THE_RUN = {
     "device_memory_gib": "GiB in use on this process's fullest device.",
     "device_memory_peak_gib": "Most GiB in use on this process's fullest device so far.",
 }
-DROP = "average_drop"
-"""In tags, where a task stands otherwise."""
 AVERAGE = "average"
+"""Key of the mean over the tasks among the drops."""
+
+
+def headline_tag(prefix: str, task: Task) -> str:
+    """Of a task's headline metric; all of an evaluation stand together."""
+    return f"{prefix}/{task.name}_{task.headline}"
+
+
+def metric_tag(prefix: str, task: str, metric: str) -> str:
+    """Of any metric of a task."""
+    return f"{prefix}_{task}/{metric}"
+
+
+def drop_tag(prefix: str, name: str) -> str:
+    """Of the drop of a task, or of `AVERAGE`, which stands with the headline metrics."""
+    return f"{prefix}/average_drop" if name == AVERAGE else f"{prefix}_drop/{name}"
 
 
 def descriptions(tasks: Sequence[Task], splits: Mapping[str, str]) -> dict[str, str]:
@@ -43,9 +57,11 @@ def descriptions(tasks: Sequence[Task], splits: Mapping[str, str]) -> dict[str, 
     for prefix, split in splits.items():
         for task in tasks:
             for name, metric in task.notation.items():
-                found[f"{prefix}_{task.name}/{name}"] = _of_metric(metric, task.name, split)
-            found[f"{prefix}_{DROP}/{task.name}"] = _of_drop(task.name, split)
-        found[f"{prefix}_{DROP}/{AVERAGE}"] = _of_drop("all tasks on average", split)
+                found[metric_tag(prefix, task.name, name)] = _of_metric(metric, task.name, split)
+            headline = _of_metric(task.notation[task.headline], task.name, split)
+            found[headline_tag(prefix, task)] = headline
+            found[drop_tag(prefix, task.name)] = _of_drop(task.name, split)
+        found[drop_tag(prefix, AVERAGE)] = _of_drop("all tasks on average", split)
     return found
 
 

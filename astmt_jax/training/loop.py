@@ -160,7 +160,8 @@ class Loop:
             report.add(number, metrics)
             profile(number)
             self._checkpoints.check()
-            last = number == self._num_steps or stop.reached()
+            stopping = stop.reached()
+            last = number == self._num_steps or stopping
             due = self._watch.is_due(number)
             if last or number % settings.log_every_steps == 0:
                 report.write(number)
@@ -169,7 +170,7 @@ class Loop:
             if last or due or number % settings.checkpoint_every_steps == 0:
                 report.check()  # nothing is saved that is not finite
                 self._checkpoints.save(number, state)
-            if due and not stop.noted:
+            if due and not stopping:
                 self._checkpoints.wait()  # so that the run never goes on from before its best one
                 self._watch.evaluate(number, state, stop.check)
                 report.restart(number)

@@ -22,6 +22,10 @@ SETTINGS = QUICK_SETTINGS | {
     "train.epochs": 18,
     "train.log_every_steps": 1,
     "train.checkpoint_every_steps": 2,
+    "train.eval_every_epochs": 5,
+    "train.best_by": "depth.rmse",
+    "dataset.train_split": "train[:12]",
+    "dataset.validation_split": "train[12:]",
     "optimizer.warmup_steps": 0,
 }
 NUM_STEPS = 54

@@ -21,7 +21,7 @@ from jax.sharding import SingleDeviceSharding
 pytestmark = pytest.mark.faults
 
 NUM_KILLS = 20
-OF_TWO = {"dataset.options.num_val": 40, "train.epochs": 6}
+OF_TWO = {"dataset.options.num_val": 40, "train.epochs": 6, "train.eval_every_epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ def whole(runs):
     return folder
 
 
-def final_state(folder: pathlib.Path) -> dict:
-    """Everything in the last checkpoint, as nested dicts of arrays."""
-    path = folder / "checkpoints" / str(checkpoints(folder)[-1]) / "default"
+def last_of(folder: pathlib.Path, kind: str = "checkpoints") -> dict:
+    """Everything in the last checkpoint of a kind, as nested dicts of arrays."""
+    path = folder / kind / str(checkpoints(folder, kind)[-1]) / "default"
     here = SingleDeviceSharding(jax.devices()[0])
     with ocp.StandardCheckpointer() as checkpointer:
         described = jax.tree.map(
@@ -60,15 +60,19 @@ def final_state(folder: pathlib.Path) -> dict:
 
 
 def assert_same(folder: pathlib.Path, other: pathlib.Path) -> None:
-    """Parameters, statistics and optimizer state bit for bit, and the results to the byte."""
-    assert checkpoints(folder)[-1] == checkpoints(other)[-1]
-    jax.tree.map(np.testing.assert_array_equal, final_state(folder), final_state(other))
-    results = [(f / "results.json").read_bytes() for f in (folder, other)]
-    assert results[0] == results[1]
+    """Parameters, statistics and optimizer state bit for bit, and the results to the byte.
+
+    What is best by the evaluations on the way is the same, too.
+    """
+    for kind in ("checkpoints", "best"):
+        assert checkpoints(folder, kind)[-1] == checkpoints(other, kind)[-1]
+        jax.tree.map(np.testing.assert_array_equal, last_of(folder, kind), last_of(other, kind))
+    for name in ("results.json", "evaluations.json"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes()
 
 
-def checkpoints(folder: pathlib.Path) -> list[int]:
-    return sorted(int(p.name) for p in (folder / "checkpoints").glob("*") if p.name.isdigit())
+def checkpoints(folder: pathlib.Path, kind: str = "checkpoints") -> list[int]:
+    return sorted(int(p.name) for p in (folder / kind).glob("*") if p.name.isdigit())
 
 
 @pytest.mark.timeout(3600)

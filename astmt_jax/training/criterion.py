@@ -31,6 +31,11 @@ class Criterion:
     tasks: Sequence[Task]
     baselines: Results | None
 
+    @property
+    def compared_with(self) -> Results | None:
+        """The baselines, where the number depends on them."""
+        return self.baselines if self.name == AVERAGE_DROP else None
+
     def value(self, results: Results) -> float:
         """The number, in the metric's own unit; of the drop in percent."""
         if self.name == AVERAGE_DROP:

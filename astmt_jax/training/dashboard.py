@@ -8,6 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from astmt_jax.config import Config
+from astmt_jax.datasets import registry
 from astmt_jax.metrics.summary import Results
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.monitoring import InputClock, device_memory
@@ -50,8 +51,9 @@ class Dashboard:
         self._tasks = tasks
         writers: list[metric_writers.MetricWriter] = []
         if distributed.is_main():
-            scores = {headline_tag(EVALUATION, task): _headline(task) for task in tasks}
-            writers.append(TensorBoard(workdir, descriptions(tasks, SPLITS), scores))
+            known = _known_tasks(config, tasks)
+            scores = {headline_tag(EVALUATION, task): _headline(task) for task in known}
+            writers.append(TensorBoard(workdir, descriptions(known, SPLITS), scores))
             writers += started(config.train.trackers, workdir)
         self._writer = metric_writers.AsyncMultiWriter(writers)
 
@@ -112,6 +114,15 @@ class Dashboard:
     def panels(self, step: int, picture: np.ndarray) -> None:
         """Shows panels.png, uint8 (H, W, 3)."""
         self._writer.write_images(step, {"panels": picture[None]})
+
+
+def _known_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks of a run, and then those of its dataset that other runs beside it may have.
+
+    TensorBoard compares all runs by the scores that one of them names.
+    """
+    known = registry.find(config.dataset.name).tasks(config.dataset.options)
+    return [*tasks, *(task for name, task in known.items() if name not in config.tasks)]
 
 
 def _headline(task: Task) -> str:

@@ -67,8 +67,10 @@ class Evaluations:
         steps = self._steps()
         values = [self._criterion.value(self._results[step]) for step in steps]
         best = self._criterion.best(values)
+        compared = self._criterion.compared_with
         return {
             "best_by": self._criterion.name,
+            **({} if compared is None else {"baselines": compared}),
             "split": self._about["split"],
             "images": self._about["images"],
             "step": steps[best],

@@ -216,6 +216,25 @@ def test_fewer_tasks_give_the_same_batches_without_the_other_labels(source):
         assert_same(batch["labels"], {k: full["labels"][k] for k in batch["labels"]})
 
 
+@pytest.mark.parametrize(
+    ("split", "other", "count"),
+    [
+        ("train", "train", LENGTH),
+        ("train[:4]", "train[4:]", 0),
+        ("train[:4]", "train[3:]", 1),
+        ("train[:40%]", "train[20%:]", None),
+        ("train[2:3]+train[5:]", "train[:6]", 2),
+    ],
+)
+def test_splits_know_what_they_share(builder, split, other, count):
+    """The examples themselves are compared: their numbers are their names."""
+    opened = [Source.from_builder(builder, name, decode) for name in (split, other)]
+    numbers = [set(stored_numbers(it)) for it in opened]
+    expected = len(numbers[0] & numbers[1])
+    assert opened[0].shared_with(opened[1]) == opened[1].shared_with(opened[0]) == expected
+    assert count in (expected, None)
+
+
 def test_only_wanted_features_are_decoded(source):
     (record,) = source.read([0])
     assert set(source.parser(("image", "depth"))(record)) == {"image", "depth"}

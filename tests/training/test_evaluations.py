@@ -88,4 +88,6 @@ def test_an_undefined_number_is_not_written(path):
 
 def test_the_average_drop_is_that_against_the_baselines(path):
     write(path, criterion=Criterion("average_drop", TASKS, BASELINES))
-    assert recorded_choice(path)["value"] == pytest.approx(-15)
+    choice = recorded_choice(path)
+    assert choice["value"] == pytest.approx(-15)
+    assert choice["baselines"] == BASELINES

@@ -7,7 +7,7 @@ The first makes a folder that evaluation and further training start from, as aft
 same `--config`. The original's networks see images in 0..255: this is recorded in the folder and
 holds for all that runs in it, unless `--config.train.normalize` says here how the weights were
 trained, or the file is one of ours that notes it; and so it is with `--config.model.stride_in`,
-which is 'conv1' for the original's. The second writes the newest checkpoint of a folder. Files are
+which is 'conv1' for the original's. The second writes the checkpoint of a folder. Files are
 .pth or .pt (with PyTorch), .safetensors (ours note both) or .npz.
 """
 
@@ -37,7 +37,7 @@ from astmt_jax.weights.files import (
 from astmt_jax.weights.original import from_torch, state_dict
 
 CHECKPOINT = config_flag.define_path("checkpoint", "File of weights to import.")
-EXPORT = config_flag.define_path("export", "File to write the newest checkpoint's weights to.")
+EXPORT = config_flag.define_path("export", "File to write the run's weights to.")
 # Both this command and `main` have a folder; they meet in one process only in tests.
 WORKDIR = config_flag.define_path(
     "workdir", "Folder of the run: new for --checkpoint.", allow_override=True
@@ -88,7 +88,7 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
 
 
 def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
-    """Writes the newest checkpoint of a folder by the original's names; returns its settings.
+    """Writes what stands for the run in a folder by the original's names; returns its settings.
 
     Raises:
       WeightsError: the format is unknown, or needs PyTorch.

@@ -22,9 +22,10 @@ from astmt_jax.training.workdir import recorded_config
 
 
 def load(workdir: str | pathlib.Path) -> "Model":
-    """The network of a run's newest checkpoint; the run may still be going on.
+    """The network of a run's checkpoint, the best with `train.best_by`, otherwise the newest.
 
-    Needs neither the dataset nor what training needs besides the network.
+    The run may still be going on. Needs neither the dataset nor what training needs besides the
+    network.
 
     Args:
       workdir: folder that `astmt_jax.main` or `astmt_jax.convert` made.

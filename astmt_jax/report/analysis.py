@@ -66,7 +66,7 @@ class Analysis:
 
     Attributes:
       config: its settings.
-      step: batches that its newest checkpoint has seen.
+      step: batches that its checkpoint has seen.
       evaluation: the choices that its results were scored by.
       tasks: records, in the order of all matrices, with these choices.
       curves: scalars over training, by TensorBoard's tag.
@@ -89,7 +89,7 @@ class TrainedRun:
 
     Attributes:
       name: of its folder.
-      model: its newest checkpoint.
+      model: that of the checkpoint that stands for it.
       experiment: its data and its training step.
     """
 

@@ -129,7 +129,7 @@ def _discriminator(analysis: Analysis, measured: Measured) -> Iterator[Block]:
             f"{task.name} {100 * share:.0f}%"
             for task, share in zip(analysis.tasks, np.diag(confusion), strict=True)
         ),
-        f"What the gradients of each task are taken for at the newest checkpoint, as shares of the "
+        f"What the gradients of each task are taken for at the checkpoint, as shares of the "
         f"row; {100 * right:.0f}% of all positions are recognised. Positions without a gradient, "
         "where nothing is labelled, do not count.",
     )

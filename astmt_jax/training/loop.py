@@ -146,12 +146,12 @@ class Loop:
     def _steps(self, state: TrainState, stop: StopRequest, profile: Hook) -> TrainState:
         """Steps to the last one, or until a stop is requested; returns the state after them."""
         settings, first = self._experiment.config.train, int(state.step)
+        if self._watch.is_due(first):
+            self._watch.evaluate(first, state, stop.check)
         report = self._dashboard.training(
             first, self._num_steps, self._step.ingredients.learning_rate
         )
         profile(first)
-        if self._watch.is_due(first):
-            self._watch.evaluate(first, state, stop.check)
         examples = self._experiment.train_batches(self._source, self._num_steps, first)
         placed = prefetch(examples, self._experiment.placement.batch)
         for number, batch in enumerate(report.timed(placed), first + 1):

@@ -16,6 +16,7 @@ from astmt_jax.report.blocks import Block, Details, Picture, Row, Section, Table
 from astmt_jax.report.curves import by_task
 from astmt_jax.report.with_data import with_data
 from astmt_jax.tasks.task import Task
+from astmt_jax.training.tags import SPLITS
 
 ROUNDED = "Each image is scored alone; the split's score is computed from all images together."
 
@@ -121,12 +122,26 @@ def _curves(analysis: Analysis) -> Iterator[Block]:
         + "; ".join(f"{n}: {c.values[0]:.3g} to {c.values[-1]:.3g}" for n, c in losses.items()),
         "Loss of every task with its weight, mean over the steps since the point before.",
     )
+    yield from _evaluations(analysis)
     others = {tag: curve for tag, curve in analysis.curves.items() if "/" not in tag}
     yield Picture(
         figures.svg_url(figures.small_multiples(others)),
         f"Over the steps of training: {', '.join(others)}.",
         "What else was logged.",
     )
+
+
+def _evaluations(analysis: Analysis) -> Iterator[Block]:
+    """The headline metrics over training, where it was evaluated on the way."""
+    for prefix, split in SPLITS.items():
+        curves = by_task(analysis.curves, prefix)
+        curves = {name: curve for name, curve in curves.items() if len(curve.steps) > 1}
+        if curves:
+            yield Picture(
+                figures.svg_url(figures.small_multiples(curves)),
+                f"Over the steps of training: {', '.join(curves)}.",
+                f"Headline metrics during training, on {split}.",
+            )
 
 
 def _precision_recall(analysis: Analysis) -> Iterator[Block]:

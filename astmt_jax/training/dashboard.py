@@ -18,18 +18,10 @@ from astmt_jax.training.averages import Averages
 from astmt_jax.training.objective import Batch
 from astmt_jax.training.progress import Progress
 from astmt_jax.training.schedules import Schedule
-from astmt_jax.training.tags import descriptions, drop_tag, headline_tag, metric_tag
+from astmt_jax.training.tags import EVALUATION, descriptions, drop_tag, headline_tag, metric_tag
 from astmt_jax.training.tensorboard import TensorBoard
 from astmt_jax.training.trackers import started
 from astmt_jax.training.update import TaskMetrics
-
-EVALUATION, VALIDATION = "eval", "validation"
-"""What the names of an evaluation's numbers begin with: on the split that is reported, or on that
-by which the best checkpoint is chosen."""
-SPLITS = {
-    EVALUATION: "the split that is reported",
-    VALIDATION: "dataset.validation_split",
-}
 
 
 class Dashboard:
@@ -53,7 +45,7 @@ class Dashboard:
         if distributed.is_main():
             known = _known_tasks(config, tasks)
             scores = {headline_tag(EVALUATION, task): _headline(task) for task in known}
-            writers.append(TensorBoard(workdir, descriptions(known, SPLITS), scores))
+            writers.append(TensorBoard(workdir, descriptions(known), scores))
             writers += started(config.train.trackers, workdir)
         self._writer = metric_writers.AsyncMultiWriter(writers)
 

@@ -12,10 +12,11 @@ from astmt_jax.pictures.strips import draw_strip
 from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training.dashboard import EVALUATION, Dashboard
+from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.evaluations import EVALUATIONS_FILE, recorded_choice
 from astmt_jax.training.experiment import Experiment, Splits
 from astmt_jax.training.state import TrainedVariables, TrainState
+from astmt_jax.training.tags import EVALUATION
 from astmt_jax.training.trained import BEST, LAST, restore_variables, standing
 from astmt_jax.training.workdir import recorded_config
 

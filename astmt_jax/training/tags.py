@@ -1,6 +1,6 @@
 """Names of the numbers on the dashboard, and what they are: a sentence each, shown with a curve."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from astmt_jax.metrics.notation import MetricNotation
 from astmt_jax.tasks.task import Task
@@ -23,6 +23,12 @@ OF_THE_RUN = {
     "device_memory_gib": "GiB in use on this process's fullest device.",
     "device_memory_peak_gib": "Most GiB in use on this process's fullest device so far.",
 }
+EVALUATION, VALIDATION = "eval", "validation"
+SPLITS = {
+    EVALUATION: "the split that is reported",
+    VALIDATION: "dataset.validation_split",
+}
+"""What the tags of an evaluation begin with -> the split that it is on."""
 AVERAGE = "average"
 """Key of the mean over the tasks among the drops."""
 
@@ -42,19 +48,14 @@ def drop_tag(prefix: str, name: str) -> str:
     return f"{prefix}/average_drop" if name == AVERAGE else f"{prefix}_drop/{name}"
 
 
-def descriptions(tasks: Sequence[Task], splits: Mapping[str, str]) -> dict[str, str]:
-    """Tag of every scalar that a run writes -> what it is, in Markdown.
-
-    Args:
-      tasks: of the run.
-      splits: what tags of an evaluation begin with, such as 'eval' -> the split that it is on.
-    """
+def descriptions(tasks: Sequence[Task]) -> dict[str, str]:
+    """Tag of every scalar that runs for these tasks write -> what it is, in Markdown."""
     found = {
         f"{metric}/{task.name}": text.format(task.name)
         for metric, text in BY_TASK.items()
         for task in tasks
     } | OF_THE_RUN
-    for prefix, split in splits.items():
+    for prefix, split in SPLITS.items():
         for task in tasks:
             for name, metric in task.notation.items():
                 found[metric_tag(prefix, task.name, name)] = _of_metric(metric, task.name, split)

@@ -11,11 +11,11 @@ from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import Task
 from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.criterion import Criterion
-from astmt_jax.training.dashboard import EVALUATION, VALIDATION, Dashboard
+from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.evaluations import EVALUATIONS_FILE, Evaluations
 from astmt_jax.training.experiment import Experiment, Splits
 from astmt_jax.training.state import TrainedVariables, TrainState
-from astmt_jax.training.tags import AVERAGE
+from astmt_jax.training.tags import AVERAGE, EVALUATION, VALIDATION
 from astmt_jax.training.trained import BEST, FOLDERS, best_step
 
 PICTURES = 4

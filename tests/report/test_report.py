@@ -13,6 +13,7 @@ from report_analysis import make_analysis
 
 from astmt_jax.report import __main__ as command
 from astmt_jax.report import blocks, details, sections
+from astmt_jax.report.curves import Curve
 
 SECTIONS = (
     "configuration", "results", "curves", "edges", "classes", "examples", "failures", "modulation",
@@ -191,6 +192,18 @@ def test_another_split_than_the_published_one_is_told():
     del found.results["split"]  # a file of before
     said = [block.text for block in sections.sections(found)[1].blocks[2:]]
     assert "We scored 'train', the others 'val'." in said
+
+
+def test_metrics_over_training_are_shown_where_there_are_some():
+    """A single point, the score at the end, is no curve."""
+    found = make_analysis("tasks=edge+depth")
+    steps = np.array([25, 50])
+    found.curves["validation/edge_odsF"] = Curve(steps, np.array([0.2, 0.4]))
+    found.curves["eval/edge_odsF"] = Curve(steps[1:], np.array([0.3]))
+    (shown,) = (s for s in sections.sections(found) if s.name == "curves")
+    captions = [getattr(block, "caption", "") for block in shown.blocks]
+    told = [text for text in captions if "Headline metrics" in text]
+    assert told == ["Headline metrics during training, on dataset.validation_split."]
 
 
 def test_what_is_missing_is_said():

@@ -9,7 +9,8 @@ from test_config import settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
-from astmt_jax.training.dashboard import VALIDATION, Dashboard
+from astmt_jax.training.dashboard import Dashboard
+from astmt_jax.training.tags import VALIDATION
 
 CONFIG = from_config_dict(settings(tasks=("semseg", "depth")))
 TASKS = registry.tasks_of(CONFIG)

@@ -34,11 +34,11 @@ WORKDIR = config_flag.define_path(
 MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "eval"], "'eval' scores a checkpoint and does not train."
 )
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint",
+SCORE = flags.DEFINE_enum(
+    "score",
     None,
     list(FOLDERS),
-    "With --mode=eval: which one (default: the best with config.train.best_by, else the last).",
+    "With --mode=eval: which checkpoint (default: the best with config.train.best_by, else the last).",
 )
 SAVE_PREDICTIONS = config_flag.define_path(
     "save_predictions", "With --mode=eval: new folder for the predictions."
@@ -101,8 +101,8 @@ def _run(workdir: pathlib.Path) -> None:
     """Trains or evaluates; settings that do not fit end the program with one sentence."""
     if SAVE_PREDICTIONS.value is not None and MODE.value != "eval":
         fail("--save_predictions goes with --mode=eval, which scores a checkpoint.")
-    if CHECKPOINT.value is not None and MODE.value != "eval":
-        fail("--checkpoint goes with --mode=eval; config.train.best_by decides after training.")
+    if SCORE.value is not None and MODE.value != "eval":
+        fail("--score goes with --mode=eval; config.train.best_by decides after training.")
     with contextlib.ExitStack() as stack:
         try:
             distributed.initialize(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
@@ -115,7 +115,7 @@ def _run(workdir: pathlib.Path) -> None:
             loop.train(experiment, splits, workdir, profile)
         else:
             finish.evaluate_checkpoint(
-                experiment, splits, workdir, SAVE_PREDICTIONS.value, CHECKPOINT.value
+                experiment, splits, workdir, SAVE_PREDICTIONS.value, SCORE.value
             )
 
 

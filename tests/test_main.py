@@ -317,7 +317,7 @@ def command(monkeypatch, tmp_path):
         ([CONFIG, "--config.evaluation.edge_protocol=bsds"], ["several annotators", "pascal_raw"]),
         ([CONFIG, "--config.train.batch_size=1"], ["batch_size is 1", "at least 2"]),
         ([CONFIG, "--config.train.accumulate=4"], ["accumulate 4", "at least 8"]),
-        ([CONFIG, "--checkpoint=best"], ["--checkpoint", "--mode=eval"]),
+        ([CONFIG, "--score=best"], ["--score", "--mode=eval"]),
         ([CONFIG, "--config.train.trackers=visdom"], ["trackers is 'visdom'", "wandb, mlflow"]),
         ([CONFIG, "--config.train.eval_every_epochs=0"], ["eval_every_epochs is 0", "or None"]),
         ([CONFIG, "--config.train.best_by=depth.rmse"], ["eval_every_epochs is None"]),

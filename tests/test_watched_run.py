@@ -120,7 +120,7 @@ def test_the_best_on_the_validation_split_is_scored_on_the_other(runs):
 def test_either_checkpoint_can_be_scored(runs):
     folder = runs.folder / "watched"
     before = (folder / "results.json").read_bytes()
-    finish(runs.watched("watched", "--mode=eval", "--checkpoint=last"))
+    finish(runs.watched("watched", "--mode=eval", "--score=last"))
     last, plain = read(folder), read(runs.folder / "plain")
     assert (last["checkpoint"], last["step"]) == ("last", DUE[-1])
     assert last["results"] == plain["results"]
@@ -129,7 +129,7 @@ def test_either_checkpoint_can_be_scored(runs):
 
 
 def test_a_run_without_a_best_checkpoint_has_none_to_score(runs):
-    output, errors = runs.start("plain", "--mode=eval", "--checkpoint=best").communicate()
+    output, errors = runs.start("plain", "--mode=eval", "--score=best").communicate()
     assert output == ""
     assert errors.splitlines()[-1].startswith("Error: There is no checkpoint in ")
     assert "Traceback" not in errors

@@ -38,7 +38,7 @@ SCORE = flags.DEFINE_enum(
     "score",
     None,
     list(FOLDERS),
-    "With --mode=eval: which checkpoint (default: the best with config.train.best_by, else the last).",
+    "With --mode=eval: which checkpoint (default: best with config.train.best_by, else last).",
 )
 SAVE_PREDICTIONS = config_flag.define_path(
     "save_predictions", "With --mode=eval: new folder for the predictions."

@@ -34,6 +34,26 @@ CONFIG = from_config_dict(
 )
 
 
+NO_WATCH = types.SimpleNamespace(is_due=lambda step: False)
+
+
+class Watch:
+    """Evaluations of which one, of the state after a step, gets a signal before its first batch."""
+
+    def __init__(self, step):
+        self.evaluated = []
+        self._step = step
+
+    def is_due(self, step):
+        if step == self._step:  # the loop has looked for signals before it asks this
+            signal.raise_signal(signal.SIGTERM)
+        return step == self._step
+
+    def evaluate(self, step, state, check):
+        self.evaluated.append(int(state.step))
+        check()
+
+
 def state_after(step, size=3):
     """A state whose only parameter holds random numbers (which do not compress) plus the step."""
     kernel = {"kernel": np.random.default_rng(0).standard_normal(size) + step}
@@ -73,15 +93,15 @@ def loop(monkeypatch, tmp_path):
     source = types.SimpleNamespace(name="nothing", length=1)
     splits = Splits(source, source, NUM_STEPS // CONFIG.train.epochs)
 
-    def run(events, folder=tmp_path, size=3):
+    def run(events, folder=tmp_path, size=3, watch=NO_WATCH):
         checkpoints, step = Checkpoints(folder), counting_step(events, size)
         with Dashboard(tmp_path, CONFIG, ()) as dashboard:
-            watch = types.SimpleNamespace(is_due=lambda step: False)
             started = Loop(experiment, splits, step, checkpoints, dashboard, watch)
             try:
                 return int(started.run(state_after(0, size), None).step), False
             except Interrupted as message:
-                return int(re.search(r"after step (\d+)", str(message))[1]), True
+                found = re.search(r"after step (\d+)", str(message))
+                return found and int(found[1]), True
 
     return run
 
@@ -102,6 +122,20 @@ def test_signal_ends_the_loop_behind_its_step(loop, tmp_path, number):
     assert saved(tmp_path) == {4, 6}
     restored = Checkpoints(tmp_path, read_only=True).restore(state_after(0))
     jax.tree.map(np.testing.assert_array_equal, restored, state_after(6))
+
+
+def test_signal_ends_an_evaluation_on_the_way(loop, tmp_path):
+    """It is begun, so that it is missed where the run goes on, and its state is saved."""
+    watch = Watch(6)
+    assert loop({}, watch=watch) == (None, True)
+    assert watch.evaluated == [6]
+    assert saved(tmp_path) == {4, 6}
+
+
+def test_a_run_that_stops_evaluates_when_it_goes_on(loop, tmp_path):
+    watch = types.SimpleNamespace(is_due=lambda step: step == 6, evaluate=None)
+    assert loop({6: lambda: signal.raise_signal(signal.SIGTERM) or 1.0}, watch=watch) == (6, True)
+    assert saved(tmp_path) == {4, 6}
 
 
 @pytest.mark.parametrize("step", [7, 8])

@@ -25,7 +25,7 @@ def widen(x: jax.Array) -> jax.Array:
 
 
 class Conv(nnx.Module):
-    """2-D convolution with symmetric padding, `dilation * (kernel_size // 2)`, NHWC and HWIO.
+    """2-D convolution with zero padding, one of `convolution.PADDINGS`, NHWC and HWIO.
 
     Weights start as `ModelConfig.conv_init` says, the bias as 0.
     """
@@ -39,6 +39,7 @@ class Conv(nnx.Module):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
+        padding: str = "symmetric",
         use_bias: bool = False,
         dtype=jnp.float32,
     ):
@@ -47,7 +48,7 @@ class Conv(nnx.Module):
         fans = (kernel_size**2 * shape[2], kernel_size**2 * out_channels)
         self.kernel = gaussian(nnx.Param, shape, layer="conv", fans=fans)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
-        self.window = Window(stride, dilation, groups)
+        self.window = Window(stride, dilation, groups, padding)
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -57,6 +58,12 @@ class Conv(nnx.Module):
             return y
         # Added in float32, so that the bias's gradient, a long sum, is one in float32, too.
         return (widen(y) + self.bias[...]).astype(self.dtype)
+
+    def centres(self, x: jax.Array) -> jax.Array:
+        """The pixels (B, H', W', C) of (B, H, W, C) on which the kernel is centred."""
+        taps, stride = self.kernel.shape[0], self.window.stride
+        top, left = (self.window.first_centre(length, taps) for length in x.shape[1:3])
+        return x[:, top::stride, left::stride]
 
 
 def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:

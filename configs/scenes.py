@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from astmt_jax.config import complete
 from astmt_jax.datasets.scenes.dataset import DATASET
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.paper import method_settings, parse_variant
 
 SIZES = {
@@ -70,7 +71,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train": {
                 **SIZES[chosen["size"]],
                 "update_rule": "joint",
-                "normalize": "imagenet",
+                "normalize": BACKBONES[chosen["backbone"]].family.classifiers.normalize,
                 "log_every_steps": 25,
                 "checkpoint_every_steps": 250,
             },

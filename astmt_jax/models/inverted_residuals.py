@@ -103,7 +103,9 @@ class InvertedResidual(nnx.Module):
         self.depthwise_norm = BatchNorm(hidden, norm, epsilon)
         self.project_conv = layers.Conv(hidden, out_channels, 1, dtype=dtype)
         self.adapter = (
-            layers.Adapter(in_channels, out_channels, dtype=dtype) if config.encoder_adapters else None
+            layers.Adapter(in_channels, out_channels, dtype=dtype)
+            if config.encoder_adapters
+            else None
         )
         self.project_norm = BatchNorm(out_channels, norm, epsilon)
         self.se = layers.SqueezeExcite(

@@ -45,7 +45,7 @@ CLASSES = (
 """The archive calls the first one 'null'."""
 PARTS = {
     1: ("earrings", "glasses", "hair", "hat", "sunglasses"),
-    2: ("belt", "bra", "necklace", "scarf", "tie", "vest"),
+    2: ("belt", "bra", "necklace", "scarf", "tie"),
     4: ("bracelet", "gloves", "ring", "watch"),
     5: ("shorts",),
     6: (
@@ -54,7 +54,7 @@ PARTS = {
     ),
 }  # fmt: skip
 """Class of `human_parts` -> classes that lie on this part and on no other. Skin and clothes that
-cover several parts are unknown; nothing is worn on upper arms alone."""
+cover several parts (some vests reach below the knees) are unknown, and so are upper arms."""
 
 
 def _part_of_class() -> np.ndarray:

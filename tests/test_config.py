@@ -241,6 +241,7 @@ def test_every_variant_builds(name):
         adapters = (config.model.encoder_adapters, config.model.decoder_adapters)
         assert set(adapters) == {method == "astmt" and family.has_adapters}
         assert config.model.decoder_se == (method == "astmt")
+        assert config.train.normalize == family.classifiers.normalize
         records = registry.select_tasks(config.dataset.name, config.tasks)
         assert tuple(record.name for record in records) == chosen
 

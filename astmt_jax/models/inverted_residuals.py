@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -85,12 +86,13 @@ class InvertedResidual(nnx.Module):
         architecture: Architecture,
         config: ModelConfig,
     ):
-        dtype, norm, epsilon = config.compute_dtype, config.encoder_norm, architecture.epsilon
+        conv = partial(layers.Conv, dtype=config.compute_dtype)
+        norm = partial(BatchNorm, ownership=config.encoder_norm, epsilon=architecture.epsilon)
         hidden, out_channels = in_channels * stage.expansion, config.scaled(stage.channels)
         expands = stage.expansion > 1
-        self.expand_conv = layers.Conv(in_channels, hidden, 1, dtype=dtype) if expands else None
-        self.expand_norm = BatchNorm(hidden, norm, epsilon) if expands else None
-        self.depthwise_conv = layers.Conv(
+        self.expand_conv = conv(in_channels, hidden, 1) if expands else None
+        self.expand_norm = norm(hidden) if expands else None
+        self.depthwise_conv = conv(
             hidden,
             hidden,
             stage.kernel_size,
@@ -98,22 +100,18 @@ class InvertedResidual(nnx.Module):
             dilation=dilation,
             groups=hidden,
             padding=architecture.padding,
-            dtype=dtype,
         )
-        self.depthwise_norm = BatchNorm(hidden, norm, epsilon)
-        self.project_conv = layers.Conv(hidden, out_channels, 1, dtype=dtype)
-        self.adapter = (
-            layers.Adapter(in_channels, out_channels, dtype=dtype)
-            if config.encoder_adapters
-            else None
-        )
-        self.project_norm = BatchNorm(out_channels, norm, epsilon)
+        self.depthwise_norm = norm(hidden)
+        self.project_conv = conv(hidden, out_channels, 1)
+        adapter = partial(layers.Adapter, in_channels, out_channels, dtype=config.compute_dtype)
+        self.adapter = adapter() if config.encoder_adapters else None
+        self.project_norm = norm(out_channels)
         self.se = layers.SqueezeExcite(
             out_channels,
             SE_REDUCTION,
             per_task=config.encoder_se == "per_task",
             activation=layers.relu6,
-            dtype=dtype,
+            dtype=config.compute_dtype,
         )
         self.adds_input = stride == 1 and in_channels == out_channels
 

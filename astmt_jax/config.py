@@ -52,6 +52,7 @@ FORMER_FIELDS = {
 NORMALIZATIONS = {
     "none": (np.zeros(3), np.ones(3)),
     "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
+    "efficientnet_lite": (np.full(3, 127.0), np.full(3, 128.0)),
 }
 """Mean and standard deviation of the RGB channels, for images in 0..255."""
 
@@ -111,8 +112,8 @@ class ModelConfig:
       encoder_norm: batch norm of the encoder's blocks: 'per_task', 'shared', or 'frozen' (shared,
         scale and bias never trained). The stem's is shared in any case, and frozen with 'frozen'.
       encoder_se: squeeze-and-excitation of the encoder's blocks: 'per_task' or 'shared'.
-      encoder_adapters: per-task 1x1 convolutions in parallel with the encoder's 3x3 ones; ResNets
-        only.
+      encoder_adapters: per-task 1x1 convolutions in parallel with a ResNet's 3x3 ones, or with the
+        blocks of an EfficientNet-Lite; MobileNets have none.
       decoder_adapters: the same in parallel with the decoder's convolutions.
       decoder_norm: batch norm of the decoder: 'per_task' or 'shared'.
       decoder_se: whether the decoder has (per-task) squeeze-and-excitation.

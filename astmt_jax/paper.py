@@ -48,7 +48,8 @@ def paper_config(
     chosen = parse_variant(variant, method=method, tasks="all", backbone=backbone)
     names = tasks if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
     modulation, discriminator_weight = method_settings(chosen["method"], names, chosen["backbone"])
-    settings = BACKBONES[chosen["backbone"]].family.paper
+    family = BACKBONES[chosen["backbone"]].family
+    settings = family.paper
     return complete(
         {
             "seed": 0,
@@ -83,7 +84,7 @@ def paper_config(
                 "batch_size": settings.batch_size,
                 "epochs": backbone_epochs.get(chosen["backbone"], epochs),
                 "update_rule": "per_task",
-                "normalize": "imagenet",
+                "normalize": family.classifiers.normalize,
             },
         }
     )

@@ -5,7 +5,8 @@
     python -m astmt_jax.main --config=configs/bsds500.py:backbone=resnet101
 
 Variants after the colon:
-  backbone: resnet50 (default), resnet101, resnet26, resnet14 or mobilenetv2 (batches of 16).
+  backbone: resnet50 (default), resnet101, resnet26, resnet14, efficientnet_lite0 or mobilenetv2
+    (batches of 16).
 
 As in the field, networks are trained on the 300 images of train and val, with the pixels as edges
 that at least three annotators drew (--config.dataset.options.votes says how many), and scored on

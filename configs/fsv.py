@@ -7,8 +7,8 @@
 Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: all (default), or names joined by +, such as semseg+albedo.
-  backbone: resnet50 (default), resnet101, resnet26, resnet14 (not in the paper) or mobilenetv2
-    (batches of 16, no discriminator, one learning rate).
+  backbone: resnet50 (default), resnet101, resnet26, resnet14 or efficientnet_lite0 (not in
+    the paper), or mobilenetv2 (batches of 16, no discriminator, one learning rate).
 
 The reference implementation can read FSV but has no experiment on it: epochs and backbone are our
 choice, everything else is as for PASCAL-Context. `depth` is disparity.

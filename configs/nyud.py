@@ -7,8 +7,8 @@
 Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: all (default), or names joined by +, such as edge+normals.
-  backbone: resnet50 (default), resnet101, resnet26, resnet14 (not in the paper) or mobilenetv2
-    (batches of 16, no discriminator, one learning rate).
+  backbone: resnet50 (default), resnet101, resnet26, resnet14 or efficientnet_lite0 (not in
+    the paper), or mobilenetv2 (batches of 16, no discriminator, one learning rate).
 
 41 classes, background included, as ASTMT has them; for the 40 of its successors prepare with
 --options=classes=40 and train with --config.dataset.options.classes=40.

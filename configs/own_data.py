@@ -8,7 +8,8 @@
 docs/data.md describes the folder. Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: names joined by +, such as semseg+depth, or all (default), if the folder has all seven.
-  backbone: resnet26 (default), resnet50, resnet101 or resnet14 (not in the paper).
+  backbone: resnet26 (default), resnet50, resnet101, mobilenetv2, resnet14 or efficientnet_lite0
+    (these two are not in the paper).
 
 Cost: at 25.9 GMAC a task and image (ResNet-26, 512 x 512) and three times that for training, 1.6e11
 floating-point operations an image, task and epoch. Expected result: that depends on the data.

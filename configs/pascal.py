@@ -9,8 +9,8 @@
 Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: all (default), or names joined by +, such as edge+normals.
-  backbone: resnet101 (default), resnet50, resnet26, resnet14 (not in the paper) or mobilenetv2
-    (batches of 16, no discriminator, one learning rate; 130 epochs).
+  backbone: resnet101 (default), resnet50, resnet26, resnet14 or efficientnet_lite0 (not in
+    the paper), or mobilenetv2 (batches of 16, no discriminator, one learning rate; 130 epochs).
 
 A trial on 64 images: add --config.dataset.train_split='train[:64]'
 --config.dataset.eval_split='val[:64]'. The images in which all tasks are labelled:

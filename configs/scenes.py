@@ -7,8 +7,8 @@
 Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: all (default), or names joined by +, such as edge+normals.
-  backbone: resnet14 (default), resnet26, resnet50, resnet101 or mobilenetv2, all at a quarter of
-    their width.
+  backbone: resnet14 (default), resnet26, resnet50, resnet101, mobilenetv2 or efficientnet_lite0,
+    all at a quarter of their width.
   size: full (default: the network sees images at their own 96 x 96, 5 epochs in batches of 4;
     docs/scenes.md says why, and more than four devices need --config.train.batch_size=8) or small
     (reduced to 64 x 64, 4 epochs in batches of 8), with which comparing all methods with three
@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from astmt_jax.config import complete
 from astmt_jax.datasets.scenes.dataset import DATASET
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.paper import method_settings, parse_variant
 
 SIZES = {
@@ -70,7 +71,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train": {
                 **SIZES[chosen["size"]],
                 "update_rule": "joint",
-                "normalize": "imagenet",
+                "normalize": BACKBONES[chosen["backbone"]].family.classifiers.normalize,
                 "log_every_steps": 25,
                 "checkpoint_every_steps": 250,
             },

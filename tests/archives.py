@@ -12,6 +12,16 @@ PART_NAMES = (
     "mouth", "neck", "nose", "rear", "rebrow", "reye", "rfoot", "rhand", "rlarm", "rlleg", "ruarm",
     "ruleg", "torso",
 )  # fmt: skip
+CCP_CLASSES = (
+    "null", "accessories", "bag", "belt", "blazer", "blouse", "bodysuit", "boots", "bra",
+    "bracelet", "cape", "cardigan", "clogs", "coat", "dress", "earrings", "flats", "glasses",
+    "gloves", "hair", "hat", "heels", "hoodie", "intimate", "jacket", "jeans", "jumper", "leggings",
+    "loafers", "necklace", "panties", "pants", "pumps", "purse", "ring", "romper", "sandals",
+    "scarf", "shirt", "shoes", "shorts", "skin", "skirt", "sneakers", "socks", "stockings", "suit",
+    "sunglasses", "sweater", "sweatshirt", "swimwear", "t-shirt", "tie", "tights", "top", "vest",
+    "wallet", "watch", "wedges",
+)  # fmt: skip
+"""As label_list.mat of the repository has them."""
 PASCAL_NAMES = {
     "train": ("2008_000001", "2008_000007", "2009_000012", "2009_000013", "2010_000002"),
     "val": ("2008_000003", "2009_000004", "2010_000009"),
@@ -23,6 +33,12 @@ BSDS_NAMES = {
     "train": ("2092", "8049", "100075"),
     "val": ("3096", "101085"),
     "test": ("2018", "10081", "100007"),
+}
+CCP_NAMES = {"train": ("0001", "0002", "0804"), "val": ("0805", "1004")}
+CAMVID_NAMES = {
+    "train": ("0001TP_006690", "0001TP_006720", "Seq05VD_f00000"),
+    "val": ("0016E5_07959",),
+    "test": ("0001TP_008550", "0001TP_008580"),
 }
 FSV_NAMES = {"train": ("000_0001", "000_0002", "001_0001"), "test": ("100_0001", "100_0002")}
 
@@ -225,6 +241,36 @@ def make_bsds500(root, seed=0):
                 fields = {"Segmentation": np.ones((height, width), np.uint16), "Boundaries": edges}
                 cells[0, annotator] = fields
             scipy.io.savemat(truths / f"{name}.mat", {"groundTruth": cells})
+
+
+def make_ccp(root, seed=0):
+    """The repository of Clothing Co-Parsing; some photographs have no labels of pixels."""
+    random = np.random.default_rng(seed)
+    photos, labels = root / "photos", root / "annotations/pixel-level"
+    photos.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    names = np.empty((1, len(CCP_CLASSES)), object)
+    names[0] = [np.array([name]) for name in CCP_CLASSES]
+    scipy.io.savemat(root / "label_list.mat", {"label_list": names})
+    for name in (*CCP_NAMES["train"], *CCP_NAMES["val"], "1005"):
+        height, width = 42, 28
+        Image.fromarray(picture_like(random, height, width)).save(photos / f"{name}.jpg")
+        if name != "1005":
+            worn = blocks(random, height, width, [0, 0, 19, 25, 39, 41, 40, 52, 57, 58])
+            scipy.io.savemat(labels / f"{name}.mat", {"groundtruth": worn.astype(np.uint8)})
+
+
+def make_camvid(root, seed=0):
+    """The folder CamVid of SegNet's tutorial."""
+    random = np.random.default_rng(seed)
+    for split, names in CAMVID_NAMES.items():
+        pictures, labels = root / split, root / f"{split}annot"
+        pictures.mkdir(parents=True)
+        labels.mkdir()
+        for name in names:
+            Image.fromarray(picture_like(random, 36, 48)).save(pictures / f"{name}.png")
+            classes = blocks(random, 36, 48, np.arange(12)).astype(np.uint8)
+            Image.fromarray(classes).save(labels / f"{name}.png")
 
 
 def make_own_data(root, seed=0):

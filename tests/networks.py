@@ -18,6 +18,7 @@ SHARED = {
 }
 MOBILENET = {"backbone": "mobilenetv2", "encoder_adapters": False, "decoder_adapters": False}
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
+SMALL_LITE = {"backbone": "efficientnet_lite0", "width_multiplier": 0.25, "decoder_width": 32}
 SMALL_MOBILENET = MOBILENET | {"width_multiplier": 0.25, "decoder_width": 32}
 
 

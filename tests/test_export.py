@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
-from networks import SMALL, SMALL_MOBILENET
+from networks import SMALL, SMALL_LITE, SMALL_MOBILENET
 from tiny_network import TinyNetwork
 from tiny_run import TASKS, tiny_config, tiny_model
 
@@ -236,9 +236,11 @@ def test_real_network_exports_for_any_size():
         {"output_stride": 8},
         SMALL_MOBILENET,
         SMALL_MOBILENET | {"output_stride": 8},
+        SMALL_LITE,
+        SMALL_LITE | {"output_stride": 8},
         {"decoder": "uber"},
     ],
-    ids=["resnet", "stride8", "mobilenet", "mobilenet8", "uber"],
+    ids=["resnet", "stride8", "mobilenet", "mobilenet8", "lite", "lite8", "uber"],
 )
 def test_all_kinds_of_networks_export(settings):
     model = real_model(**({"conv_init": "kaiming"} | settings))

@@ -26,6 +26,8 @@ EXPERIMENTS = {
     "nyud": ("nyud", archives.make_nyud, ("astmt",)),
     "fsv": ("fsv", archives.make_fsv, ()),
     "bsds500": ("bsds500", archives.make_bsds500, ()),
+    "ccp": ("ccp", archives.make_ccp, ()),
+    "camvid": ("camvid", archives.make_camvid, ()),
 }
 TASKS = {
     "pascal": {
@@ -38,6 +40,8 @@ TASKS = {
     "nyud": {"edge": "odsF", "semseg": "mIoU", "normals": "mean", "depth": "rmse"},
     "fsv": {"semseg": "mIoU", "albedo": "rmse", "depth": "rmse"},
     "bsds500": {"edge": "odsF"},
+    "ccp": {"edge": "odsF", "semseg": "mIoU", "human_parts": "mIoU", "sal": "mIoU"},
+    "camvid": {"semseg": "mIoU"},
 }
 
 
@@ -103,6 +107,8 @@ def test_one_task_is_trained_by_a_plain_network():
         pytest.param("nyud", marks=pytest.mark.slow),
         pytest.param("fsv", marks=pytest.mark.slow),
         pytest.param("bsds500", marks=pytest.mark.slow),
+        pytest.param("ccp", marks=pytest.mark.slow),
+        pytest.param("camvid", marks=pytest.mark.slow),
     ],
 )
 def test_command_line_trains_and_evaluates_from_an_archive(tmp_path, name):

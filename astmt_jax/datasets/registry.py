@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from astmt_jax.config import Config
-from astmt_jax.datasets import bsds500, fsv, nyud, own_data, pascal_context, voc_sbd
+from astmt_jax.datasets import bsds500, camvid, ccp, fsv, nyud, own_data, pascal_context, voc_sbd
 from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
 from astmt_jax.datasets.scenes import dataset as scenes
 from astmt_jax.records import shown, shown_name
 from astmt_jax.tasks.task import Task
 
-DATASETS: dict[str, Dataset] = {
-    module.DATASET.name: module.DATASET
-    for module in (scenes, pascal_context, nyud, fsv, voc_sbd, bsds500, own_data)
-}
+MODULES = (scenes, pascal_context, nyud, fsv, voc_sbd, bsds500, ccp, camvid, own_data)
+
+DATASETS: dict[str, Dataset] = {module.DATASET.name: module.DATASET for module in MODULES}
 """Name -> record."""
 
 

@@ -30,22 +30,46 @@ FEW = 8
 """Times as many channels come in as go out where a convolution on a CPU is one product."""
 
 
+PADDINGS = ("symmetric", "same")
+"""PyTorch's, `dilation * (taps // 2)` on every side; and TensorFlow's, no more than gives every
+stride of pixels a result, and, where that is odd, one more after the image than before it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """How a kernel moves over images, padded by `dilation * (taps // 2)` on every side."""
+    """How a kernel, with an odd number of taps a side, moves over images.
+
+    Attributes:
+      stride: pixels from one position to the next.
+      dilation: pixels from one tap to the next.
+      groups: of channels.
+      padding: with zeros, one of `PADDINGS`; they differ where there is a stride.
+    """
 
     stride: int
     dilation: int
     groups: int
+    padding: str = "symmetric"
+
+    def margins(self, length: int, taps: int) -> tuple[int, int]:
+        """Pixels of padding before and after an axis of `length`."""
+        span = self.dilation * (taps - 1)
+        if self.padding == "symmetric":
+            return span // 2, span // 2
+        both = max(span + 1 - (length % self.stride or self.stride), 0)
+        return both // 2, both - both // 2
+
+    def first_centre(self, length: int, taps: int) -> int:
+        """The pixel of an axis of `length` that the first position's middle tap sees."""
+        return self.dilation * (taps // 2) - self.margins(length, taps)[0]
 
     def __call__(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """(B, H, W, in) with (taps, taps, in / groups, out) -> (B, H', W', out)."""
-        padding = [self.dilation * (taps // 2) for taps in kernel.shape[:2]]
         return lax.conv_general_dilated(
             x,
             kernel,
             window_strides=(self.stride, self.stride),
-            padding=[(p, p) for p in padding],
+            padding=[self.margins(*axis) for axis in zip(x.shape[1:3], kernel.shape, strict=False)],
             rhs_dilation=(self.dilation, self.dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=self.groups,
@@ -54,8 +78,8 @@ class Window:
     def views(self, x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
         """What each tap of a kernel sees: (B, H, W, c) to (B, H', W', taps * taps * c)."""
         (rows, columns), (height, width) = taps, x.shape[1:3]
-        reach = [self.dilation * (count // 2) for count in taps]
-        padded = jnp.pad(x, ((0, 0), *((r, r) for r in reach), (0, 0)))
+        margins = (self.margins(height, rows), self.margins(width, columns))
+        padded = jnp.pad(x, ((0, 0), *margins, (0, 0)))
         return jnp.concatenate(
             [
                 padded[:, top : top + height : self.stride, left : left + width : self.stride]

@@ -1,6 +1,7 @@
 """The backbones by name; a new family is one module beside this one, and its lines in the table."""
 
 from astmt_jax.config import ModelConfig
+from astmt_jax.models.efficientnet_lite import EFFICIENTNET_LITE
 from astmt_jax.models.family import Backbone
 from astmt_jax.models.mobilenet import MOBILENET_V2
 from astmt_jax.models.resnet import RESNET
@@ -12,6 +13,7 @@ BACKBONES = {
     "resnet50": Backbone(RESNET, (3, 4, 6, 3)),
     "resnet101": Backbone(RESNET, (3, 4, 23, 3)),
     "mobilenetv2": Backbone(MOBILENET_V2, (1, 2, 3, 4, 3, 3, 1)),
+    "efficientnet_lite0": Backbone(EFFICIENTNET_LITE, (1, 2, 2, 3, 3, 4, 1)),  # nor is this one
 }
 
 ADAPTERS = ("encoder_adapters", "decoder_adapters")

@@ -55,7 +55,10 @@ class PaperSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TorchNames:
-    """Names of the encoder's tensors in the original PyTorch implementation.
+    """Names of the encoder's tensors in PyTorch.
+
+    They are those of the reference implementation, or of a family that it has not, the
+    classifier's.
 
     Attributes:
       modules: (pattern of our module's path, the original's name): {n} in the name is a group of
@@ -78,9 +81,11 @@ class ClassifierNames:
     Attributes:
       stride_in: `ModelConfig.stride_in` with which they compute what they were trained to.
       left_out: pattern of what names of tensors that come after the encoder begin with.
-      renamed: (pattern, replacement) pairs, one after the other, from the original
-        implementation's names, less the task, to those in the files.
-      gates: patterns of names, in the original implementation, for classifiers without
+      renamed: (pattern, replacement) pairs, one after the other, from the names in `TorchNames`,
+        less the task, to those in the files.
+      normalize: scaling of the images that they were trained with, a key of
+        `config.NORMALIZATIONS`.
+      gates: patterns of names, as in `TorchNames`, for classifiers without
         squeeze-and-excitation: of the layers that open the gates, and of the batch norms before
         the gates. None if there are no such classifiers.
     """
@@ -88,6 +93,7 @@ class ClassifierNames:
     stride_in: str
     left_out: str
     renamed: tuple[tuple[str, Replacement], ...]
+    normalize: str = "imagenet"
     gates: tuple[str, str] | None = None
 
 
@@ -106,7 +112,7 @@ class Family:
       has_adapters: whether adapters can be had.
       decoder: what its decoder has of its own.
       paper: settings of its training.
-      torch: names in the original PyTorch implementation.
+      torch: names in PyTorch.
       classifiers: names in files of ImageNet classifiers.
     """
 

@@ -25,7 +25,7 @@ def widen(x: jax.Array) -> jax.Array:
 
 
 class Conv(nnx.Module):
-    """2-D convolution with symmetric padding, `dilation * (kernel_size // 2)`, NHWC and HWIO.
+    """2-D convolution with zero padding, one of `convolution.PADDINGS`, NHWC and HWIO.
 
     Weights start as `ModelConfig.conv_init` says, the bias as 0.
     """
@@ -39,6 +39,7 @@ class Conv(nnx.Module):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
+        padding: str = "symmetric",
         use_bias: bool = False,
         dtype=jnp.float32,
     ):
@@ -47,7 +48,7 @@ class Conv(nnx.Module):
         fans = (kernel_size**2 * shape[2], kernel_size**2 * out_channels)
         self.kernel = gaussian(nnx.Param, shape, layer="conv", fans=fans)
         self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
-        self.window = Window(stride, dilation, groups)
+        self.window = Window(stride, dilation, groups, padding)
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -58,6 +59,12 @@ class Conv(nnx.Module):
         # Added in float32, so that the bias's gradient, a long sum, is one in float32, too.
         return (widen(y) + self.bias[...]).astype(self.dtype)
 
+    def centres(self, x: jax.Array) -> jax.Array:
+        """The pixels (B, H', W', C) of (B, H, W, C) on which the kernel is centred."""
+        taps, stride = self.kernel.shape[0], self.window.stride
+        top, left = (self.window.first_centre(length, taps) for length in x.shape[1:3])
+        return x[:, top::stride, left::stride]
+
 
 def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     """Convolves images (B, H, W, in) with an HWIO kernel; a 1x1 kernel is a matrix product.
@@ -66,7 +73,7 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     dilated convolutions reach beyond the border from everywhere.
     """
     rows, columns = (
-        _reaching_taps(taps, window.dilation, length)
+        _reaching_taps(taps, window, length)
         for taps, length in zip(kernel.shape[:2], x.shape[1:3], strict=True)
     )
     kernel = kernel[rows, columns]
@@ -78,15 +85,16 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     return kept(convolution.convolve(x, kernel, window))
 
 
-def _reaching_taps(taps: int, dilation: int, length: int) -> slice:
+def _reaching_taps(taps: int, window: Window, length: int) -> slice:
     """The taps of a centred kernel that overlap an axis of `length` at some position.
 
-    All of them where the length is a symbol, in a program that is exported for any size.
+    All of them where the length is a symbol, in a program that is exported for any size, and where
+    their number decides about the padding.
     """
-    if not isinstance(length, int):
+    if not isinstance(length, int) or (window.padding == "same" and window.stride > 1):
         return slice(None)
     centre = taps // 2
-    reach = min(centre, (length - 1) // dilation)
+    reach = min(centre, (length - 1) // window.dilation)
     return slice(centre - reach, centre + reach + 1)
 
 

@@ -1,5 +1,7 @@
 """Batch norm, for one task."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -19,11 +21,12 @@ class BatchNorm(nnx.Module):
     Args:
       channels: size of the last axis.
       ownership: 'per_task', 'shared', or 'frozen' (shared; scale and bias are not trained).
+      epsilon: added to the variance.
 
     It computes in at least float32 whatever the input's dtype, which the output keeps.
     """
 
-    def __init__(self, channels: int, ownership: str):
+    def __init__(self, channels: int, ownership: str, epsilon: float = BATCH_NORM_EPSILON):
         param, stat = {
             "per_task": (TaskParam, TaskStat),
             "shared": (nnx.Param, nnx.BatchStat),
@@ -33,16 +36,20 @@ class BatchNorm(nnx.Module):
         self.bias = param(jnp.zeros(channels))
         self.mean = stat(jnp.zeros(channels))
         self.var = stat(jnp.ones(channels))
+        self.epsilon = epsilon
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
         if train:
-            y, mean, var = _standardize(x, self.scale[...], self.bias[...], self.mean[...])
+            y, mean, var = _standardize(
+                x, self.scale[...], self.bias[...], self.mean[...], self.epsilon
+            )
             count = x.size // x.shape[-1]
             self._record(self.mean, mean)
             self._record(self.var, var * (count / max(count - 1, 1)))
         else:
-            y = _affine(x, self.mean[...], self.var[...], self.scale[...], self.bias[...])
+            inverse_deviation = lax.rsqrt(self.var[...] + self.epsilon)
+            y = _affine(x, self.mean[...], inverse_deviation, self.scale[...], self.bias[...])
         return y
 
     def _record(self, running: nnx.Variable, batch: jax.Array) -> None:
@@ -50,16 +57,16 @@ class BatchNorm(nnx.Module):
         running[...] = (1 - BATCH_NORM_MOMENTUM) * running[...] + BATCH_NORM_MOMENTUM * batch
 
 
-@jax.custom_vjp
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _standardize(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, expected: jax.Array
+    x: jax.Array, scale: jax.Array, bias: jax.Array, expected: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Batch norm of (..., C) by its own statistics: the result, their mean and (biased) variance.
 
     Its derivative is written out: the closed form passes over the activations less often than what
     automatic differentiation makes of the definition. The statistics carry no gradient.
     """
-    return _standardize_forward(x, scale, bias, expected)[0]
+    return _standardize_forward(x, scale, bias, expected, epsilon)[0]
 
 
 @jax.custom_batching.custom_vmap
@@ -85,18 +92,20 @@ def _statistics_of_tasks(tasks: int, batched: list[bool], x: jax.Array, expected
     return _statistics(x, jnp.mean(expected, axis=0)), (False, False)
 
 
-def _affine(x, mean, var, scale, bias) -> jax.Array:
-    y = (widen(x) - mean) * (scale * lax.rsqrt(var + BATCH_NORM_EPSILON)) + bias
+def _affine(x, mean, inverse_deviation, scale, bias) -> jax.Array:
+    y = (widen(x) - mean) * (scale * inverse_deviation) + bias
     return y.astype(x.dtype)
 
 
-def _standardize_forward(x, scale, bias, expected):
+def _standardize_forward(x, scale, bias, expected, epsilon):
     mean, var = kept(_statistics(x, expected))
-    y = _affine(x, mean, var, scale, bias)
-    return (y, mean, var), (x, mean, lax.rsqrt(var + BATCH_NORM_EPSILON), scale)
+    inverse_deviation = lax.rsqrt(var + epsilon)
+    y = _affine(x, mean, inverse_deviation, scale, bias)
+    return (y, mean, var), (x, mean, inverse_deviation, scale)
 
 
-def _standardize_backward(residuals, cotangents):
+def _standardize_backward(epsilon, residuals, cotangents):
+    del epsilon  # is in the deviation
     x, mean, inverse_deviation, scale = residuals
     gradient = widen(cotangents[0])
     axes = tuple(range(x.ndim - 1))

@@ -3,6 +3,7 @@
 Maps are NumPy arrays (H, W, c). What moves them depends on the geometry of the label,
 
 - `label`: class or binary map; nearest neighbour; 0 outside the frame;
+- `framed`: a `label` of which nothing is known outside the frame: `IGNORE` there;
 - `foreground`: a `label` that says nothing where it is background everywhere, such as the parts of
   people in a picture without any;
 - `linear`: values per channel, `IGNORE` where unknown; bilinear; `IGNORE` outside the frame;
@@ -12,7 +13,7 @@ Maps are NumPy arrays (H, W, c). What moves them depends on the geometry of the 
   with the image and brought back to unit length. They may come packed into 8 bits, as most data
   sets store them: uint8 (H, W, 4), v = 255 (n + 1) / 2 and a = 255 where known, 0 elsewhere.
 
-Unknown pixels never bleed into known ones: all but the first two are averages over the known
+Unknown pixels never bleed into known ones: all but the first three are averages over the known
 neighbours only, and the result is unknown where these carry less than half of the weight.
 """
 
@@ -34,6 +35,11 @@ Sampler = Callable[[Warp], np.ndarray]
 
 def _label_sampler(label: np.ndarray, warp: Warp) -> Sampler:
     moved = _moved_label(label, warp)
+    return lambda band: moved[band.rows]
+
+
+def _framed_sampler(label: np.ndarray, warp: Warp) -> Sampler:
+    moved = warp.nearest(label, outside=IGNORE)
     return lambda band: moved[band.rows]
 
 
@@ -171,6 +177,7 @@ class Geometry(NamedTuple):
 
 GEOMETRIES = {
     "label": Geometry(_label_sampler, _mark_nothing),
+    "framed": Geometry(_framed_sampler, _mark_nothing),
     "foreground": Geometry(_foreground_sampler, _mark_empty),
     "linear": Geometry(_linear_sampler, _mark_nothing),
     "depth": Geometry(_depth_sampler, _mark_zero),
@@ -178,7 +185,7 @@ GEOMETRIES = {
     "normals": Geometry(_normals_sampler, _mark_zero_vector),
 }
 
-INTEGER_GEOMETRIES = ("label", "foreground")
+INTEGER_GEOMETRIES = ("label", "framed", "foreground")
 """Geometries of uint8 maps (H, W, 1); all others are of float32 maps with the task's channels."""
 
 

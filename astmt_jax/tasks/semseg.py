@@ -23,15 +23,24 @@ def colorize_classes(
     return colormaps.VOC_PALETTE[colormaps.plane(values)]
 
 
-def semseg(class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all") -> Task:
-    """Semantic segmentation. `classes='present'` averages over classes in the ground truth only."""
+def semseg(
+    class_names: tuple[str, ...] = VOC_CLASSES, classes: str = "all", background: bool = True
+) -> Task:
+    """Semantic segmentation.
+
+    Args:
+      class_names: in the order of their ids.
+      classes: 'all', or 'present' to average over classes in the ground truth only.
+      background: whether class 0 is what lies around an image that was rotated or made smaller; if
+        not, nothing is known there.
+    """
     return Task(
         name="semseg",
         channels=len(class_names),
         loss=losses.softmax_cross_entropy,
         loss_weight=1.0,
         predict=predictions.class_ids,
-        geometry="label",
+        geometry="label" if background else "framed",
         metric=functools.partial(
             segmentation.SegmentationMetric,
             len(class_names),

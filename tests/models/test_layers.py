@@ -1,6 +1,7 @@
 """Derivatives of the building blocks, against their definitions."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,22 +12,26 @@ from flax import nnx
 from astmt_jax.models import layers, normalization
 
 
-def by_definition(x, scale, bias):
+def by_definition(x, scale, bias, epsilon):
     """Batch norm of (..., C) with the batch's statistics."""
     axes = tuple(range(x.ndim - 1))
-    standardized = (x - x.mean(axes)) / jnp.sqrt(x.var(axes) + normalization.BATCH_NORM_EPSILON)
+    standardized = (x - x.mean(axes)) / jnp.sqrt(x.var(axes) + epsilon)
     return scale * standardized + bias
 
 
-def by_module(x, scale, bias):
+def by_module(x, scale, bias, epsilon):
     """The same by `normalization.BatchNorm`."""
-    norm = normalization.BatchNorm(x.shape[-1], "shared")
+    norm = normalization.BatchNorm(x.shape[-1], "shared", epsilon)
     norm.scale[...], norm.bias[...] = scale, bias
     return norm(x, train=True)
 
 
-@pytest.mark.parametrize("shared_input", [False, True], ids=["own inputs", "one input"])
-def test_batch_norm_gradient(shared_input):
+@pytest.mark.parametrize(
+    ("shared_input", "epsilon"),
+    [(False, 1e-5), (True, 1e-5), (False, 0.5)],
+    ids=["own inputs", "one input", "large epsilon"],
+)
+def test_batch_norm_gradient(shared_input, epsilon):
     """For three tasks at once, as in the network, with an input of their own or a common one."""
     random = np.random.default_rng(0)
     tasks, axes = 3, (None if shared_input else 0, 0, 0)
@@ -40,7 +45,8 @@ def test_batch_norm_gradient(shared_input):
         weights = random.standard_normal(x.shape)
 
         def gradients(function):
-            loss = lambda *values: jnp.sum(weights * jax.vmap(function, axes)(*values))  # noqa: E731
+            mapped = jax.vmap(partial(function, epsilon=epsilon), axes)
+            loss = lambda *values: jnp.sum(weights * mapped(*values))  # noqa: E731
             return jax.jit(jax.grad(loss, (0, 1, 2)))(*inputs)
 
         for found, expected in zip(gradients(by_module), gradients(by_definition), strict=True):

@@ -1,5 +1,6 @@
 """The network: size, initial values, what each task owns, and running all tasks at once."""
 
+import itertools
 import re
 from collections import Counter
 from functools import partial
@@ -18,6 +19,7 @@ from networks import (
     PASCAL,
     SHARED,
     SMALL,
+    SMALL_LITE,
     SMALL_MOBILENET,
     network_of,
     on_device,
@@ -27,7 +29,7 @@ from networks import (
 from tiny_network import CHANNELS, PAIR, random_batch, tiny_step
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig
-from astmt_jax.models import families, layers, normalization
+from astmt_jax.models import convolution, families, layers, normalization
 from astmt_jax.models.network import Trunk, one_task, parameter_count
 from astmt_jax.models.resnet import Bottleneck
 
@@ -51,6 +53,23 @@ def test_parameter_count_of_resnet50_nyud():
 def test_parameter_count_of_mobilenet_pascal():
     network = network_of(PASCAL, **MOBILENET)
     assert parameter_count(shapes_of(network)[0]) == 2_639_948
+
+
+def test_parameters_that_a_task_owns_in_efficientnet_lite():
+    """Adapters map every block's input to its output; SE has a quarter of the output's units."""
+    widths = (32, 16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
+    expected = Counter()
+    for inputs, outputs in itertools.pairwise(widths):
+        expected["adapter"] += inputs * outputs
+        expected["se"] += 2 * outputs * (outputs // 4) + outputs + outputs // 4
+        normalized = [inputs] if outputs == 16 else [6 * inputs] * 2
+        expected["norm"] += 2 * sum([*normalized, outputs])
+    network = network_of(PASCAL, backbone="efficientnet_lite0")
+    found = Counter()
+    for path, leaf in jax.tree.leaves_with_path(shapes_of(network)[0].task["encoder"]):
+        found[re.search("adapter|norm|se(?=')", jax.tree_util.keystr(path))[0]] += leaf.size // 5
+    assert found == expected
+    assert expected["adapter"] == 247_616
 
 
 def images_of(size, dtype):
@@ -355,8 +374,9 @@ def test_initial_adapters_and_norms(initial):
         (SMALL | {"stride_in": "conv2"}, (16, 128)),
         (SMALL | {"decoder": "uber"}, (16, 128)),
         (SMALL_MOBILENET, (6, 80)),
+        (SMALL_LITE, (6, 80)),
     ],
-    ids=["resnet", "stride_in_conv2", "uber", "mobilenet"],
+    ids=["resnet", "stride_in_conv2", "uber", "mobilenet", "lite"],
 )
 def test_output_sizes(output_stride, size, quarter, model, channels):
     """Low-level features at stride 4, high-level ones at the output stride, logits at stride 1."""
@@ -386,20 +406,21 @@ def test_output_sizes(output_stride, size, quarter, model, channels):
         ((4, 5), 1, 1, 2),
     ],
 )
-def test_taps_that_see_only_padding_change_nothing(size, kernel, dilation, stride):
-    """Values and gradients of the whole dilated convolution, padded as PyTorch does."""
+@pytest.mark.parametrize("padding", convolution.PADDINGS)
+def test_taps_that_see_only_padding_change_nothing(size, kernel, dilation, stride, padding):
+    """Values and gradients of the whole dilated convolution, padded as PyTorch or XLA does."""
     random = np.random.default_rng(0)
-    conv = layers.Conv(2, 3, kernel, stride=stride, dilation=dilation)
+    conv = layers.Conv(2, 3, kernel, stride=stride, dilation=dilation, padding=padding)
     x = jnp.asarray(random.standard_normal((2, *size, 2)), jnp.float32)
     weights = jnp.asarray(random.standard_normal((kernel, kernel, 2, 3)), jnp.float32)
 
     def whole(x, weights):
-        padding = dilation * (kernel // 2)
+        margin = dilation * (kernel // 2)
         return lax.conv_general_dilated(
             x,
             weights,
             (stride, stride),
-            [(padding, padding)] * 2,
+            "SAME" if padding == "same" else [(margin, margin)] * 2,
             rhs_dilation=(dilation, dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )

@@ -12,7 +12,7 @@ from flax import nnx
 from networks import on_device
 
 from astmt_jax.config import ModelConfig
-from astmt_jax.models.mobilenet import InvertedResidual, Stage
+from astmt_jax.models.inverted_residuals import Architecture, InvertedResidual, Stage
 from astmt_jax.models.rematerialization import REMATERIALIZATIONS, apply_block
 from astmt_jax.models.resnet import Bottleneck
 from astmt_jax.models.variables import TaskParam, TaskStat
@@ -31,7 +31,9 @@ def bottleneck(dtype):
 
 def inverted_residual(dtype):
     config = dataclasses.replace(SMALL_MOBILENET, dtype=dtype)
-    return InvertedResidual(8, 8, stride=1, stage=Stage(6, 8, 1, 1), config=config)
+    stage = Stage(kernel_size=3, stride=1, expansion=6, channels=32)
+    place = {"stage": stage, "stride": 1, "dilation": 1}
+    return InvertedResidual(8, **place, architecture=Architecture((stage,)), config=config)
 
 
 def random_like(tree):

@@ -309,6 +309,20 @@ def test_an_unlabelled_map_stays_unlabelled_outside_the_frame(random):
     assert (moved["albedo"] == IGNORE).all()
 
 
+def test_nothing_is_known_around_classes_without_a_background(random):
+    example = make_example(random, 24, 24)
+    example["edge"][:] = 1
+    motion = Motion(rotation=20, zoom=0.5)
+    as_label, framed = (
+        augment.move(example, {"edge": "label", "semseg": geometry}, 24, motion)
+        for geometry in ("label", "framed")
+    )
+    outside = as_label["edge"] == 0
+    assert 0 < outside.mean() < 1
+    assert (framed["semseg"][outside] == IGNORE).all()
+    np.testing.assert_array_equal(framed["semseg"][~outside], as_label["semseg"][~outside])
+
+
 def test_ignore_rules(random):
     example = make_example(random, 12, 12)
     labels = {name: example[name] for name in GEOMETRIES}

@@ -25,6 +25,7 @@ MOBILENET = {
     "encoder_adapters": False,
     "decoder_adapters": False,
 }
+LITE = {"backbone": "efficientnet_lite0", "width_multiplier": 0.25}
 NETWORKS = {
     "astmt": (SMALL, DiscriminatorConfig(depth=2)),
     "shallow discriminator": (SMALL, DiscriminatorConfig(depth=1, kernel=3)),
@@ -33,6 +34,7 @@ NETWORKS = {
     "frozen norm": (SMALL | PLAIN | {"encoder_norm": "frozen"}, None),
     "uber": (SMALL | {"decoder": "uber"}, None),
     "mobilenet": (MOBILENET, None),
+    "lite": (LITE, None),
     "plain mobilenet": (MOBILENET | PLAIN | {"encoder_norm": "shared"}, None),
 }
 

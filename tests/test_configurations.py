@@ -1,7 +1,7 @@
 """--config by name."""
 
 import pytest
-from test_config import assert_one_sentence
+from settings import assert_one_sentence
 
 from astmt_jax.command_line import configurations
 from astmt_jax.command_line.configurations import located

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from forked_programs import programs
-from test_config import settings
+from settings import settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.training.checkpoint import Checkpoints
@@ -40,7 +40,7 @@ LIGHT = {
     "astmt_jax.models.network": HEAVY,
     "astmt_jax.pipeline.augment": DATA,
     "astmt_jax.pipeline.transfer": DATA,
-    "astmt_jax.predict": (*DATA, "scipy.io"),
+    "astmt_jax.predict.__main__": (*DATA, "scipy.io"),
     "astmt_jax.runtime.workers": (*DATA, "jax"),
     "astmt_jax.summary": (*DATA, "matplotlib", "scipy.io"),
     "astmt_jax.tasks.losses": HEAVY,
@@ -104,7 +104,7 @@ def state():
     )
 
 before = state()
-import astmt_jax.main, astmt_jax.evaluate, astmt_jax.predict, astmt_jax.export
+import astmt_jax.main, astmt_jax.evaluate, astmt_jax.predict.__main__, astmt_jax.export
 import astmt_jax.compare.__main__, astmt_jax.report.__main__, astmt_jax.datasets.prepare
 import astmt_jax.pipeline.batches
 import astmt_jax.datasets.stored

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from tiny_network import TinyNetwork
 from tiny_run import write_run
 
-from astmt_jax import export, predict, trained_model
+from astmt_jax import export, trained_model
 from astmt_jax.demo import __main__ as demo
 from astmt_jax.evaluation.results import read_results, write_results
 from astmt_jax.evaluation.scoring import Scores
+from astmt_jax.predict import __main__ as predict
 from astmt_jax.report import __main__ as report
 from astmt_jax.training import experiment
 from astmt_jax.training.workdir import imported_settings, record_import, recorded_config

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 import jax.numpy as jnp
-from test_config import settings
+from settings import settings
 from tiny_network import TinyNetwork, random_state, step_of
 
 from astmt_jax.config import Config, from_config_dict

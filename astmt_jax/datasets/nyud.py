@@ -17,7 +17,8 @@ import dataclasses
 from astmt_jax.datasets import readers
 from astmt_jax.datasets.contents import Archive, Configuration, Contents
 from astmt_jax.datasets.dataset import ArchiveDataset
-from astmt_jax.datasets.readers import Label, PictureReader, Reader
+from astmt_jax.datasets.label_files import FolderExamples, Label
+from astmt_jax.datasets.readers import PictureReader, Reader
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.tasks import registry as tasks
@@ -92,7 +93,7 @@ def contents(folder: Folder, classes: int) -> Contents:
         if found is None:
             raise label.missing(folder, *first)
         files[key] = found
-    examples = readers.FolderExamples(folder, files)
+    examples = FolderExamples(folder, files)
     return Contents(examples.kinds(), splits, examples)
 
 

@@ -27,7 +27,8 @@ from collections.abc import Mapping, Sequence
 from astmt_jax.datasets import readers
 from astmt_jax.datasets.contents import Archive, Contents
 from astmt_jax.datasets.dataset import ArchiveDataset
-from astmt_jax.datasets.readers import GREY_PICTURES, PICTURES, Label, PictureReader, Reader
+from astmt_jax.datasets.label_files import FolderExamples, Label
+from astmt_jax.datasets.readers import GREY_PICTURES, PICTURES, PictureReader, Reader
 from astmt_jax.files.folder import Folder
 from astmt_jax.labels import IGNORE
 from astmt_jax.tasks import registry as tasks
@@ -104,7 +105,7 @@ def contents(folder: Folder, depth_unit: float | None = None) -> Contents:
     if not files:
         known = ", ".join(f"{label.subfolder}/" for label in labels().values())
         raise folder.error(MARKER, f"names no example that has a label in one of {known}")
-    examples = readers.FolderExamples(folder, files, _images(folder, names), partly=True)
+    examples = FolderExamples(folder, files, _images(folder, names), partly=True)
     return Contents(examples.kinds(), splits, examples)
 
 

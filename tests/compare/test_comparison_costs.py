@@ -1,6 +1,6 @@
 """Costs of a comparison's methods, against those that are counted part by part."""
 
-from test_config import settings
+from settings import settings
 
 from astmt_jax.compare.costs import method_cost, network_costs
 from astmt_jax.compare.ladders import paper as methods

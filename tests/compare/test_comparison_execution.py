@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from test_config import assert_one_sentence, settings
+from settings import assert_one_sentence, settings
 
 from astmt_jax.compare import execution
 from astmt_jax.compare.ladders import paper as methods

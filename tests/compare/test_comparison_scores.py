@@ -6,7 +6,7 @@ import math
 
 import cv2
 import pytest
-from test_config import settings
+from settings import settings
 
 from astmt_jax.compare import difference_tables, figure, tables
 from astmt_jax.compare.differences import to_changed

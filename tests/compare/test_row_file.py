@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from test_config import assert_one_sentence, settings
+from settings import assert_one_sentence, settings
 
 from astmt_jax.compare.choice import ladder
 from astmt_jax.compare.ladders import paper

@@ -1,7 +1,7 @@
 """Published tables: what they may stand beside, and that they are what was published."""
 
 import pytest
-from test_config import settings
+from settings import settings
 
 from astmt_jax.config import EVALUATION_PROTOCOLS, EvaluationConfig, from_config_dict
 from astmt_jax.datasets import registry

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from networks import on_device
-from test_config import settings
+from settings import settings
 from tiny_network import PAIR, random_state, tiny_step
 
 from astmt_jax.config import from_config_dict

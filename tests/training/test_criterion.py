@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from test_config import assert_one_sentence, settings
+from settings import assert_one_sentence, settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry

@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 from tensorboard.util import tensor_util
-from test_config import settings
+from settings import settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry

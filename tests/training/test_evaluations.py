@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from test_config import assert_one_sentence
+from settings import assert_one_sentence
 from test_criterion import BASELINES, RESULTS, TASKS
 
 from astmt_jax.training.criterion import Criterion, SelectionError

@@ -1,7 +1,7 @@
 """An experiment is refused before anything starts where a table lacks a name of its settings."""
 
 import pytest
-from test_config import assert_one_sentence, settings
+from settings import assert_one_sentence, settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.training.experiment import Experiment

@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 import pytest
-from test_config import assert_one_sentence
+from settings import assert_one_sentence
 
 from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.training import trackers

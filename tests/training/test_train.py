@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_config import settings
+from settings import settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.files import storage

@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from test_config import settings
+from settings import settings
 from test_train import state_after
 
 from astmt_jax.config import from_config_dict

@@ -18,7 +18,7 @@ import skimage.data
 from golden_cases import GOLDEN
 from networks import network_of, on_device
 from PIL import Image
-from test_config import settings
+from settings import settings
 from test_pretrained import encoder_outputs, initial_variables
 
 from astmt_jax.config import from_config_dict

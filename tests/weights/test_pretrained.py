@@ -15,7 +15,7 @@ import pytest
 from flax import nnx
 from jax import lax
 from networks import network_of, on_device, random_variables
-from test_config import load, settings
+from settings import load, settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.models.network import one_task

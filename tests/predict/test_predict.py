@@ -11,8 +11,8 @@ import scipy.io
 from PIL import Image
 from tiny_run import SIZE, TASKS, write_run
 
-from astmt_jax import predict
 from astmt_jax.evaluation import prediction_folder
+from astmt_jax.predict import __main__ as predict
 
 SIZES = {  # upright (height, width) of what is in the folder
     "portrait.jpg": (50, 30),

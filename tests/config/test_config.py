@@ -1,50 +1,19 @@
 """Settings: everything that cannot be built is refused in one sentence, before it is built."""
 
-import importlib.util
 import itertools
 import json
-import pathlib
 import subprocess
 import sys
 
 import pytest
 from ml_collections import ConfigDict
+from settings import CONFIGS, ROOT, assert_one_sentence, load, settings
 
 from astmt_jax.config import differences, from_config_dict
 from astmt_jax.datasets import registry
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.paper import METHODS, parse_variant
 from astmt_jax.training.experiment import Experiment
-
-ROOT = pathlib.Path(__file__).parents[1]
-CONFIGS = ROOT / "configs"
-
-
-def load(name="scenes"):
-    """The module configs/NAME.py."""
-    spec = importlib.util.spec_from_file_location(f"configs_{name}", CONFIGS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def settings(**changes):
-    """configs/scenes.py as a dict; `changes` maps 'section.field' (dots as __) to values."""
-    values = load().get_config().to_dict()
-    for path, value in changes.items():
-        *sections, field = path.split("__")
-        place = values
-        for section in sections:
-            place = place[section]
-        place[field] = value
-    return values
-
-
-def assert_one_sentence(message):
-    """One line that ends as a sentence does."""
-    assert "\n" not in message
-    assert message.endswith((".", "?"))
-
 
 REFUSED = {
     "unknown field": ({"train__epoch": 3}, ["config.train.epoch", "did you mean epochs?"]),

@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from astmt_jax.datasets.statistics import Statistics, of_example
+from astmt_jax.files.messages import as_written
+from astmt_jax.files.record_chunks import MAX_EXAMPLE
 
 Stored = dict[str, bytes | None]
 """Map name -> bytes in the form of its kind (`maps.KINDS`), None for a map that is not there."""
+MAX_STORED = MAX_EXAMPLE - 2**20
+"""Bytes of an example's maps: what stands beside them, such as its name, takes less than 1 MiB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +33,22 @@ class Contents:
     read: Callable[[str, str], Stored | None]
 
     def keyed(self, split: str, item: tuple[int, str]) -> list[tuple[int, dict[str, Any]]]:
-        """(position, name) to a list of one pair of key and example, or of none."""
+        """(position, name) to a list of one pair of key and example, or of none.
+
+        Raises:
+          ValueError: as `read`; or the example is larger than what is read again.
+        """
         index, name = item
         stored = self.read(split, name)
-        return [] if stored is None else [(index, {"name": name, **stored})]
+        if stored is None:
+            return []
+        size = sum(len(data) for data in stored.values() if data is not None)
+        if size > MAX_STORED:
+            raise ValueError(
+                f"{as_written(name)} takes {size / 2**20:,.0f} MiB with its labels, but an example "
+                f"may take {MAX_STORED >> 20}: make the picture and its labels smaller."
+            )
+        return [(index, {"name": name, **stored})]
 
     def counted(
         self, split: str, item: tuple[int, str]

@@ -219,12 +219,11 @@ def _check_file(path: pathlib.Path, count: int, remedy: str) -> None:
     if not path.is_file():
         raise SourceError(f"{path} is missing: {remedy}.")
     try:
-        record_chunks.check(path)
+        found = record_chunks.check(path)
     except ValueError as error:
         raise SourceError(f"{path} {error}: {remedy}.") from None
     reader = array_record_module.ArrayRecordReader(str(path), options="readahead_buffer_size:0")
-    found = reader.num_records() if reader.ok() else None
-    if found is None:
+    if not reader.ok():
         raise SourceError(f"{path} is truncated or corrupt: {remedy}.")
     reader.close()
     if found != count:

@@ -166,6 +166,7 @@ SPOILT = {
     "a text": b'"a"',
     "no text": b"\xff\xfe\x00" * 20,
     "a list of itself": b"[" * 10**5 + b"]" * 10**5,
+    "4 MiB of lists": b"[" + b"[]," * (2**22 // 3 - 1) + b"[]]",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 
-MAX_BYTES = 2**24
+MAX_BYTES = 2**22
 """Of a document; ours have some thousands."""
 MAX_DEPTH = 32
 """Of lists and objects in each other; ours have up to six."""

@@ -17,18 +17,15 @@ from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
-from astmt_jax.training import checksums
+from astmt_jax.training import checkpoint_files, checksums
 from astmt_jax.training.state import TrainedVariables, TrainState
 
 CHECKPOINTS = "checkpoints"
 DAMAGED = ".damaged"
 CHECKSUMS = "checksums"
 """Key of the checksums of a state's fields, among a checkpoint's metadata."""
-ARRAYS = "d"
-"""Folders of a checkpoint with the values; all else in it describes them."""
 METADATA_FILE = "_CHECKPOINT_METADATA"
 """Orbax's, in the folder of a checkpoint."""
-MAX_METADATA_BYTES = 2**26
 WHOLE_CHECKSUM = "checksum"
 """What checkpoints of earlier versions have instead: one of the whole state."""
 
@@ -48,14 +45,16 @@ class _Unraisable:
     """What Python does with errors that nobody can catch, but for those of a reading given up.
 
     When one array of a checkpoint cannot be read, the threads that read the others have nobody to
-    tell that they are done.
+    tell that they are done, nor have the coroutines of Orbax that wait for them.
     """
 
     def __init__(self, otherwise: Callable[[Any], object]):
         self._otherwise = otherwise
 
     def __call__(self, unraisable: Any) -> None:
-        if str(unraisable.exc_value) != LATE:
+        waiting = getattr(unraisable.object, "cr_code", None)
+        orbax = waiting is not None and "/orbax/" in waiting.co_filename
+        if not orbax and str(unraisable.exc_value) != LATE:
             self._otherwise(unraisable)
 
     @classmethod
@@ -228,7 +227,7 @@ def _read(
 ) -> Restored:
     """A checkpoint whose values have the checksums that were saved with them, or ValueError."""
     folder = pathlib.Path(manager.directory) / str(step)
-    _check_files(folder)
+    checkpoint_files.check(folder)
     restored: Any = manager.restore(step, args=arguments)
     saved = _saved_with(folder)
     if CHECKSUMS in saved:
@@ -256,18 +255,3 @@ def _saved_with(folder: pathlib.Path) -> Mapping[str, Any]:
 def _on_devices(state: TrainState) -> dict[str, int]:
     """The checksums of a state that may be split over devices and processes."""
     return checksums.summary(state)[0]
-
-
-def _check_files(folder: pathlib.Path) -> None:
-    """Checks that a checkpoint can be read without waiting, and without filling the memory.
-
-    Raises:
-      ValueError: something is no file, or no array and too large.
-    """
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            continue
-        if not path.is_file():
-            raise ValueError(f"{path.name} is a pipe, a device or a link to nothing")
-        if path.parent.name != ARRAYS and path.stat().st_size > MAX_METADATA_BYTES:
-            raise ValueError(f"{path.name} has more than {MAX_METADATA_BYTES >> 20} MiB")

@@ -26,7 +26,7 @@ from astmt_jax.command_line import config_flag
 from astmt_jax.command_line.errors import resumable
 from astmt_jax.compare.choice import DEFAULT, Ladder, ladder
 from astmt_jax.compare.costs import network_costs
-from astmt_jax.compare.execution import check_folders, execute, finished
+from astmt_jax.compare.execution import check_folders, check_training, execute, finished
 from astmt_jax.compare.ladders import LADDERS
 from astmt_jax.compare.methods import runs
 from astmt_jax.compare.report import write_report
@@ -66,6 +66,7 @@ def compare(config: Config, chosen: Ladder, num_seeds: int, workdir: pathlib.Pat
     compared = chosen.methods(config)
     planned = tuple(runs(compared, num_seeds))
     check_folders(planned, workdir)
+    check_training(planned, workdir)
     costs = network_costs(compared)
     report = functools.partial(write_report, config, chosen.report, compared, costs)
     for _ in execute(planned, workdir, {n: cost.multiply_adds for n, cost in costs.items()}):

@@ -39,6 +39,17 @@ def check_folders(planned: tuple[Run, ...], workdir: pathlib.Path) -> None:
         check_workdir(workdir / run.folder, run.config)
 
 
+def check_training(planned: tuple[Run, ...], workdir: pathlib.Path) -> None:
+    """Checks that the networks that are left can be built and trained in such batches here.
+
+    Raises:
+      ValueError: as `Experiment` and `Experiment.check_training`, before anything starts.
+    """
+    left = {run.folder.name: run.config for run in _unfinished(planned, workdir)}
+    for config in left.values():
+        Experiment(config).check_training()
+
+
 def finished(planned: tuple[Run, ...], workdir: pathlib.Path) -> tuple[Run, ...]:
     """The runs that have results, scored with their configuration's choices."""
     return tuple(run for run in planned if _is_finished(run, workdir / run.folder))

@@ -129,6 +129,26 @@ def test_runs_of_other_processes_are_left_to_them(training, tmp_path, monkeypatc
     assert "that other processes do: seed0/single-edge, seed0/single-depth" in waited[0]
 
 
+def test_batches_that_no_network_learns_from_are_refused_before_the_first_run(tmp_path):
+    """Whichever run it is that would be refused; what is finished is not trained again."""
+    train = dataclasses.replace(CONFIG.train, batch_size=3, accumulate=3)
+    planned = tuple(runs(methods(dataclasses.replace(CONFIG, train=train)), 2))
+    with pytest.raises(
+        ValueError, match=r"^config\.train\.batch_size is 3 .* of one image"
+    ) as told:
+        execution.check_training(planned, tmp_path)
+    assert_one_sentence(str(told.value))
+    assert list(tmp_path.iterdir()) == []
+    for run in planned[:-1]:
+        claim_workdir(tmp_path / run.folder, run.config)
+        (tmp_path / run.folder / "results.json").touch()
+    with pytest.raises(ValueError, match="of one image"):
+        execution.check_training(planned, tmp_path)
+    claim_workdir(tmp_path / planned[-1].folder, planned[-1].config)
+    (tmp_path / planned[-1].folder / "results.json").touch()
+    execution.check_training(planned, tmp_path)
+
+
 @pytest.mark.parametrize("kind", [FloatingPointError, WeightsError])
 def test_failed_run_is_named(training, tmp_path, kind):
     training.fail[FOLDERS[2]] = kind("The loss is nan.")

@@ -19,6 +19,23 @@ from collections.abc import Iterator, Mapping
 ROOT = pathlib.Path(__file__).parents[1]
 FOREVER = 500
 """Seconds after which a program hangs; fewer than --timeout, 600, so that its errors are shown."""
+TRAINING_IMPORTS = (
+    "astmt_jax.command_line.config_flag",
+    "astmt_jax.runtime.profiling",
+    "astmt_jax.training.finish",
+    "astmt_jax.training.loop",
+)
+"""What the program that trains imports, but for itself."""
+
+
+def training_environment(folder: pathlib.Path) -> dict[str, str]:
+    """Of programs that train, which keep in `folder` what they compile."""
+    return os.environ | {
+        "COLUMNS": "200",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
 
 
 @dataclasses.dataclass
@@ -53,25 +70,31 @@ class Program:
             time.sleep(0.02)
         return self.stdout.read_text(), self.stderr.read_text()
 
-    def wait_for(self, words: str) -> None:
-        """Until it has printed the words."""
+    def wait_for(self, words: str, count: int = 1, or_end: bool = False) -> None:
+        """Until it has printed the words, so many times, or has ended, if that will do, too."""
         deadline = time.monotonic() + FOREVER
         ended = False
         while not ended:
             ended = self.poll() is not None  # before it reads: the words may be its last
-            if words in self.stdout.read_text():
+            if self.stdout.read_text().count(words) >= count:
                 return
             self._kill_after(deadline)
             time.sleep(0.005)
-        raise AssertionError(f"It ended without {words!r}:\n{self.stderr.read_text()}")
+        if not or_end:
+            raise AssertionError(f"It ended without {words!r}:\n{self.stderr.read_text()}")
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        """SIGKILL to it, and to what it started."""
+        with contextlib.suppress(ProcessLookupError):  # they have ended
+            os.killpg(self.pid, signal.SIGKILL)
+
     def _kill_after(self, deadline: float) -> None:
         if time.monotonic() >= deadline:
-            self.send_signal(signal.SIGKILL)
+            self.kill()
             raise AssertionError(f"It hung, and was killed:\n{self.stderr.read_text()}")
 
 
@@ -81,16 +104,29 @@ class Programs:
     def __init__(self, server: subprocess.Popen, folder: pathlib.Path):
         self._server = server
         self._folder = folder
-        self._count = 0
+        self._started: list[Program] = []
 
-    def start(self, module: str, *arguments: str) -> Program:
-        """Starts what `python -m MODULE ARGUMENTS` does."""
-        self._count += 1
-        files = [self._folder / f"{self._count}.{kind}" for kind in ("stdout", "stderr")]
+    def start(self, module: str, *arguments: str, together: bool = False) -> Program:
+        """Starts what `python -m MODULE ARGUMENTS` does.
+
+        Args:
+          module: the program.
+          *arguments: its command line.
+          together: what it says of errors goes where it prints everything else.
+        """
+        kinds = ("output", "output") if together else ("stdout", "stderr")
+        files = [self._folder / f"{len(self._started)}.{kind}" for kind in kinds]
         for file in files:
             file.touch()
         pid = _asked(self._server, start=[module, *arguments], files=[*map(str, files)])
-        return Program(self._server, pid, *files)
+        self._started.append(Program(self._server, pid, *files))
+        return self._started[-1]
+
+    def kill(self) -> None:
+        """Kills those that still run, with what they started."""
+        for program in self._started:
+            if program.returncode is None:
+                program.kill()
 
 
 @contextlib.contextmanager
@@ -116,12 +152,13 @@ def programs(
         text=True,
         env=environment | {"PYTHONPATH": str(ROOT)},
         cwd=ROOT,
-        process_group=0,
     )
+    started = Programs(server, folder)
     try:
-        yield Programs(server, folder)
+        yield started
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        started.kill()
+        server.kill()
         server.communicate()
 
 
@@ -142,6 +179,8 @@ def _serve(descriptor: int) -> list[str] | None:
             request = json.loads(line)
             if "start" in request:
                 answer = os.fork()
+                with contextlib.suppress(PermissionError, ProcessLookupError):  # the other did it
+                    os.setpgid(answer, answer)
                 if answer == 0:
                     _redirect(*request["files"])
                     return request["start"]
@@ -156,8 +195,8 @@ def _redirect(stdout: str, stderr: str) -> None:
     """Lets this process print into files, and read nothing."""
     for number, file, flags in (
         (0, os.devnull, os.O_RDONLY),
-        (1, stdout, os.O_WRONLY),
-        (2, stderr, os.O_WRONLY),
+        (1, stdout, os.O_WRONLY | os.O_APPEND),
+        (2, stderr, os.O_WRONLY | os.O_APPEND),
     ):
         opened = os.open(file, flags)
         os.dup2(opened, number)

@@ -4,7 +4,6 @@ python -m pytest -m faults
 """
 
 import itertools
-import multiprocessing
 import pathlib
 import random
 import re
@@ -15,7 +14,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from forked_runs import NUM_STEPS, Run, Runs, fail_while_saving
+from forked_programs import TRAINING_IMPORTS, programs, training_environment
+from forked_runs import NUM_STEPS, Run, Runs
 from jax.sharding import SingleDeviceSharding
 
 pytestmark = pytest.mark.faults
@@ -27,14 +27,8 @@ OF_TWO = {"dataset.options.num_val": 40, "train.epochs": 6, "train.eval_every_ep
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLUMNS", "200")
-        patch.setenv("JAX_PLATFORMS", "cpu")
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))
-        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["astmt_jax.main"])
-        yield Runs(context, folder)
+    with programs(folder, training_environment(folder), *TRAINING_IMPORTS) as forked:
+        yield Runs(forked, folder)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +252,7 @@ def assert_ends_with_the_other(run: Run, index: int) -> None:
 def test_one_of_two_fails(runs, whole_of_two):
     """It says why and ends without the other one, but what both were saving is on disk."""
     folder = runs.folder / "one_failed"
-    started = runs.start_two(folder, prepare=fail_while_saving, **OF_TWO)
+    started = runs.start_two(folder, second_fails=True, **OF_TWO)
     assert started[1].end() == 1
     assert "RuntimeError: This process alone fails in step 2." in started[1].output
     assert_ends_with_the_other(started[0], 0)

@@ -14,7 +14,14 @@ import time
 import cv2
 import pytest
 from absl.testing import flagsaver
-from forked_programs import FOREVER, Program, Programs, programs
+from forked_programs import (
+    FOREVER,
+    TRAINING_IMPORTS,
+    Program,
+    Programs,
+    programs,
+    training_environment,
+)
 from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -29,13 +36,6 @@ CONFIG = "configs/scenes.py"
 VARIANT = f"{CONFIG}:tasks=edge+depth"
 NUM_STEPS = 9  # 3 epochs of 14 images in batches of 4, the last 2 of each epoch dropped
 CHECKPOINT_EVERY = 4
-IMPORTED = (
-    "astmt_jax.command_line.config_flag",
-    "astmt_jax.runtime.profiling",
-    "astmt_jax.training.finish",
-    "astmt_jax.training.loop",
-)
-"""What the program imports, but for itself."""
 SETTINGS = QUICK_SETTINGS | {
     "train.epochs": 3,
     "train.log_every_steps": 3,
@@ -71,16 +71,6 @@ def command_line(folder, workdir, *arguments):
     return [*command, *(f"--config.{name}={value}" for name, value in SETTINGS.items()), *arguments]
 
 
-def environment(folder):
-    """The program's."""
-    return os.environ | {
-        "COLUMNS": "200",
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-
-
 def start(folder, workdir, *arguments, **variables):
     """Starts the program with these arguments and environment variables, too."""
     return subprocess.Popen(
@@ -88,7 +78,7 @@ def start(folder, workdir, *arguments, **variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(folder) | variables,
+        env=training_environment(folder) | variables,
         cwd=pathlib.Path(__file__).parents[1],
     )
 
@@ -106,7 +96,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     output = finish(start(folder, "whole"))
     results = (folder / "whole" / "results.json").read_bytes()
-    with programs(folder, environment(folder), *IMPORTED) as forked:
+    with programs(folder, training_environment(folder), *TRAINING_IMPORTS) as forked:
         yield Runs(folder, output, results, forked)
 
 

@@ -1,7 +1,7 @@
 """The command that takes weights by the original's names in and out: `python -m astmt_jax.convert`.
 
     python -m astmt_jax.convert --config=FILE --checkpoint=model.pth --workdir=DIR
-    python -m astmt_jax.convert --workdir=DIR --export=model.safetensors
+    python -m astmt_jax.convert --workdir=DIR --export=model.safetensors [--overwrite]
 
 The first makes a folder that evaluation and further training start from, as after training with the
 same `--config`. The original's networks see images in 0..255: this is recorded in the folder and
@@ -17,7 +17,7 @@ import tempfile
 
 from absl import flags
 
-from astmt_jax.command_line import config_flag
+from astmt_jax.command_line import arguments, config_flag
 from astmt_jax.command_line.errors import fail, told
 from astmt_jax.config import STRIDES_IN, Config, with_stride_in
 from astmt_jax.models.network import parameter_count
@@ -38,6 +38,7 @@ from astmt_jax.weights.original import from_torch, state_dict
 
 CHECKPOINT = config_flag.define_path("checkpoint", "File of weights to import.")
 EXPORT = config_flag.define_path("export", "File to write the run's weights to.")
+OVERWRITE = config_flag.define_overwrite("export")
 # Both this command and `main` have a folder; they meet in one process only in tests.
 WORKDIR = config_flag.define_path(
     "workdir", "Folder of the run: new for --checkpoint.", allow_override=True
@@ -101,6 +102,7 @@ def export_weights(workdir: pathlib.Path, file: pathlib.Path) -> Config:
     trained = restore_variables(workdir, config, experiment.network)
     tensors = state_dict(*trained.evaluated, experiment.network)
     notes = {NORMALIZE: config.train.normalize, STRIDE_IN: config.model.stride_in}
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(file, tensors, notes)
     return config
 
@@ -113,6 +115,8 @@ def main(argv: list[str]) -> None:
             "Say --config=FILE --checkpoint=FILE --workdir=DIR to import weights, or "
             "--workdir=DIR --export=FILE to write them."
         )
+    if OVERWRITE.value and EXPORT.value is None:
+        fail("--overwrite is about the file of --export: --checkpoint takes a new folder.")
     with told():
         if CHECKPOINT.value is not None:
             _import()
@@ -148,8 +152,9 @@ def _export() -> None:
         raise ValueError(
             f"--export takes the settings recorded in {WORKDIR.value}: leave out --config."
         )
-    config = export_weights(WORKDIR.value, EXPORT.value)
-    file, scaling = EXPORT.value, f"config.{NORMALIZE}={config.train.normalize}"
+    file = arguments.output_file(EXPORT.value, OVERWRITE.value, flag="--export")
+    config = export_weights(WORKDIR.value, file)
+    scaling = f"config.{NORMALIZE}={config.train.normalize}"
     stride = f"config.{STRIDE_IN}={config.model.stride_in}"
     CONSOLE.print(
         f"Wrote {file}: weights of {', '.join(config.tasks)} for images scaled as {scaling}."

@@ -16,6 +16,13 @@ def prepare_examples(dataset, source, data_dir, options=None):
     }
 
 
+def prepared_once(dataset, make, folder):
+    """The folder of data with a dataset prepared from what `make` makes in another folder."""
+    make(folder / "source")
+    prepare(dataset, folder / "source", folder / "data", num_workers=1)
+    return folder / "data"
+
+
 def read_examples(source):
     """name -> map -> NumPy array, in the order of the source."""
     parse = source.parser(list(source.features))

@@ -96,13 +96,23 @@ def workdir(tmp_path, run, file):
 def test_round_trip_is_exact(run, tensors, workdir, tmp_path):
     """File -> folder -> file, without --config the second time; nothing else is left behind."""
     assert [path.name for path in workdir.parent.iterdir()] == ["imported"]
-    exported = tmp_path / "exported.safetensors"
+    exported = tmp_path / "new" / "exported.safetensors"
     arguments = (f"--workdir={workdir}", f"--export={exported}")
     assert not run(convert_command.main, *arguments, configured=False)
     found = read_tensors(exported)
     assert found.keys() == tensors.keys()
     for name, value in tensors.items():
         np.testing.assert_array_equal(found[name], value)
+    written = exported.read_bytes()
+    exported.write_bytes(b"mine")
+    code = run(convert_command.main, *arguments, configured=False)
+    assert code == (
+        f"Error: {exported} exists already: choose another --export, or say --overwrite to "
+        "replace it."
+    )
+    assert exported.read_bytes() == b"mine"
+    assert not run(convert_command.main, *arguments, "--overwrite", configured=False)
+    assert exported.read_bytes() == written
 
 
 def test_evaluation_sees_the_input_that_the_weights_expect(
@@ -210,6 +220,7 @@ def test_weights_that_do_not_fit(run, tensors, tmp_path):
         (["--workdir=new", "--export=y.npz"], False, ["no run in new"]),
         (["--workdir=new", "--export=y.npz"], True, ["leave out --config"]),
         (["--workdir=new", "--export=y.zip"], False, ["y.zip", ".safetensors"]),
+        (["--workdir=new", "--checkpoint=x.npz", "--overwrite"], True, ["the file of --export"]),
     ],
 )
 def test_misuse_ends_with_one_sentence(run, arguments, configured, words):

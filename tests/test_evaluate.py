@@ -10,11 +10,10 @@ import pytest
 import scipy.io
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from PIL import Image
-from prepared import read_examples
+from prepared import prepared_once, read_examples
 
 from astmt_jax import evaluate
 from astmt_jax.datasets import registry
-from astmt_jax.datasets.prepare import prepare
 from astmt_jax.evaluation.network import evaluate_network
 from astmt_jax.evaluation.prediction_folder import LISTED
 from astmt_jax.metrics.edge_protocols import PROTOCOLS
@@ -33,10 +32,7 @@ TASKS = ("edge", "semseg", "human_parts", "normals", "sal")
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evaluate")
-    archives.make_pascal(folder / "PASCAL_MT")
-    prepare("pascal_context", folder / "PASCAL_MT", folder / "data", num_workers=1)
-    return folder / "data"
+    return prepared_once("pascal_context", archives.make_pascal, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from prepared import read_examples
+from prepared import prepared_once, read_examples
 
 from astmt_jax import evaluate
 from astmt_jax.datasets import registry
-from astmt_jax.datasets.prepare import prepare
 from astmt_jax.metrics.edge_protocols import PROTOCOLS
 from astmt_jax.metrics.edges import EdgeMetric
 
@@ -20,10 +19,7 @@ RESULTS = "results.json"
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bsds")
-    archives.make_bsds500(folder / "BSDS500")
-    prepare("bsds500", folder / "BSDS500", folder / "data", num_workers=1)
-    return folder / "data"
+    return prepared_once("bsds500", archives.make_bsds500, tmp_path_factory.mktemp("bsds"))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ pip install '.[tpu]'.
 
 import functools
 import importlib.metadata
-import json
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -51,7 +50,7 @@ LARGEST_BATCH = flags.DEFINE_bool(
     "largest_batch", False, "Also find the largest training batch that fits."
 )
 OUTPUT = config_flag.define_path("output", "JSON file for all figures (default: none).")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file of --output if it exists.")
+OVERWRITE = config_flag.define_overwrite("output")
 
 
 def compile_all(
@@ -192,7 +191,7 @@ def write_json(path: pathlib.Path, config: Config, compilations: Sequence[Compil
         "compilations": [compilation.to_dict() for compilation in compilations],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_text(path, json.dumps(content, indent=1) + "\n")
+    storage.write_json(path, content)
 
 
 def main(argv: list[str]) -> None:

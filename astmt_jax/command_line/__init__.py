@@ -7,6 +7,7 @@ module ends in `config_flag.run(main)`. The others read theirs with `arguments`.
     --output=PATH     is the file or folder to write, and folders on the way to it are made: a file
                       that exists is refused, unless there is
     --overwrite       too. Without --output, a command writes its own file anew, as each says.
+                      (--export of `convert` is such a file, too.)
     --options=NAME=VALUE,NAME=VALUE
                       are fields of the dataset's options; a list is joined by +,
     --tasks=edge+sal  are names of tasks, joined by +,

@@ -132,28 +132,37 @@ def positive(text: str) -> int:
 
 @overload
 def output_file(
-    output: pathlib.Path | None, overwrite: bool, own: pathlib.Path
+    output: pathlib.Path, overwrite: bool, own: None = None, flag: str = "--output"
 ) -> pathlib.Path: ...
 
 
 @overload
 def output_file(
-    output: pathlib.Path | None, overwrite: bool, own: None = None
+    output: pathlib.Path | None, overwrite: bool, own: pathlib.Path, flag: str = "--output"
+) -> pathlib.Path: ...
+
+
+@overload
+def output_file(
+    output: pathlib.Path | None, overwrite: bool, own: None = None, flag: str = "--output"
 ) -> pathlib.Path | None: ...
 
 
 def output_file(
-    output: pathlib.Path | None, overwrite: bool, own: pathlib.Path | None = None
+    output: pathlib.Path | None,
+    overwrite: bool,
+    own: pathlib.Path | None = None,
+    flag: str = "--output",
 ) -> pathlib.Path | None:
-    """Where a command writes: what --output names, or else the command's own file, if it has one.
+    """Where a command writes: what the flag names, or else the command's own file, if it has one.
 
     Raises:
-      FileExistsError: --output exists, and --overwrite was not said.
+      FileExistsError: what the flag names exists, and --overwrite was not said.
     """
     if output is None:
         return own
     if output.exists() and not overwrite:
         raise FileExistsError(
-            f"{output} exists already: choose another --output, or say --overwrite to replace it."
+            f"{output} exists already: choose another {flag}, or say --overwrite to replace it."
         )
     return output

@@ -67,6 +67,13 @@ def define_path(name: str, help: str, **options: Any) -> flags.FlagHolder:
     return flags.DEFINE(_PathParser(), name, None, help, serializer=serializer, **options)
 
 
+def define_overwrite(output: str) -> flags.FlagHolder:
+    """The flag --overwrite of a command that writes the file of another flag."""
+    help = f"Replace the file of --{output} if it exists."
+    # Several commands have it; they meet in one process only in tests.
+    return flags.DEFINE_bool("overwrite", False, help, allow_override=True)
+
+
 class _PathParser(flags.ArgumentParser):
     def parse(self, argument: str | pathlib.Path) -> pathlib.Path:
         return arguments.path(argument)

@@ -67,11 +67,8 @@ def recorded_config(workdir: pathlib.Path) -> Config:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"There is no run in {workdir}.") from error
     except ValueError as error:
-        reason = str(error).removeprefix(f"{path} ").removesuffix(".")
-        raise ValueError(
-            f"{path} cannot be used ({reason}): bring it back from a backup, or delete the folder "
-            "to start over."
-        ) from error
+        remedy = "bring it back from a backup, or delete the folder to start over"
+        raise _unusable(path, error, remedy) from error
     return config if config.model.pretrained is None else _decided(config)
 
 
@@ -125,9 +122,12 @@ def imported_settings(workdir: pathlib.Path) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
-        reason = str(error).removeprefix(f"{path} ").removesuffix(".")
-        raise ValueError(
-            f"{path} cannot be used ({reason}): it may set the scaling of the input only, as "
-            "astmt_jax.convert writes it."
-        ) from error
+        remedy = "it may set the scaling of the input only, as astmt_jax.convert writes it"
+        raise _unusable(path, error, remedy) from error
     return settings
+
+
+def _unusable(path: pathlib.Path, error: ValueError, remedy: str) -> ValueError:
+    """What to raise about a file of the folder, and what to do."""
+    reason = str(error).removeprefix(f"{path} ").removesuffix(".")
+    return ValueError(f"{path} cannot be used ({reason}): {remedy}.")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from astmt_jax.compare.costs import method_cost
 from astmt_jax.compare.methods import Method, Run
+from astmt_jax.datasets import registry
 from astmt_jax.evaluation.results import RESULTS_FILE, read_results
 from astmt_jax.evaluation.scoring import conventions
 from astmt_jax.metrics.summary import Results, average_drop
@@ -96,7 +97,7 @@ def summarize(
 
 
 def _results(path: pathlib.Path, run: Run, tasks: Sequence[Task]) -> Results:
-    """The results of a run; ValueError if the file is not of its tasks, or by other choices."""
+    """The results of a run; ValueError if the file is of other tasks, choices or images."""
     document, again = read_results(path), "delete it, and have its network scored again."
     results = document["results"]
     own = [task for task in tasks if task.name in run.config.tasks]
@@ -106,6 +107,10 @@ def _results(path: pathlib.Path, run: Run, tasks: Sequence[Task]) -> Results:
     choices = conventions(run.config.evaluation, own)["choices"]
     if document.get("choices", choices) != choices:
         raise ValueError(f"{path} was scored by other choices than the comparison's: {again}")
+    data = run.config.dataset
+    split = registry.find(data.name).with_splits(data.train_split, data.eval_split).eval_split
+    if document.get("split", split) != split:
+        raise ValueError(f"{path} was scored on another split than {split!r}: {again}")
     return results
 
 

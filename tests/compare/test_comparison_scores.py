@@ -214,6 +214,18 @@ def test_json_is_complete(finished, tmp_path):
     assert document["methods"]["astmt"]["difference"] == {}
 
 
+@pytest.mark.parametrize("split", ["train", "val[:2]", None, 7])
+def test_results_of_another_split_are_refused(finished, tmp_path, split):
+    """As `evaluate --split` and `config.dataset.eval_split` score them; ours is the dataset's."""
+    path = tmp_path / "seed1" / "mtl" / "results.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"split": "val"}))
+    assert "mtl" in summary_of(finished, tmp_path)
+    path.write_text(json.dumps(document | {"split": split}))
+    with pytest.raises(ValueError, match=rf"{path} was scored on another split than 'val': delete"):
+        summary_of(finished, tmp_path)
+
+
 def test_results_by_other_choices_are_refused(finished, tmp_path):
     """Such as those of a folder that was scored again by another protocol."""
     path = tmp_path / "seed1" / "mtl" / "results.json"

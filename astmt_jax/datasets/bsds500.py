@@ -43,26 +43,28 @@ def contents(folder: Folder, votes: int) -> Contents:
 def _read(folder: Folder, votes: int, split: str, name: str) -> Stored:
     image, pixels = folder.picture(f"data/images/{split}/{name}.jpg")
     maps = boundaries(folder, f"data/groundTruth/{split}/{name}.mat", pixels.shape[:2])
-    agreed = np.sum(maps, axis=0) >= min(votes, len(maps))
+    drawn = np.zeros(pixels.shape[:2], np.uint8)  # one map after the other: they may be large
+    for edges in maps:
+        drawn += edges
     return {
         "image": image,
-        "edge": encode_array(agreed.astype(np.uint8)),
+        "edge": encode_array((drawn >= min(votes, len(maps))).astype(np.uint8)),
         "annotators": encode_array(annotated(maps)),
     }
 
 
 def boundaries(folder: Folder, path: str, size: tuple[int, int]) -> list[np.ndarray]:
-    """What each annotator drew, (H, W) each, 0 and 1."""
-    cells = folder.matlab(path, "groundTruth").ravel()
+    """What each annotator drew, (H, W) booleans each."""
+    cells = folder.matlab(path, "groundTruth")
     try:
-        maps = [np.asarray(cell["Boundaries"][0, 0]) for cell in cells]
-    except (IndexError, TypeError, ValueError) as error:
+        maps = [np.asarray(cell["Boundaries"].item()) for cell in cells.ravel()]
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise folder.error(path, "has no cell groundTruth of structs with Boundaries") from error
     if not 1 <= len(maps) <= MAX_ANNOTATORS:
         raise folder.error(path, f"has {len(maps)} annotators, but must have 1 to {MAX_ANNOTATORS}")
     for edges in maps:
         folder.check_size(path, edges, size)
-    return [folder.whole_numbers(path, edges, (0, 1)) for edges in maps]
+    return [folder.whole_numbers(path, edges, (0, 1)) > 0 for edges in maps]
 
 
 @dataclasses.dataclass(frozen=True)

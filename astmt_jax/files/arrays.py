@@ -16,8 +16,10 @@ MAX_NESTED = 2**17
 """Most arrays in arrays (cells and fields of structs) of a MATLAB file."""
 MAX_DEPTH = 20
 
-_MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _OBJECT, _SPARSE = 1, 2, 3, 5
+_INT32, _MATRIX, _COMPRESSED = 5, 14, 15
+_FLAGS, _COMPLEX = 8, 0x0800
+"""Where an array's flags are in it, and one of them: imaginary parts follow the real ones."""
 _KINDS = range(1, 16)
 """Arrays of arrays, characters, sparse and full numbers."""
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18)
@@ -71,10 +73,13 @@ def matlab(data: bytes, variables: Sequence[str]) -> dict[str, Any]:
       Exception: whatever SciPy raises about a damaged file.
     """
     is_old = 0 in data[:4]
+    order = "<" if data[126:128] == b"IM" else ">"
+    if data.startswith(b"\x89HDF") or data[124:126] == (b"\0\2" if order == "<" else b"\2\0"):
+        raise ArrayError("it is of version 7.3: save it with '-v7'")
     if is_old:
         _check_version_4(data)
-    elif data[124:128] in (b"\0\1IM", b"\1\0MI"):
-        data = _inflated(data, "<" if data[126:128] == b"IM" else ">")
+    else:
+        data = _inflated(data, order)
     found = scipy.io.loadmat(io.BytesIO(data), variable_names=list(variables))
     found = {name: found[name] for name in variables if name in found}
     if is_old:
@@ -136,25 +141,32 @@ def _count_nested(part: memoryview, order: str, nested: int, depth: int) -> int:
     kind, content, _ = _element(part, 0, order)
     if kind != _MATRIX or not len(content):
         return nested + 1
-    _, flags, position = _element(content, 0, order)
-    _, sizes, position = _element(content, position, order)
+    (flags,) = struct.unpack_from(order + "I", content, _FLAGS)  # where SciPy reads them
+    sizes_kind, sizes, position = _element(content, _FLAGS + 8, order)
     _, _, position = _element(content, position, order)  # the name
-    array_kind = struct.unpack_from(order + "I", flags)[0] & 0xFF
+    array_kind = flags & 0xFF
+    if sizes_kind != _INT32 or len(sizes) % 4 or not 8 <= len(sizes) <= 4 * 32:
+        raise ArrayError("a variable has no size")
     if array_kind not in _KINDS:
         raise ArrayError("it holds an object or a function")
-    dimensions = struct.unpack(f"{order}{len(sizes) // 4}i", sizes[: len(sizes) // 4 * 4])
+    dimensions = struct.unpack(f"{order}{len(sizes) // 4}i", sizes)
     holds_arrays = array_kind in (_CELL, _STRUCT, _OBJECT)
     room = len(content) // (8 if holds_arrays else 1)
     if min(dimensions, default=0) < 0 or (array_kind != _SPARSE and math.prod(dimensions) > room):
         raise ArrayError(f"a variable claims the size {' x '.join(map(str, dimensions))}")
-    names = 0  # of a struct's fields, and how long they are
+    numbers = 0  # elements of them; a struct has its fields' names, and how long they are
     while position + 8 <= len(content):
         start = position
         kind, _, position = _element(content, position, order)
         if holds_arrays and kind == _MATRIX:
             nested = _count_nested(content[start:position], order, nested, depth + 1)
-        elif kind not in _NUMBERS or (holds_arrays and (names := names + 1) > 3):
+        elif kind not in _NUMBERS or (holds_arrays and numbers == 3):
             raise ArrayError(f"a variable holds an element of the kind {kind}")
+        else:
+            numbers += 1
+    wanted = (3 if array_kind == _SPARSE else 1) + bool(flags & _COMPLEX)
+    if not holds_arrays and numbers < wanted:
+        raise ArrayError("a variable lacks its numbers")
     return nested + 1
 
 

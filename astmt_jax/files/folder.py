@@ -223,7 +223,7 @@ class Folder:
     def check_size(self, path: str, values: np.ndarray, size: tuple[int, int]) -> None:
         """Checks that a map has the height and width of its image."""
         if values.shape[:2] != tuple(size):
-            found = " x ".join(map(str, values.shape[:2]))
+            found = " x ".join(map(str, values.shape[:2])) or "no map"
             turned = values.shape[1::-1] == tuple(size)
             hint = ", turned as its EXIF notes if it does: labels must be upright, too"
             raise self.error(
@@ -237,9 +237,9 @@ class Folder:
         values = np.asarray(values)
         if values.ndim != 2 or values.dtype.kind not in "biuf":
             raise self.error(path, f"holds {values.dtype} {values.shape}, but must hold one map")
-        for value in np.unique(values).tolist():
-            if value not in known:
-                raise self.error(path, f"holds the unknown class {value:g}")
+        unknown = values[~np.isin(values, list(known))]
+        if unknown.size:
+            raise self.error(path, f"holds the unknown class {unknown.min():g}")
         return values.astype(np.uint16)
 
     def float_map(self, path: str, values: np.ndarray, channels: int) -> np.ndarray:

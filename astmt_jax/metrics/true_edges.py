@@ -58,8 +58,10 @@ def annotated(maps: Sequence[np.ndarray]) -> np.ndarray:
     """
     if not 1 <= len(maps) <= MAX_ANNOTATORS:
         raise ValueError(f"edges of 1 to {MAX_ANNOTATORS} annotators are needed, not {len(maps)}")
-    bits = [np.uint16(1 << annotator) * (edges != 0) for annotator, edges in enumerate(maps)]
-    return np.bitwise_or.reduce(bits)
+    bits = np.zeros(maps[0].shape, np.uint16)
+    for annotator, edges in enumerate(maps):
+        bits |= np.uint16(1 << annotator) * (edges != 0)
+    return bits
 
 
 def _as_map(truth: np.ndarray) -> np.ndarray:

@@ -1,9 +1,13 @@
 """BSDS500: every annotator is kept, and what enough of them drew is trained."""
 
+import functools
+
 import archives
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
+from measured import MAX_MEMORY, measured
 from PIL import Image
 from prepared import assert_map, prepare_examples, read_examples
 
@@ -93,6 +97,80 @@ def test_a_bad_file_is_named(tmp_path, cells, words):
     with pytest.raises(ValueError, match=words) as caught:
         bsds500.contents(Folder(tmp_path, "BSR.tgz"), votes=3).read("val", "3096")
     assert str(caught.value).startswith("data/groundTruth/val/3096.mat of BSR.tgz ")
+
+
+def of(*drawings):
+    """A cell of the structs of several annotators."""
+    cells = np.empty((1, len(drawings)), object)
+    for index, drawing in enumerate(drawings):
+        cells[0, index] = {"Boundaries": drawing}
+    return cells
+
+
+BLANK = np.zeros((6, 5), np.uint8)
+NO_CELL = "has no cell groundTruth of structs with Boundaries"
+ODD = {
+    "a text": ("hello", NO_CELL),
+    "a struct": ({"Boundaries": BLANK}, NO_CELL),
+    "several structs": (np.array([[(BLANK,)] * 3], [("Boundaries", object)]), NO_CELL),
+    "several structs in a cell": (
+        np.array([[np.zeros((1, 3), [("Boundaries", object)]), None]], object)[:, :1],
+        NO_CELL,
+    ),
+    "texts": (np.array([["a", "b"]], object), NO_CELL),
+    "maps": (np.array([[BLANK, BLANK[:2]]], object), NO_CELL),
+    "another field": (np.array([[{"Bounds": BLANK}, {}]], object)[:, :1], NO_CELL),
+    "nothing": (of(np.zeros((0, 0))), "is 0 x 0, but its image is 6 x 5"),
+    "turned": (of(BLANK.T), "is 5 x 6, but its image is 6 x 5"),
+    "the second": (of(BLANK, BLANK[1:]), "is 5 x 5, but its image is 6 x 5"),
+    "channels": (of(np.zeros((6, 5, 3))), "must hold one map"),
+    "a drawing of text": (of("abcde"), "is 1, but its image is 6 x 5"),
+    "a sparse drawing": (of(scipy.sparse.csc_matrix(BLANK)), "is no map, but its image is 6 x 5"),
+    "a complex drawing": (of(BLANK * 1j), "must hold one map"),
+    "unknown": (of(np.full((6, 5), np.nan)), "holds the unknown class nan"),
+    "infinite": (of(np.full((6, 5), np.inf)), "holds the unknown class inf"),
+    "soft": (of(np.full((6, 5), 0.5)), "holds the unknown class 0.5"),
+    "levels": (of(BLANK + np.uint8(255)), "holds the unknown class 255"),
+    "crowds": (of(*[BLANK] * 17), "has 17 annotators, but must have 1 to 16"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_truths_end_in_a_sentence(tmp_path, case):
+    truth, words = ODD[case]
+    scipy.io.savemat(tmp_path / "a.mat", {"groundTruth": truth})
+    with pytest.raises(ValueError, match=words) as caught:
+        bsds500.boundaries(Folder(tmp_path, "mine"), "a.mat", BLANK.shape)
+    assert str(caught.value).startswith("a.mat of mine ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int16, np.float32, np.float64])
+def test_drawings_of_any_class_are_read(tmp_path, kind):
+    drawing = np.random.default_rng(0).integers(0, 2, BLANK.shape)
+    scipy.io.savemat(tmp_path / "a.mat", {"groundTruth": of(drawing.astype(kind), BLANK)})
+    found = bsds500.boundaries(Folder(tmp_path, "mine"), "a.mat", BLANK.shape)
+    np.testing.assert_array_equal(found, [drawing, BLANK])
+
+
+def blank_example(root):
+    bsds500.contents(Folder(root, "mine"), 3).read("train", "1")
+
+
+@pytest.mark.slow
+def test_many_large_drawings_fit_into_memory(tmp_path):
+    """290 MB that are compressed to as many kB, and a picture of the same size."""
+    for kind in ("images", "groundTruth"):
+        for split in bsds500.SPLITS:
+            (tmp_path / f"data/{kind}/{split}").mkdir(parents=True)
+    for split in bsds500.SPLITS:
+        Image.new("L", (4300, 4200)).save(tmp_path / f"data/images/{split}/1.jpg")
+    truths = of(*[np.zeros((4200, 4300), np.uint8)] * 16)
+    path = tmp_path / "data/groundTruth/train/1.mat"
+    scipy.io.savemat(path, {"groundTruth": truths}, do_compression=True)
+    found = measured(functools.partial(blank_example, tmp_path))
+    assert not found.told
+    assert found.memory < MAX_MEMORY
 
 
 def test_missing_files_are_named(tmp_path):

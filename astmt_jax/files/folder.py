@@ -239,7 +239,7 @@ class Folder:
             raise self.error(path, f"holds {values.dtype} {values.shape}, but must hold one map")
         unknown = values[~np.isin(values, list(known))]
         if unknown.size:
-            raise self.error(path, f"holds the unknown class {unknown.min():g}")
+            raise self.error(path, f"holds the unknown class {unknown.min().item():g}")
         return values.astype(np.uint16)
 
     def float_map(self, path: str, values: np.ndarray, channels: int) -> np.ndarray:

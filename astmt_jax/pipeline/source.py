@@ -79,11 +79,18 @@ class Source:
             than dataset_info.json says.
         """
         info = builder.info
-        name = f"{info.full_name}:{split}"
+        name = f"{info.full_name}:{as_written(split, 80)}"
         if any(part.split("[")[0] not in info.splits for part in split.split("+")):
             known = ", ".join(info.splits) or "none"
             raise ValueError(f"there is no split {name}; prepared splits: {known}")
-        if info.splits[split].num_examples == 0:
+        try:
+            is_empty = info.splits[split].num_examples == 0
+        except (ValueError, RecursionError) as error:  # of many lines, or many parts
+            raise ValueError(
+                f"there is no {name}: slices are written as val[:100], val[50%:] or train[:9]+val,"
+                " and end within the split"
+            ) from error
+        if is_empty:
             raise ValueError(f"{name} is empty; at least one example is needed")
         if info.file_format.value != "array_record":
             raise ValueError(

@@ -79,6 +79,18 @@ def test_train_and_val_are_trained_on(examples, data_dir):
 
 
 @pytest.mark.parametrize(
+    "split",
+    ["[[[", "[a:b]", "[:50%:2]", "[0]", "[:999999999]", "[5:2]", "[:200%]", "[ :1]", "[:1]test",
+     f"[:{'9' * 5000}]", "+test" * 3000],
+)  # fmt: skip
+def test_slices_that_are_none_end_in_a_sentence(examples, data_dir, split):
+    with pytest.raises(ValueError, match=r": slices are written as val\[:100\], val") as caught:
+        registry.find("bsds500").open(data_dir, {}, f"test{split}")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
     ("cells", "words"),
     [
         ({}, "has no variable groundTruth"),

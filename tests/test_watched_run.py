@@ -9,10 +9,9 @@ import signal
 import jax
 import numpy as np
 import pytest
-from forked_programs import FOREVER, Program, Programs, programs
+from forked_programs import FOREVER, TRAINING_IMPORTS, Program, Programs, programs
 from quick_settings import QUICK_SETTINGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_main import IMPORTED
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.files import documents
@@ -73,7 +72,7 @@ def runs(tmp_path_factory):
     """A run without evaluations, 'plain', and the same with them, 'watched'."""
     folder = tmp_path_factory.mktemp("watched")
     environment = os.environ | {"COLUMNS": "200", "JAX_PLATFORMS": "cpu"}
-    with programs(folder, environment, *IMPORTED) as forked:
+    with programs(folder, environment, *TRAINING_IMPORTS) as forked:
         started = Runs(folder, forked)
         finish(started.start("plain"))
         finish(started.watched("watched"))

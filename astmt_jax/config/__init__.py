@@ -9,6 +9,7 @@ from astmt_jax.config.evaluation import (
 )
 from astmt_jax.config.experiment import (
     DATA_DIR,
+    FREE_TO_CHANGE,
     Config,
     DatasetConfig,
     check_field,
@@ -36,6 +37,7 @@ __all__ = [
     "DATA_DIR",
     "DEFAULT",
     "EVALUATION_PROTOCOLS",
+    "FREE_TO_CHANGE",
     "LIMITS",
     "NORMALIZATIONS",
     "STRIDES_IN",

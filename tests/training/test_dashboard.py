@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from settings import settings
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 from tensorboard.util import tensor_util
-from settings import settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry

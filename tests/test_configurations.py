@@ -37,6 +37,10 @@ def test_home_folder(monkeypatch):
     assert located("~/mine.py:a=b") == "/home/me/mine.py:a=b"
 
 
+def test_homes_of_nobody_stay_as_they_are():
+    assert located("~nobody-of-that-name/mine.py") == "~nobody-of-that-name/mine.py"
+
+
 def test_unknown_names_are_answered():
     with pytest.raises(ValueError, match=r"--config is 'scene', .*pascal, scenes\.$") as caught:
         located("scene:size=small")

@@ -1,5 +1,6 @@
 """The configurations that come with the package: `--config=scenes` wherever it is installed."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -43,7 +44,7 @@ def located(text: str) -> str:
       ValueError: there is neither a file nor a configuration of that name.
     """
     name, colon, variant = text.partition(":")
-    path = pathlib.Path(name).expanduser()
+    path = pathlib.Path(os.path.expanduser(name))
     if path.is_file() or name.endswith(".py") or len(path.parts) > 1:
         return f"{path}{colon}{variant}"
     if name not in names():

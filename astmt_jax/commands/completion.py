@@ -25,7 +25,8 @@ ARGUMENT = re.compile(r"^  (?:-\w, )?--((?:\[no\])?[a-z]\w*)(:| [A-Z{])?", re.MU
 """In a help: of argparse, with the name of its value after it, or of absl, with a colon."""
 SCRIPT = """\
 _astmt() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" words
+  local line="${{COMP_LINE:0:COMP_POINT}}" words
+  local word="${{line##* }}" kept=""
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "{commands} --help" -- "$word"))
@@ -35,9 +36,11 @@ _astmt() {{
 {cases}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
-  [[ "${{COMPREPLY[0]}}" == *= ]] && compopt -o nospace
+  [[ "${{COMPREPLY[0]}}" == *= ]] && compopt -o nospace 2>/dev/null
+  # What stands before the last = or : is a word of its own to bash.
+  [[ "$COMP_WORDBREAKS" == *[=:]* ]] && kept="${{word%"${{word##*[=:]}}"}}"
+  COMPREPLY=("${{COMPREPLY[@]#"$kept"}}")
 }}
-COMP_WORDBREAKS="${{COMP_WORDBREAKS//[=:]/}}"
 complete -o default -F _astmt astmt
 """
 

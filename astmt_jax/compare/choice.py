@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -43,10 +44,12 @@ def ladder(text: str) -> Ladder:
         return Ladder(f"comparison-{text}", LADDERS[text])
     if name == "backbones" and names:
         chosen = tuple(names.split("+"))
-        return Ladder(f"comparison-{name}", functools.partial(backbones, names=chosen))
+        return Ladder(f"comparison-{name}-{names}", functools.partial(backbones, names=chosen))
     if text.endswith(row_file.ENDING):
-        path = pathlib.Path(text).expanduser()
-        return Ladder(f"comparison-{path.stem}", functools.partial(row_file.methods, path=path))
+        path = pathlib.Path(os.path.expanduser(text))
+        return Ladder(
+            f"comparison-{path.stem}.rows", functools.partial(row_file.methods, path=path)
+        )
     known = ", ".join(LADDERS)
     raise ValueError(
         f"--ladder is {shown(text)}, but must be one of: {known}; backbones:NAME+NAME; or a file "

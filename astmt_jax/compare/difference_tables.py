@@ -19,14 +19,14 @@ EXPLANATION = (
 def markdown(scores: Sequence[MethodScores], tasks: Sequence[Task]) -> str:
     """A section with a sentence for every method, and a table of every task's difference."""
     differences = to_changed(scores)
-    if not differences:
-        return ""
     labels = {row.method.name: row.method.label for row in scores}
     pairs = {
         row.method.name: f"{row.method.label}, against {labels[row.method.changed]}"
         for row in scores
-        if row.method.changed in labels and row.method.name in differences
+        if row.method.changed in labels and AVERAGE in differences.get(row.method.name, {})
     }
+    if not pairs:
+        return ""
     names = [AVERAGE, *(task.name for task in tasks)]
     sentences = "".join(
         f"* {pair}: {sentence(differences[name][AVERAGE])}\n" for name, pair in pairs.items()

@@ -118,7 +118,15 @@ def discriminator(config: Config) -> tuple[Method, ...]:
     """Full modulation without a discriminator, with the configuration's, and with others.
 
     Where the configuration has none, `DiscriminatorConfig`'s weight stands for its own.
+
+    Raises:
+      ValueError: the decoder leaves the tasks no features of one width to compare.
     """
+    if config.model.decoder == "uber":
+        raise ValueError(
+            "model.decoder is 'uber', with which there is no discriminator: --ladder=discriminator "
+            "needs model.decoder=deeplab."
+        )
     own = config.discriminator
     if not own.weight:
         own = dataclasses.replace(own, weight=DiscriminatorConfig.weight)
@@ -158,6 +166,8 @@ def decoder(config: Config) -> tuple[Method, ...]:
 def backbones(config: Config, names: Sequence[str] = ()) -> tuple[Method, ...]:
     """Single-task, multi-task and ASTMT on several backbones, each against its own single tasks.
 
+    Where there is no discriminator the last is ASTMT without it.
+
     Args:
       config: what all have in common.
       names: of backbones; all of the family of the configuration's if none are given, as other
@@ -180,7 +190,8 @@ def backbones(config: Config, names: Sequence[str] = ()) -> tuple[Method, ...]:
     for name in names or known:
         chosen = with_changes(config, {"model": {"backbone": name}})
         single, multi, *_, last = paper(chosen)
-        last = dataclasses.replace(last, label="ASTMT", changed=multi.name)
+        label = "ASTMT" if chosen.discriminator.weight else "modulation"
+        last = dataclasses.replace(last, label=label, changed=multi.name)
         found += [_of_backbone(method, name) for method in (single, multi, last)]
     return tuple(found)
 

@@ -12,6 +12,7 @@ from astmt_jax.config import Config, from_config_dict
 from astmt_jax.records import check_choice, shown
 
 ENDING = ".toml"
+LABEL = re.compile(r"(?=[^_\s])[^$|\\\x00-\x1f\x7f]{1,60}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SECTIONS = ("model", "discriminator", "optimizer", "augmentation", "train")
 """What rows may change; data, tasks and how they are scored are the comparison's."""
@@ -56,7 +57,7 @@ def methods(config: Config, path: pathlib.Path) -> tuple[Method, ...]:
 
 def _rows(path: pathlib.Path) -> dict[str, Any]:
     try:
-        rows = tomllib.loads(path.read_text())
+        rows = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{path} cannot be read as rows of a ladder ({reason}).") from error
@@ -88,6 +89,9 @@ def _add(ladder: Ladder, config: Config, name: str, row: Any, known: list[str]) 
 
 def _label(row: Mapping[str, Any], name: str) -> str:
     label = row.get("label", name)
-    if not isinstance(label, str) or not label.isprintable() or not 0 < len(label) <= 60:
-        raise ValueError(f"label is {shown(label)}, but must be a line of 1 to 60 characters.")
-    return label.replace("|", "/")
+    if not isinstance(label, str) or not LABEL.fullmatch(label):
+        raise ValueError(
+            f"label is {shown(label)}, but must be a line of 1 to 60 letters, digits and signs, "
+            "but '$', '|' and '\\', that begins with no '_'."
+        )
+    return label

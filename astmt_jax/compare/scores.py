@@ -38,7 +38,7 @@ class Statistic:
     def spread(self) -> float:
         """Sample standard deviation over the seeds; NaN for one seed."""
         values = list(self.by_seed.values())
-        if len(values) < 2 or any(map(math.isnan, values)):
+        if len(values) < 2 or not all(map(math.isfinite, values)):
             return math.nan
         return statistics.stdev(values)
 
@@ -111,6 +111,13 @@ def _results(path: pathlib.Path, run: Run, tasks: Sequence[Task]) -> Results:
     split = registry.find(data.name).with_splits(data.train_split, data.eval_split).eval_split
     if document.get("split", split) != split:
         raise ValueError(f"{path} was scored on another split than {split!r}: {again}")
+    by = run.config.train.best_by
+    chosen_by = document.get("chosen_by")
+    chosen = chosen_by.get("best_by") if isinstance(chosen_by, dict) else None
+    if chosen != by:
+        raise ValueError(
+            f"{path} is of the checkpoint chosen by {chosen}, the comparison's by {by}: {again}"
+        )
     return results
 
 

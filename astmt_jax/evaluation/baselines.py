@@ -4,7 +4,9 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from astmt_jax.config import differences
 from astmt_jax.evaluation.results import RESULTS_FILE, read_results
+from astmt_jax.files import documents
 from astmt_jax.tasks.task import Task
 
 RUNS = (RESULTS_FILE, f"*/{RESULTS_FILE}", f"*/*/{RESULTS_FILE}")
@@ -29,10 +31,11 @@ def read_baselines(
       Task -> headline metric -> value.
 
     Raises:
-      ValueError: a task has none, or one that is not positive or was scored in another way; names
-        the file.
+      ValueError: a task has none, or one that is not positive or was scored in another way, or
+        several that differ in more than their seed; names the file.
     """
     values: dict[str, list[float]] = {task.name: [] for task in tasks}
+    first: dict[str, pathlib.Path] = {}
     for file in _files(path):
         document = read_results(file)
         results = document["results"]
@@ -41,6 +44,7 @@ def read_baselines(
         for task in tasks:
             if task.headline in results.get(task.name, {}):
                 _check_alike(file, document, task, about)
+                _check_one_network(first.setdefault(task.name, file), file)
                 values[task.name].append(_positive(file, task, results[task.name][task.headline]))
     missing = [f"{task.name} ({task.headline})" for task in tasks if not values[task.name]]
     if missing:
@@ -74,6 +78,26 @@ def _check_alike(
                 f"{file} was scored with {name}={theirs[name]!r}, this run is with {value!r}: "
                 "results that differ in it cannot be the baselines of train.baselines."
             )
+
+
+def _check_one_network(file: pathlib.Path, other: pathlib.Path) -> None:
+    """Raises ValueError if the runs of two results differ in more than their seed."""
+    changed = differences(_settings(file), _settings(other))
+    if changed:
+        raise ValueError(
+            f"{file} and {other} are results of different networks for one task "
+            f"({'; '.join(changed[:3])}): name a folder by train.baselines that has one of each."
+        )
+
+
+def _settings(file: pathlib.Path) -> dict[str, Any]:
+    """What a run was trained with and scored on, as far as its folder says it, but for the seed."""
+    path = file.with_name("config.json")
+    document = documents.read_document(path) if path.exists() else {}
+    if not isinstance(document, dict):
+        raise ValueError(f"{path} cannot be used: it is no section of settings.")
+    split = read_results(file).get("split")
+    return {**document, "seed": None, "split": split if isinstance(split, str) else None}
 
 
 def _positive(file: pathlib.Path, task: Task, value: float) -> float:

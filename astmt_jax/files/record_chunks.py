@@ -60,9 +60,8 @@ def check(path: os.PathLike) -> int:
       ValueError: there is more in it, or it is damaged; a sentence that goes on after its name.
     """
     with open(path, "rb", buffering=0) as file:
-        on_disk = os.stat(file.fileno())
-        occupied = min(on_disk.st_size, on_disk.st_blocks * 512)  # less where it has holes
-        sizes = list(_example_sizes(file.fileno(), on_disk.st_size))
+        occupied = _occupied(file.fileno())
+        sizes = list(_example_sizes(file.fileno(), os.stat(file.fileno()).st_size))
     largest, total = max(sizes, default=0), sum(sizes)
     if largest > MAX_EXAMPLE:
         raise ValueError(
@@ -76,10 +75,18 @@ def check(path: os.PathLike) -> int:
     return len(sizes)
 
 
+def _occupied(file: int) -> int:
+    """Bytes of the file, less its holes."""
+    status = os.stat(file)
+    if not status.st_size or os.lseek(file, 0, os.SEEK_HOLE) == status.st_size:
+        return status.st_size  # blocks are counted late, or not at all, by some file systems
+    return min(status.st_size, status.st_blocks * 512)
+
+
 def _example_sizes(file: int, size: int) -> Iterator[int]:
     """Bytes of each example, compressed or decompressed, whichever is more."""
     footer, offsets = _index(file, size)
-    for start, end in zip(offsets, [*offsets[1:], footer], strict=True):
+    for start, end in zip(offsets, [*offsets, footer][1:], strict=True):
         chunk = _chunk(file, start)
         if chunk.records != 1 or not start < chunk.data + chunk.stored <= end:
             raise ValueError(_DAMAGED)

@@ -68,6 +68,9 @@ class Canvas:
         self._figure.add_artist(square)
 
     def color_bar(self, x: int, y: int, height: int, value_range: ValueRange, unit: str) -> None:
+        """Draws a scale of depth, where there is room for its ends."""
+        if height < 2 * TICK_DISTANCE:
+            return
         width = self._figure.bbox.width
         box = (x / width, 1 - (y + height) / self._height, 10 / width, height / self._height)
         axes = self._figure.add_axes(box)

@@ -22,7 +22,6 @@ from astmt_jax.pictures.canvas import (
     MEDIUM,
     SIDE_LABEL,
     SMALL,
-    TICK_DISTANCE,
     Canvas,
     Column,
     common_scale,
@@ -157,5 +156,5 @@ def _draw_row(
         for top, values in zip(tops, maps, strict=True):
             colors = task.colorize(values, value_range)
             canvas.image(resize_for_print(colors, width, height), x + (cell - width) // 2, top)
-        if unit is not None and value_range and whole >= 2 * TICK_DISTANCE:
+        if unit is not None and value_range:
             canvas.color_bar(x + cell + GAP, y, whole, value_range, unit)

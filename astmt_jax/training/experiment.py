@@ -195,15 +195,12 @@ class Experiment:
         """State before training, placed; every process computes all of it first.
 
         Raises:
-          ValueError: `train.normalize` is not how images for `model.pretrained` are scaled.
           WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
           FileNotFoundError: there is no such file.
         """
         model = self.config.model
-        file, tensors = model.pretrained, None
-        if file is not None:
-            imagenet.check_scaling(self.config)
-            tensors = imagenet.read_classifier(file)
+        file = model.pretrained
+        tensors = None if file is None else imagenet.read_classifier(file)
         state = step.init(jax.random.key(self.config.seed))
         if tensors is not None:
             try:
@@ -218,6 +215,8 @@ class Experiment:
                 f"The encoder starts from {file}, with model.stride_in={model.stride_in}.",
                 markup=False,
             )
+            if note := imagenet.scaling_note(self.config):
+                CONSOLE.print(note)
             state = initial_state(params, stats, self.optimizer)
         return self.placement.put(state)
 

@@ -69,15 +69,18 @@ def settled(config: Config) -> Config:
     return with_stride_in(config, stride_in)
 
 
-def check_scaling(config: Config) -> None:
-    """Raises ValueError if images are not scaled as the classifiers of the backbone expect."""
+def scaling_note(config: Config) -> str | None:
+    """A sentence where images are not scaled as the classifiers of the backbone were trained.
+
+    The paper's networks began so (reference.md): it may be meant.
+    """
     expected = families.find(config.model).family.classifiers.normalize
-    if config.train.normalize != expected:
-        raise ValueError(
-            f"train.normalize is {config.train.normalize!r}, but {config.model.pretrained} was "
-            f"trained with another scaling: set it to {expected!r}, as every classifier of "
-            f"{config.model.backbone} needs."
-        )
+    if config.train.normalize == expected:
+        return None
+    return (
+        f"Note: train.normalize is {config.train.normalize}, but classifiers of "
+        f"{config.model.backbone} were trained with {expected}."
+    )
 
 
 def read_classifier(file: str) -> Tensors:

@@ -20,7 +20,8 @@ WORDS = {
         (["tr"], ["train"]),
         ([""], ["train", "report", "completion", "--help"]),
         (["report", "--"], ["--workdir=", "--overwrite"]),
-        (["train", "--config=s"], ["--config=scenes"]),
+        (["train", "--config=s"], ["scenes"]),
+        (["train", "--config="], ["scenes", "pascal"]),
         (["train", "--config.t"], ["--config.train.epochs="]),
         (["report", "--workdir=x", "--o"], ["--overwrite"]),
         (["completion", "z"], ["zsh"]),
@@ -28,8 +29,13 @@ WORDS = {
     ],
 )
 def test_bash_completes(line, expected):
-    words = " ".join(f"'{word}'" for word in ("astmt", *line))
-    state = f"COMP_WORDS=({words}); COMP_CWORD={len(line)}"
+    written = ["astmt", *line]
+    words = " ".join(f"'{word}'" for word in written)
+    text = " ".join(written)
+    state = (
+        f"COMP_WORDS=({words}); COMP_CWORD={len(line)}; COMP_LINE='{text}'; "
+        f"COMP_POINT={len(text)}; COMP_WORDBREAKS=$' \\t\\n=:'"
+    )
     call = f"{state}; _astmt; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     script = completion.script("bash", WORDS)
     done = subprocess.run(

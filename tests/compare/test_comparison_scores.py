@@ -296,3 +296,27 @@ def test_document_names_methods_in_order(finished, tmp_path):
     assert [row["label"] for row in document["methods"].values()] == [
         "single-task", "multi-task", "+ adversarial (ASTMT)",
     ]  # fmt: skip
+
+
+def test_undefined_results_have_no_differences(finished, tmp_path):
+    """As null in results.json: the other methods' rows and the page are there."""
+    for seed in (0, 1):
+        path = tmp_path / f"seed{seed}" / "mtl" / "results.json"
+        document = json.loads(path.read_text())
+        document["results"]["depth"]["rmse"] = None
+        path.write_text(json.dumps(document))
+    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    page = (tmp_path / "comparison.md").read_text()
+    assert "multi-task, against" not in page
+    assert "| multi-task | 39.0 ± 1.4 | n/a |" in page
+
+
+def test_results_of_another_checkpoint_are_refused(finished, tmp_path):
+    """One that was chosen, beside others' last ones."""
+    path = tmp_path / "seed1" / "mtl" / "results.json"
+    document = json.loads(path.read_text()) | {"chosen_by": {"best_by": "semseg.mIoU"}}
+    path.write_text(json.dumps(document))
+    words = rf"{path} is of the checkpoint chosen by semseg\.mIoU, the comparison's by None"
+    with pytest.raises(ValueError, match=words) as caught:
+        summary_of(finished, tmp_path)
+    assert "\n" not in str(caught.value)

@@ -231,3 +231,16 @@ def test_ladders_are_found_by_name():
     ) as caught:
         ladder("all")
     assert_one_sentence(str(caught.value))
+
+
+def test_networks_without_a_discriminator_are_not_called_astmt():
+    config = from_config_dict(settings(tasks=("edge", "depth"), discriminator__weight=0.0))
+    assert [m.label for m in backbones(config, ("resnet14",))][-1] == "resnet14, modulation"
+
+
+def test_decoders_without_discriminator_have_no_ladder_of_them():
+    changes = {"model__decoder": "uber", "discriminator__weight": 0.0}
+    config = from_config_dict(settings(tasks=("edge", "depth"), **changes))
+    with pytest.raises(ValueError, match=r"model\.decoder is 'uber'.*deeplab") as caught:
+        discriminator(config)
+    assert_one_sentence(str(caught.value))

@@ -27,7 +27,7 @@ def test_rows_are_what_the_file_says(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(ROWS)
     found = ladder(str(path))
-    assert found.report == "comparison-mine"
+    assert found.report == "comparison-mine.rows"
     single, multi, wide, slow = found.methods(CONFIG)
     assert (single, multi) == paper(CONFIG)[:2]
     assert (wide.label, wide.changed, wide.single_task) == ("multi-task, wide", "mtl", "single")
@@ -59,6 +59,9 @@ REFUSED = {
     "unknown start": ("[a]\nstart = 'astmt'", ["start is 'astmt'", "mtl, config"]),
     "unknown row before": ("[a]\nchanged = 'b'\n[b]", ["row 'a'", "changed is 'b'"]),
     "label of two lines": ('[a]\nlabel = "x\\ny"', ["row 'a'", "label"]),
+    "label that is a formula": ('[a]\nlabel = "$x$"', ["row 'a'", "label"]),
+    "label that is hidden": ('[a]\nlabel = "_x"', ["row 'a'", "label"]),
+    "blank label": ('[a]\nlabel = "  "', ["row 'a'", "label"]),
     "other data": ("[a]\ndataset.name = 'nyud'", ["row 'a'", "'dataset'"]),
     "a list for a name": ("[a]\nchanged = ['mtl']", ["row 'a'", "changed"]),
 }

@@ -81,3 +81,27 @@ def test_what_no_drop_is_relative_to_is_refused(tmp_path, results, words):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"nothing\.json cannot be read"):
         read_baselines(tmp_path / "nothing.json", TASKS, ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        ({"model": {"backbone": "resnet26"}}, "config.model.backbone: 'resnet14' -> 'resnet26'"),
+        ({"split": "test"}, "config.split: 'val' -> 'test'"),
+    ],
+)
+def test_only_seeds_are_averaged(tmp_path, theirs, words):
+    """Not several backbones' single-task networks, nor scores on several splits."""
+    for name, seed, changed in (("a", 0, {}), ("b", 1, {}), ("c", 0, theirs)):
+        folder = tmp_path / name
+        write(folder / "results.json", {"edge": {"odsF": 0.4}}, **{"split": "val"} | changed)
+        config = {"seed": seed, "model": {"backbone": "resnet14"}} | changed
+        (folder / "config.json").write_text(json.dumps(config))
+    task = [task for task in TASKS if task.name == "edge"]
+    with pytest.raises(ValueError, match="different networks for one task") as caught:
+        read_baselines(tmp_path, task, ABOUT)
+    assert words in str(caught.value)
+    assert_one_sentence(str(caught.value))
+    for file in (tmp_path / "c").iterdir():
+        file.unlink()
+    assert read_baselines(tmp_path, task, ABOUT) == {"edge": {"odsF": pytest.approx(0.4)}}

@@ -3,6 +3,7 @@
 import functools
 import os
 import struct
+import types
 
 import numpy as np
 import pytest
@@ -220,6 +221,25 @@ def test_holes_count_as_what_is_read(tmp_path):
     path = built(tmp_path, [about(), entry(SIGNATURE)], size=2**33)
     with pytest.raises(ValueError, match=r"^has an index of more than 8 MiB$"):
         record_chunks.check(path)
+
+
+def test_a_file_without_examples(tmp_path):
+    write(tmp_path / "none", [])
+    assert record_chunks.check(tmp_path / "none") == 0
+
+
+def test_file_systems_that_count_no_blocks(tmp_path, monkeypatch):
+    """120 MiB of noise in a file without holes; half of it would do for `MAX_SMALL`."""
+    path, stat = tmp_path / "noise", os.stat
+    rng = np.random.default_rng(0)
+    write(path, [rng.bytes(2**24) for _ in range(8)])
+
+    def without_blocks(*args, **kwargs):
+        found = stat(*args, **kwargs)
+        return types.SimpleNamespace(st_size=found.st_size, st_blocks=0, st_mode=found.st_mode)
+
+    monkeypatch.setattr(os, "stat", without_blocks)
+    assert record_chunks.check(path) == 8
 
 
 INDEXES = {

@@ -49,3 +49,14 @@ def test_both_maps_are_on_the_scale_of_the_truth():
     row["predictions"]["depth"] = truth * 1.5
     wrong = draw_strip([row], DEPTH)
     assert (right != wrong).any(-1).sum() > CELL * CELL / 2
+
+
+def test_wide_maps_have_no_room_for_a_scale():
+    """Ten times as wide as high: the maps are drawn, and nothing fails."""
+    row = example_row()
+    row["image"] = np.full((10, 100, 3), IMAGE, np.uint8)
+    for kind in ("truths", "predictions"):
+        row[kind]["depth"] = np.geomspace(1, 10, 1000).reshape(10, 100).astype(np.float32)
+    row["truths"]["depth"] = row["truths"]["depth"][..., None]
+    _, _, width, height = rectangle(draw_strip([row], DEPTH), IMAGE)
+    assert (width, height) == (CELL, CELL // 10)

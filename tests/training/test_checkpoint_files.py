@@ -16,7 +16,7 @@ from tiny_run import STEP, write_run
 
 from astmt_jax.training import checkpoint_files
 
-LARGE = 2**29
+LARGE = 2**27
 OTHERWISE = r"^params\S+kernel/\.zarray is described in another way than ours$"
 INDEX = r"^its index has more than 64 MiB$"
 

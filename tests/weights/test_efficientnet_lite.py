@@ -23,11 +23,10 @@ from test_pretrained import encoder_outputs, initial_variables
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.pipeline.augment import normalization
-from astmt_jax.training.experiment import Experiment
 from astmt_jax.weights.architectures import recognize
 from astmt_jax.weights.checks import WeightsError
-from astmt_jax.weights.files import read_tensors, write_tensors
-from astmt_jax.weights.imagenet import load_encoder
+from astmt_jax.weights.files import read_tensors
+from astmt_jax.weights.imagenet import load_encoder, scaling_note
 
 # Repeats, kernel, stride, expansion, channels.
 STAGES = (
@@ -260,11 +259,10 @@ def test_another_backbone_is_named(tensors):
         load_encoder(tensors, None, None, network_of(TASKS, backbone="resnet26"))
 
 
-def test_images_scaled_for_other_classifiers_are_refused(tmp_path, tensors):
-    """Before the file is read into a network; the right scaling is named."""
-    path = tmp_path / "lite0.npz"
-    write_tensors(path, tensors)
-    changes = {"model__backbone": "efficientnet_lite0", "model__pretrained": str(path)}
-    experiment = Experiment(from_config_dict(settings(**changes)))
-    with pytest.raises(ValueError, match=r"train\.normalize is 'imagenet', but .*lite0\.npz"):
-        experiment.init(experiment.train_step(steps_per_epoch=1))
+@pytest.mark.parametrize(("normalize", "noted"), [("imagenet", True), ("efficientnet_lite", False)])
+def test_images_scaled_for_other_classifiers_are_noted(normalize, noted):
+    """It may be meant: the paper's networks started from weights for other images."""
+    changes = {"model__backbone": "efficientnet_lite0", "train__normalize": normalize}
+    note = scaling_note(from_config_dict(settings(**changes)))
+    assert (note is not None) == noted
+    assert not noted or "train.normalize is imagenet" in note

@@ -20,7 +20,7 @@ from astmt_jax.training.progress import Progress
 from astmt_jax.training.schedules import Schedule
 from astmt_jax.training.tags import EVALUATION, descriptions, drop_tag, headline_tag, metric_tag
 from astmt_jax.training.tensorboard import TensorBoard
-from astmt_jax.training.trackers import started
+from astmt_jax.training.trackers import Tracker, started, status_after
 from astmt_jax.training.update import TaskMetrics
 
 
@@ -42,17 +42,21 @@ class Dashboard:
         self._config = config
         self._tasks = tasks
         writers: list[metric_writers.MetricWriter] = []
+        self._trackers: list[Tracker] = []
         if distributed.is_main():
             known = _known_tasks(config, tasks)
             scores = {headline_tag(EVALUATION, task): _headline(task) for task in known}
             writers.append(TensorBoard(workdir, descriptions(known), scores))
-            writers += started(config.train.trackers, workdir)
+            self._trackers = started(config.train.trackers, workdir)
+            writers += self._trackers
         self._writer = metric_writers.AsyncMultiWriter(writers)
 
     def __enter__(self) -> "Dashboard":
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        for tracker in self._trackers:
+            tracker.status = status_after(error)
         self._writer.close()
 
     def settings(self) -> None:

@@ -11,7 +11,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,12 +19,16 @@ from astmt_jax.files import documents, storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.records import check_choice
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
 from astmt_jax.runtime.quiet_clu import metric_writers
 
 IDS_FILE = "trackers.json"
 """In a run's folder: the services' own names of it, by which a run that goes on goes on there."""
 PROJECT = "astmt_jax"
 """Where runs go, unless WANDB_PROJECT or MLFLOW_EXPERIMENT_NAME says otherwise."""
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a run ends, in MLflow's words; one that was asked to stop is killed."""
 
 
 class TrackerError(ValueError):
@@ -44,10 +48,12 @@ class Tracker(metric_writers.MetricWriter, abc.ABC):
 
     Attributes:
       id: of the run at the service.
+      status: as which `close` ends it.
     """
 
     package: str
     id: str
+    status: Status = "FINISHED"
 
     @abc.abstractmethod
     def __init__(self, name: str, workdir: pathlib.Path, id: str | None):
@@ -119,20 +125,24 @@ class WeightsAndBiases(Tracker):
             resume="allow",
             settings=self._wandb.Settings(console="off", silent=True),
         )
+        # The service's own count never goes back, as the step does to that of the best checkpoint.
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
         self.id = self._run.id
 
     def _scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._run.log(dict(scalars), step=step)
+        self._run.log({**scalars, "step": step})
 
     def _images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         shown = {name: self._wandb.Image(image) for name, image in images.items()}
-        self._run.log(shown, step=step)
+        self._run.log({**shown, "step": step})
 
     def _settings(self, settings: Mapping[str, Any]) -> None:
         self._run.config.update(dict(settings), allow_val_change=True)
 
     def _close(self) -> None:
-        self._run.finish()
+        codes = {"FINISHED": 0, "FAILED": 1, "KILLED": EXIT_CODE}
+        self._run.finish(exit_code=codes[self.status])
 
 
 class MLflow(Tracker):
@@ -171,7 +181,7 @@ class MLflow(Tracker):
         self._client.log_batch(self.id, params=params)
 
     def _close(self) -> None:
-        self._client.set_terminated(self.id)
+        self._client.set_terminated(self.id, self.status)
 
 
 TRACKERS: dict[str, type[Tracker]] = {"wandb": WeightsAndBiases, "mlflow": MLflow}
@@ -211,6 +221,7 @@ def started(names: Sequence[str], workdir: pathlib.Path) -> list[Tracker]:
             tracker = TRACKERS[name](run_name, workdir, ids.get(name))
         except Exception as error:  # each service raises what it likes
             for tracker in trackers:
+                tracker.status = "FAILED"
                 tracker.close()
             raise TrackerError(
                 f"train.trackers names {name}, which cannot be started "
@@ -221,6 +232,13 @@ def started(names: Sequence[str], workdir: pathlib.Path) -> list[Tracker]:
     if trackers:
         storage.write_json(workdir / IDS_FILE, ids)
     return trackers
+
+
+def status_after(error: BaseException | None) -> Status:
+    """How a run ends that ran into an error, or into none."""
+    if error is None:
+        return "FINISHED"
+    return "KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED"
 
 
 def _read_ids(path: pathlib.Path) -> dict[str, str]:

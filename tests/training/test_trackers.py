@@ -1,5 +1,6 @@
 """Services beside TensorBoard: stand-ins for their packages, and these where they are installed."""
 
+import contextlib
 import importlib.machinery
 import json
 import sys
@@ -7,10 +8,13 @@ import types
 
 import numpy as np
 import pytest
-from settings import assert_one_sentence
+from settings import assert_one_sentence, settings
 
+from astmt_jax.config import from_config_dict
+from astmt_jax.runtime.interruption import EXIT_CODE, Interrupted
 from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.training import trackers
+from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.trackers import IDS_FILE, TrackerError, check_installed, started
 
 PICTURE = np.full((1, 4, 6, 3), 7, np.uint8)
@@ -31,12 +35,18 @@ class FakeRun:
         self.id = arguments["id"] or f"run{len(log)}"
         self.config = types.SimpleNamespace(update=lambda values, **_: log.append(values))
         self._log = log
+        self._count = 0
 
-    def log(self, values, step):
-        self._log.append((step, values))
+    def define_metric(self, name, step_metric=None):
+        self._log.append((name, step_metric))
 
-    def finish(self):
-        self._log.append("finished")
+    def log(self, values, step=None):
+        if step is None or step >= self._count:  # the service passes over what comes too late
+            self._log.append(values)
+            self._count = self._count + 1 if step is None else step
+
+    def finish(self, exit_code=0):
+        self._log.append(("ended", exit_code))
 
 
 @pytest.fixture
@@ -80,8 +90,8 @@ class FakeClient:
     def log_image(self, id, image, key, step):
         self.log.append((key, image.shape, step))
 
-    def set_terminated(self, id):
-        self.log.append((id, "finished"))
+    def set_terminated(self, id, status):
+        self.log.append((id, status))
 
 
 @pytest.fixture
@@ -110,24 +120,50 @@ def report(writers):
 def test_weights_and_biases_get_it_all(wandb, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_PROJECT", raising=False)
     report(started(["wandb"], tmp_path))
-    begun, settings, scalars, images, end = wandb
+    begun, *axes, hparams, scalars, images, end = wandb
     assert (begun["project"], begun["name"]) == ("astmt_jax", tmp_path.name)
     assert (begun["dir"], begun["id"]) == (str(tmp_path), None)
-    assert settings == {"seed": 0, "train.epochs": 3}
-    assert scalars == (5, {"loss/depth": 1.5})
-    assert images == (5, {"panels": (4, 6, 3)})
-    assert end == "finished"
+    assert axes == [("step", None), ("*", "step")]
+    assert hparams == {"seed": 0, "train.epochs": 3}
+    assert scalars == {"step": 5, "loss/depth": 1.5}
+    assert images == {"step": 5, "panels": (4, 6, 3)}
+    assert end == ("ended", 0)
+
+
+def test_scores_of_an_earlier_step_arrive(wandb, tmp_path):
+    """Those at the end of a run, of its best checkpoint, which need not be the last."""
+    (writer,) = started(["wandb"], tmp_path)
+    writer.write_scalars(20, {"loss/depth": 1.0})
+    writer.write_scalars(10, {"eval/depth_rmse": 2.0})
+    assert wandb[-1] == {"step": 10, "eval/depth_rmse": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [
+        (None, 0, "FINISHED"),
+        (FloatingPointError, 1, "FAILED"),
+        (Interrupted, EXIT_CODE, "KILLED"),
+    ],
+)
+def test_services_are_told_how_a_run_ended(wandb, mlflow, tmp_path, error, code, status):
+    config = from_config_dict(settings(tasks=("depth",), train__trackers=("wandb", "mlflow")))
+    with contextlib.suppress(*filter(None, [error])), Dashboard(tmp_path, config, ()):
+        if error is not None:
+            raise error
+    assert wandb[-1] == ("ended", code)
+    assert mlflow[-1] == ("id1", status)
 
 
 def test_mlflow_gets_it_all(mlflow, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     report(started(["mlflow"], tmp_path))
-    begun, settings, scalars, images, end = mlflow
+    begun, hparams, scalars, images, end = mlflow
     assert begun == ("number of mine", tmp_path.name)
-    assert settings == [("train.epochs", "3")]  # the seed is there already, and must not change
+    assert hparams == [("train.epochs", "3")]  # the seed is there already, and must not change
     assert scalars == [("loss/depth", 1.5, 5)]
     assert images == ("panels", (4, 6, 3), 5)
-    assert end == ("id1", "finished")
+    assert end == ("id1", "FINISHED")
 
 
 def test_a_run_that_goes_on_goes_on_at_the_services(wandb, mlflow, tmp_path):
@@ -144,8 +180,8 @@ def test_a_service_that_fails_on_the_way_ends_nothing(wandb, tmp_path, monkeypat
     """It is said once, and the others get it all."""
     calls = []
 
-    def fail(self, values, step):
-        calls.append(step)
+    def fail(self, values):
+        calls.append(values["step"])
         raise ConnectionError("the server is gone")
 
     monkeypatch.setattr(FakeRun, "log", fail)

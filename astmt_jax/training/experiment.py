@@ -108,8 +108,7 @@ class Experiment:
         """Checks that what shows the run, and what it is compared with, are there.
 
         Raises:
-          ValueError: a tracker is not installed, or the baselines do not fit.
-          FileNotFoundError: there are no baselines.
+          ValueError: a tracker is not installed, or the baselines are missing or do not fit.
         """
         trackers.check_installed(self.config.train.trackers)
         _ = self.baselines

@@ -33,8 +33,9 @@ def train(
     Args:
       experiment: what to train.
       splits: on what.
-      workdir: its folder; holds config.json, checkpoints, TensorBoard's event files and, at the
-        end, results.json and panels.png.
+      workdir: its folder; holds config.json, checkpoints, TensorBoard's event files, where they
+        are asked for best, evaluations.json and trackers.json, and, at the end, results.json and
+        panels.png.
       profile: from `profiling.trace_hook`; None traces nothing.
 
     Raises:
@@ -51,9 +52,9 @@ def train(
     experiment.check_training()
     step = experiment.train_step(splits.steps_per_epoch)
     state, checkpoints = _begin(experiment, step, workdir)
+    watch = Watch(experiment, splits, workdir)
     with Dashboard(workdir, experiment.config, experiment.tasks) as dashboard:
         dashboard.settings()
-        watch = Watch(experiment, splits, workdir, dashboard)
         loop = Loop(experiment, splits, step, checkpoints, dashboard, watch)
         state = loop.run(state, profile)
         scored = scored_checkpoint(experiment, workdir, state)
@@ -147,7 +148,7 @@ class Loop:
         """Steps to the last one, or until a stop is requested; returns the state after them."""
         settings, first = self._experiment.config.train, int(state.step)
         if self._watch.is_due(first):
-            self._watch.evaluate(first, state, stop.check)
+            self._watch.evaluate(first, state, self._dashboard, stop.check)
         report = self._dashboard.training(
             first, self._num_steps, self._step.ingredients.learning_rate
         )
@@ -172,7 +173,7 @@ class Loop:
                 self._checkpoints.save(number, state)
             if due and not stopping:
                 self._checkpoints.wait()  # so that the run never goes on from before its best one
-                self._watch.evaluate(number, state, stop.check)
+                self._watch.evaluate(number, state, self._dashboard, stop.check)
                 report.restart(number)
             if last:
                 break

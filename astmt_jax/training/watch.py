@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Callable
 
+from astmt_jax.evaluation.network import Evaluation
 from astmt_jax.evaluation.results import notes_file
 from astmt_jax.metrics.summary import Results
 from astmt_jax.pictures.strips import draw_strip
@@ -33,19 +34,12 @@ class Watch:
       experiment: what is trained.
       splits: its data.
       workdir: its folder, which is claimed.
-      dashboard: that shows the evaluations.
 
     Raises:
       SelectionError: as `Evaluations`.
     """
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        splits: Splits,
-        workdir: pathlib.Path,
-        dashboard: Dashboard,
-    ):
+    def __init__(self, experiment: Experiment, splits: Splits, workdir: pathlib.Path):
         train = experiment.config.train
         self._experiment = experiment
         self._source = splits.validation or splits.evaluation
@@ -55,7 +49,6 @@ class Watch:
         self._period = (train.eval_every_epochs or 0) * splits.steps_per_epoch
         self._last_step = train.epochs * splits.steps_per_epoch
         self._workdir = workdir
-        self._dashboard = dashboard
         self._evaluations = self._opened() if self._period else None
 
     def _opened(self) -> Evaluations:
@@ -69,7 +62,7 @@ class Watch:
             "images": self._source.length,
             "eval_every_epochs": train.eval_every_epochs,
             "best_by": train.best_by,
-            "baselines": experiment.baselines,
+            "baselines": None if criterion is None else criterion.compared_with,
         }
         return Evaluations(self._workdir / EVALUATIONS_FILE, about, criterion)
 
@@ -84,12 +77,15 @@ class Watch:
             return self._is_apart
         return step % self._period == 0
 
-    def evaluate(self, step: int, state: TrainState, check: Callable[[], None]) -> None:
+    def evaluate(
+        self, step: int, state: TrainState, dashboard: Dashboard, check: Callable[[], None]
+    ) -> None:
         """Evaluates the state after a step, which is saved, and keeps it if it is the best.
 
         Args:
           step: batches seen.
           state: after them.
+          dashboard: that shows the evaluation.
           check: called before each batch; raises `Interrupted` to stop.
 
         Raises:
@@ -99,7 +95,10 @@ class Watch:
         if self._evaluations is None:
             return
         if step not in self._evaluations:
-            results = self._results(step, state, check)
+            found = self._found(state, check)
+            results = found.scores.results
+            if distributed.is_main():
+                self._show(step, found, dashboard)
             self._evaluations.add(step, results)
             if distributed.is_main():
                 self._evaluations.write()
@@ -109,17 +108,15 @@ class Watch:
             with Checkpoints(self._workdir, keep=1, name=FOLDERS[BEST]) as best:
                 best.save(step, variables)
 
-    def _results(self, step: int, state: TrainState, check: Callable[[], None]) -> Results:
-        """Evaluates, and shows what is found on the dashboard."""
+    def _found(self, state: TrainState, check: Callable[[], None]) -> Evaluation:
         notes = notes_file(self._workdir / EVALUATIONS_FILE)
-        experiment = self._experiment
-        found = experiment.evaluate(state, self._source, PICTURES, notes, check=check)
-        results = found.scores.results
-        if distributed.is_main():
-            strips = {task.name: draw_strip(found.rows, task) for task in experiment.tasks}
-            prefix = VALIDATION if self._is_apart else EVALUATION
-            self._dashboard.evaluation(step, prefix, results, experiment.drops(results), strips)
-        return results
+        return self._experiment.evaluate(state, self._source, PICTURES, notes, check=check)
+
+    def _show(self, step: int, found: Evaluation, dashboard: Dashboard) -> None:
+        experiment, results = self._experiment, found.scores.results
+        strips = {task.name: draw_strip(found.rows, task) for task in experiment.tasks}
+        prefix = VALIDATION if self._is_apart else EVALUATION
+        dashboard.evaluation(step, prefix, results, experiment.drops(results), strips)
 
     def _line(self, step: int, results: Results) -> str:
         """What is told of an evaluation on the terminal."""

@@ -16,10 +16,12 @@ from astmt_jax.files import storage
 from astmt_jax.models.network import Params, Stats
 from astmt_jax.runtime.interruption import Interrupted
 from astmt_jax.runtime.sharding import Placement, data_mesh
+from astmt_jax.training import loop as module
 from astmt_jax.training.checkpoint import Checkpoints
+from astmt_jax.training.criterion import SelectionError
 from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.experiment import Splits
-from astmt_jax.training.loop import Loop
+from astmt_jax.training.loop import Loop, train
 from astmt_jax.training.state import TrainState
 
 NUM_STEPS = 10
@@ -49,7 +51,7 @@ class Watch:
             signal.raise_signal(signal.SIGTERM)
         return step == self._step
 
-    def evaluate(self, step, state, check):
+    def evaluate(self, step, state, dashboard, check):
         self.evaluated.append(int(state.step))
         check()
 
@@ -136,6 +138,27 @@ def test_a_run_that_stops_evaluates_when_it_goes_on(loop, tmp_path):
     watch = types.SimpleNamespace(is_due=lambda step: step == 6, evaluate=None)
     assert loop({6: lambda: signal.raise_signal(signal.SIGTERM) or 1.0}, watch=watch) == (6, True)
     assert saved(tmp_path) == {4, 6}
+
+
+def test_a_run_that_is_refused_tells_no_service(tmp_path, monkeypatch):
+    """What was evaluated before is looked at before anything shows that a run began."""
+
+    def refuse(*arguments):
+        raise SelectionError("other settings")
+
+    experiment = types.SimpleNamespace(
+        config=CONFIG,
+        tasks=(),
+        check_watching=lambda: None,
+        check_training=lambda: None,
+        train_step=lambda steps: None,
+    )
+    monkeypatch.setattr(module, "_begin", lambda *arguments: (state_after(0), None))
+    monkeypatch.setattr(module, "Watch", refuse)
+    source = types.SimpleNamespace(name="nothing", length=1)
+    with pytest.raises(SelectionError):
+        train(experiment, Splits(source, source, 1), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("step", [7, 8])

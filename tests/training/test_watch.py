@@ -79,14 +79,14 @@ def watching(run, folder, config=CONFIG):
     splits = types.SimpleNamespace(
         validation=validation, evaluation=source, steps_per_epoch=STEPS_PER_EPOCH
     )
-    return Watch(run, splits, folder, run)
+    return Watch(run, splits, folder)
 
 
-def train(watch, first=0, last=21, check=lambda: None):
+def train(run, watch, first=0, last=21, check=lambda: None):
     """What the loop does with it."""
     for step in range(first, last + 1):
         if watch.is_due(step):
-            watch.evaluate(step, state_after(step), check)
+            watch.evaluate(step, state_after(step), run, check)
 
 
 def saved(folder):
@@ -100,7 +100,7 @@ def variables(state):
 
 def test_the_best_is_kept_with_its_variables(run, tmp_path):
     """Of equal ones the first; the last state is evaluated, though no second epoch ends with it."""
-    train(watching(run, tmp_path))
+    train(run, watching(run, tmp_path))
     assert run.evaluated == DUE
     assert run.shown == [(step, "validation") for step in DUE]
     assert standing(tmp_path, CONFIG) == "best"
@@ -117,7 +117,7 @@ def test_nothing_is_evaluated_unless_asked_for(run, tmp_path):
         train=dataclasses.replace(CONFIG.train, eval_every_epochs=None, best_by=None),
         dataset=dataclasses.replace(CONFIG.dataset, validation_split=""),
     )
-    train(watching(run, tmp_path, quiet))
+    train(run, watching(run, tmp_path, quiet))
     assert run.evaluated == []
     assert list(tmp_path.iterdir()) == []
     assert standing(tmp_path, quiet) == "last"
@@ -130,7 +130,7 @@ def test_the_reported_split_is_left_to_the_end(run, tmp_path):
         train=dataclasses.replace(CONFIG.train, best_by=None),
         dataset=dataclasses.replace(CONFIG.dataset, validation_split=""),
     )
-    train(watching(run, tmp_path, curves))
+    train(run, watching(run, tmp_path, curves))
     assert run.shown == [(step, "eval") for step in DUE[:-1]]
     assert best_step(tmp_path) is None
 
@@ -146,9 +146,9 @@ def test_killed_at_any_moment_it_ends_the_same(run, tmp_path, monkeypatch, momen
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    train(watching(run, whole))
+    train(run, watching(run, whole))
     watch = watching(run, killed)
-    train(watch, last=step - 1)
+    train(run, watch, last=step - 1)
     with monkeypatch.context() as patch:
         if moment == "dashboard":
             patch.setattr(run, "evaluation", lambda *a: stopped())
@@ -158,14 +158,14 @@ def test_killed_at_any_moment_it_ends_the_same(run, tmp_path, monkeypatch, momen
             patch.setattr(module.Checkpoints, "save", lambda *a: stopped())
         check = stopped if moment == "evaluation" else lambda: None
         try:
-            train(watch, first=step, last=step, check=check)
+            train(run, watch, first=step, last=step, check=check)
         except Interrupted:
             pass
         else:
             assert moment == "best"
             assert step in (18, 21)  # which are not the best
     run.evaluated.clear()
-    train(watching(run, killed), first=step)
+    train(run, watching(run, killed), first=step)
     assert run.evaluated == DUE[DUE.index(step) + (moment == "best") :]
     names = {path.name for path in whole.iterdir()}
     assert names == {path.name for path in killed.iterdir()} == {"best", "evaluations.json"}

@@ -11,24 +11,29 @@ from typing import Any
 from astmt_jax.files import documents, storage
 from astmt_jax.metrics.summary import Results
 from astmt_jax.runtime import distributed
+from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.criterion import Criterion, SelectionError
 
 EVALUATIONS_FILE = "evaluations.json"
 EVALUATIONS, BEST = "evaluations", "best"
 """Fields of the file, beside what the evaluations are of."""
+RULE = ("best_by", "baselines", "eval_every_epochs")
+"""Fields that say how a best one is chosen, and nothing of what a score means."""
 
 
 class Evaluations:
     """The evaluations of a run, in the order of their steps.
 
     Args:
-      path: of the file, which process 0 reads for all.
-      about: what they are of and by which choices, as plain values.
+      path: of the file. Every process reads it, and goes by what process 0 found.
+      about: what they are of and by which choices, as plain values; with the fields of `RULE`,
+        which count only where they decide.
       criterion: by which the best is chosen; None chooses none.
 
     Raises:
       SelectionError: the file cannot be read, or holds evaluations of something else, beside which
-        a best one cannot be chosen. (Where none is chosen, the file is written anew.)
+        a best one cannot be chosen. (Where none is chosen, the file is begun anew, with a line
+        on the terminal.)
     """
 
     def __init__(self, path: pathlib.Path, about: Mapping[str, Any], criterion: Criterion | None):
@@ -85,16 +90,26 @@ class Evaluations:
             found = {entry["step"]: _results(entry["results"]) for entry in document[EVALUATIONS]}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise _unreadable(self._path, "it holds no evaluations") from error
-        changed = _differences(document, self._about)
+        changed = [name for name in _differences(document, self._about) if self._counts(name)]
         if not changed:
             return found
         if self._criterion is None:
+            CONSOLE.print(
+                f"{self._path} holds evaluations with other settings ({', '.join(changed)}): it is "
+                "begun anew."
+            )
             return {}
         raise SelectionError(
             f"{self._path} holds evaluations with other settings ({', '.join(changed)}), beside "
             "which no best checkpoint can be chosen: choose another --workdir, or delete that file "
             "and the folder best next to it to choose among the checkpoints to come."
         )
+
+    def _counts(self, name: str) -> bool:
+        """Whether evaluations that differ in a field cannot stand side by side."""
+        if self._criterion is None:
+            return name not in RULE
+        return name != "baselines" or self._criterion.compared_with is not None
 
 
 def recorded_choice(path: pathlib.Path) -> dict[str, Any]:
@@ -107,6 +122,19 @@ def recorded_choice(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(choice, dict):
         raise _unreadable(path, "it names no best checkpoint")
     return choice
+
+
+def earlier_best(path: pathlib.Path) -> int | None:
+    """The step of the best checkpoint, unless that is of the newest evaluation, or there is none.
+
+    Raises:
+      SelectionError: the file is there, but cannot be read.
+    """
+    choice = _document(path).get(BEST) if path.exists() else None
+    if not isinstance(choice, dict):
+        return None
+    step, steps = choice.get("step"), choice.get("among_steps")
+    return step if isinstance(steps, list) and steps[-1:] != [step] else None
 
 
 def _document(path: pathlib.Path) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def scored_checkpoint(
     Raises:
       FileNotFoundError: there is no such checkpoint.
       CheckpointError: it cannot be read.
-      SelectionError: how the best one was chosen cannot be read.
+      SelectionError: how the best one was chosen cannot be read, or it is gone.
     """
     which = which or standing(workdir, experiment.config)
     if which == LAST and last is not None:
@@ -133,6 +133,7 @@ def evaluate_checkpoint(
     Raises:
       FileNotFoundError: there is no run, or no such checkpoint.
       CheckpointError: no checkpoint can be read.
+      SelectionError: as `scored_checkpoint`.
       TrackerError: a tracker cannot be started.
       FileExistsError: the folder for the predictions holds something.
     """

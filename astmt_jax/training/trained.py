@@ -6,18 +6,44 @@ import jax
 
 from astmt_jax.config import Config
 from astmt_jax.models.network import Network
-from astmt_jax.training.checkpoint import CHECKPOINTS, Checkpoints
+from astmt_jax.training.checkpoint import CHECKPOINTS, CheckpointError, Checkpoints
+from astmt_jax.training.criterion import SelectionError
+from astmt_jax.training.evaluations import EVALUATIONS_FILE, earlier_best
 from astmt_jax.training.state import TrainedVariables
 
 LAST, BEST = "last", "best"
 FOLDERS = {LAST: CHECKPOINTS, BEST: "best"}
 """Which checkpoint -> the folder in that of the run that has it."""
+REMEDY = (
+    f"delete it and {EVALUATIONS_FILE} next to it to choose among the checkpoints to come, leave "
+    "out train.best_by, or score the last checkpoint by --mode=eval --score=last"
+)
+"""What else to do about a best checkpoint that is gone."""
 
 
 def standing(workdir: pathlib.Path, config: Config) -> str:
-    """Which checkpoint stands for a run: `BEST` where one is chosen, as soon as there is one."""
-    has_best = config.train.best_by is not None and best_step(workdir) is not None
-    return BEST if has_best else LAST
+    """Which checkpoint stands for a run: `BEST` where one is chosen, as soon as there is one.
+
+    Raises:
+      SelectionError: the best one is gone.
+    """
+    if config.train.best_by is None:
+        return LAST
+    if best_step(workdir) is not None:
+        return BEST
+    _check_none_is_lost(workdir)
+    return LAST
+
+
+def _check_none_is_lost(workdir: pathlib.Path) -> None:
+    """Checks that no best checkpoint was there before; that of the newest evaluation is to come."""
+    file = workdir / EVALUATIONS_FILE
+    step = earlier_best(file)
+    if step is not None:
+        raise SelectionError(
+            f"{file} names the checkpoint of step {step} as the best, but there is none in "
+            f"{workdir / FOLDERS[BEST]}: bring that folder back from a backup, {REMEDY}."
+        )
 
 
 def best_step(workdir: pathlib.Path) -> int | None:
@@ -37,7 +63,7 @@ def restore_variables(
 ) -> TrainedVariables:
     """What predicts, of one of a run's checkpoints, whole on this process.
 
-    The run may still be going on. Errors as `Checkpoints.restore`.
+    The run may still be going on. Errors as `Checkpoints.restore` and `standing`.
 
     Args:
       workdir: the run's folder.
@@ -53,6 +79,14 @@ def restore_variables(
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), described
     )
-    folder = FOLDERS[which or standing(workdir, config)]
-    with Checkpoints(workdir, read_only=True, name=folder) as checkpoints:
-        return checkpoints.restore_variables(like)
+    which = which or standing(workdir, config)
+    with Checkpoints(workdir, read_only=True, name=FOLDERS[which]) as checkpoints:
+        try:
+            return checkpoints.restore_variables(like)
+        except CheckpointError as error:
+            if which == LAST:
+                raise
+            raise CheckpointError(
+                f"The best checkpoint in {workdir / FOLDERS[BEST]} cannot be read: bring that "
+                f"folder back from a backup, {REMEDY}."
+            ) from error

@@ -8,7 +8,12 @@ from settings import assert_one_sentence
 from test_criterion import BASELINES, RESULTS, TASKS
 
 from astmt_jax.training.criterion import Criterion, SelectionError
-from astmt_jax.training.evaluations import EVALUATIONS_FILE, Evaluations, recorded_choice
+from astmt_jax.training.evaluations import (
+    EVALUATIONS_FILE,
+    Evaluations,
+    earlier_best,
+    recorded_choice,
+)
 
 ABOUT = {"split": "train[90%:]", "images": 60, "choices": {"depth": ("a", "b")}}
 CRITERION = Criterion("depth.rmse", TASKS, None)
@@ -58,17 +63,40 @@ def test_the_file_says_how_the_best_was_chosen(path):
 def test_nothing_is_chosen_where_nothing_was_asked_for(path):
     evaluations = write(path, criterion=None)
     assert evaluations.best_step() is None
+    assert earlier_best(path) is None
     with pytest.raises(SelectionError, match="names no best checkpoint"):
         recorded_choice(path)
 
 
-def test_the_best_is_not_chosen_among_other_things(path):
+RULE = {"best_by": "depth.rmse", "eval_every_epochs": 2, "baselines": BASELINES}
+OTHER_RULE = {"best_by": None, "eval_every_epochs": 3, "baselines": None}
+
+
+def test_without_a_choice_its_rule_may_change(path):
+    """The scores mean the same, whenever and for whatever they were made."""
+    write(path, about=ABOUT | RULE)
+    assert 10 in Evaluations(path, ABOUT | OTHER_RULE, None)
+    with pytest.raises(SelectionError, match=r"settings \(best_by, eval_every_epochs\)"):
+        Evaluations(path, ABOUT | OTHER_RULE, CRITERION)
+
+
+def test_baselines_count_where_they_decide(path):
+    write(path, about=ABOUT | RULE)
+    others = ABOUT | RULE | {"baselines": {"depth": {"rmse": 9.0}}}
+    assert 10 in Evaluations(path, others, CRITERION)
+    with pytest.raises(SelectionError, match=r"settings \(baselines\)"):
+        Evaluations(path, others, Criterion("average_drop", TASKS, BASELINES))
+
+
+def test_the_best_is_not_chosen_among_other_things(path, capsys):
     write(path)
     changed = ABOUT | {"split": "train[80%:]", "choices": {}}
     with pytest.raises(SelectionError, match=r"other settings \(choices, split\)") as caught:
         Evaluations(path, changed, CRITERION)
     assert_one_sentence(str(caught.value))
     assert 10 not in Evaluations(path, changed, None)  # curves go on with what is to come
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.endswith("other settings (choices, split): it is begun anew.")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"evaluations": 3}', '{"evaluations": [{}]}'])

@@ -2,20 +2,23 @@
 
 import dataclasses
 import json
+import shutil
 import types
 
 import numpy as np
 import pytest
-from settings import settings
+from settings import assert_one_sentence, settings
 from test_train import state_after
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets import registry
+from astmt_jax.models.network import Network
 from astmt_jax.runtime.interruption import Interrupted
 from astmt_jax.training import watch as module
-from astmt_jax.training.checkpoint import Checkpoints
+from astmt_jax.training.checkpoint import CheckpointError, Checkpoints
+from astmt_jax.training.criterion import SelectionError
 from astmt_jax.training.state import TrainedVariables
-from astmt_jax.training.trained import best_step, standing
+from astmt_jax.training.trained import best_step, restore_variables, standing
 from astmt_jax.training.watch import Watch
 
 CONFIG = from_config_dict(
@@ -133,6 +136,26 @@ def test_the_reported_split_is_left_to_the_end(run, tmp_path):
     train(run, watching(run, tmp_path, curves))
     assert run.shown == [(step, "eval") for step in DUE[:-1]]
     assert best_step(tmp_path) is None
+
+
+def test_a_best_checkpoint_that_is_gone_is_told_in_one_sentence(run, tmp_path):
+    """That of the newest evaluation is about to be saved: until then the last one stands."""
+    train(run, watching(run, tmp_path), last=12)
+    shutil.rmtree(tmp_path / "best")
+    assert standing(tmp_path, CONFIG) == "last"
+    train(run, watching(run, tmp_path), first=18)
+    shutil.rmtree(tmp_path / "best", ignore_errors=True)
+    with pytest.raises(SelectionError, match=r"step 12 as the best, but there is none") as caught:
+        standing(tmp_path, CONFIG)
+    assert_one_sentence(str(caught.value))
+
+
+def test_a_damaged_best_checkpoint_is_told_with_what_to_do(tmp_path):
+    (tmp_path / "best" / "12").mkdir(parents=True)
+    network = Network(CONFIG.model, {"depth": 1}, CONFIG.discriminator)
+    with pytest.raises(CheckpointError, match=r"best checkpoint .* --score=last\.$") as caught:
+        restore_variables(tmp_path, CONFIG, network, which="best")
+    assert_one_sentence(str(caught.value))
 
 
 def stopped():

@@ -3,12 +3,15 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from astmt_jax.config import Config
 from astmt_jax.metrics.summary import Results, average_drop
-from astmt_jax.pipeline.source import Source
 from astmt_jax.records import shown
 from astmt_jax.tasks.task import Task
+
+if TYPE_CHECKING:
+    from astmt_jax.pipeline.source import Source  # which loads TensorFlow
 
 AVERAGE_DROP = "average_drop"
 
@@ -105,7 +108,7 @@ def check_settings(config: Config, tasks: Sequence[Task]) -> None:
         )
 
 
-def check_apart(validation: Source, training: Source, evaluation: Source) -> None:
+def check_apart(validation: "Source", training: "Source", evaluation: "Source") -> None:
     """Checks that a checkpoint is chosen on images that it neither learnt nor is scored on.
 
     Raises:

@@ -38,7 +38,7 @@ def _reverse_forward(x, alpha):
 
 
 def _reverse_backward(alpha, cotangent):
-    return (-alpha * cotangent).astype(cotangent.dtype), jnp.zeros_like(alpha)
+    return (cotangent * -jnp.asarray(alpha)).astype(cotangent.dtype), jnp.zeros_like(alpha)
 
 
 reverse_gradient.defvjp(_reverse_forward, _reverse_backward)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from astmt_jax.compare.differences import CONFIDENCE, Difference, to_changed
-from astmt_jax.compare.scores import AVERAGE, MethodScores
+from astmt_jax.compare.scores import MethodScores
 from astmt_jax.compare.tables import markdown_table
+from astmt_jax.metrics.summary import AVERAGE
 from astmt_jax.tasks.task import Task
 
 EXPLANATION = (

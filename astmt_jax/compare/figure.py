@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from astmt_jax.compare.scores import AVERAGE, MethodScores
+from astmt_jax.compare.scores import MethodScores
 from astmt_jax.files import storage
+from astmt_jax.metrics.summary import AVERAGE
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 

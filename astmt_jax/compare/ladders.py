@@ -25,7 +25,7 @@ DISCRIMINATORS = {"weight": (0.001, 0.01, 0.1), "depth": (1, 2), "kernel": (1, 3
 """Field of `DiscriminatorConfig` -> values to compare."""
 
 
-class Ladder:
+class Rows:
     """Methods in the making: single-task networks and plain multi-task learning are there.
 
     They share everything but the prediction layers, and have no discriminator.
@@ -85,7 +85,7 @@ def paper(config: Config) -> tuple[Method, ...]:
     and adversarial training, which makes it ASTMT. Backbones without adapters leave them out, and
     configurations whose discriminator has the weight 0 adversarial training.
     """
-    ladder = Ladder(config)
+    ladder = Rows(config)
     ladder.add("bn", "+ BN", {"model": NORM}, MULTI_TASK)
     ladder.add("bn_se", "+ SE", {"model": {**NORM, **SE}}, "bn")
     if ladder.has_adapters:
@@ -99,7 +99,7 @@ def paper(config: Config) -> tuple[Method, ...]:
 
 def modulation(config: Config) -> tuple[Method, ...]:
     """What each kind of modulation brings, and where in the network it pays."""
-    ladder = Ladder(config)
+    ladder = Rows(config)
     ladder.add("bn", "BN", {"model": NORM}, MULTI_TASK)
     ladder.add("bn_se", "BN, SE", {"model": {**NORM, **SE}}, "bn")
     everything = "BN, SE"
@@ -130,7 +130,7 @@ def discriminator(config: Config) -> tuple[Method, ...]:
     own = config.discriminator
     if not own.weight:
         own = dataclasses.replace(own, weight=DiscriminatorConfig.weight)
-    ladder = Ladder(config)
+    ladder = Rows(config)
     ladder.add(ladder.complete, "no discriminator", {"model": ladder.everything}, MULTI_TASK)
 
     def add(name: str, chosen: DiscriminatorConfig) -> None:
@@ -154,7 +154,7 @@ def decoder(config: Config) -> tuple[Method, ...]:
     Both without and with modulation; UberNet's has none of its own, and no discriminator. Drops
     are relative to single-task networks with DeepLab-v3+'s.
     """
-    ladder = Ladder(with_changes(config, {"model": {"decoder": "deeplab"}}))
+    ladder = Rows(with_changes(config, {"model": {"decoder": "deeplab"}}))
     own = {name: value for name, value in ladder.everything.items() if name.startswith("encoder")}
     ladder.add("uber", "multi-task, UberNet", {"model": {"decoder": "uber"}}, MULTI_TASK)
     ladder.add(ladder.complete, "modulation", {"model": ladder.everything}, MULTI_TASK)

@@ -8,13 +8,14 @@ from rich.table import Table
 from astmt_jax.compare import difference_tables, figure, tables
 from astmt_jax.compare.document import as_document
 from astmt_jax.compare.methods import Method, Run
-from astmt_jax.compare.scores import AVERAGE, MethodScores, summarize
+from astmt_jax.compare.scores import MethodScores, summarize
 from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import published
 from astmt_jax.evaluation.published_tables import PUBLISHED
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.files import storage
+from astmt_jax.metrics.summary import AVERAGE
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from astmt_jax.compare.ladders import MULTI_TASK, SINGLE_TASK, Ladder
+from astmt_jax.compare.ladders import MULTI_TASK, SINGLE_TASK, Rows
 from astmt_jax.compare.methods import Method
 from astmt_jax.config import Config, from_config_dict
 from astmt_jax.records import check_choice, shown
@@ -45,7 +45,7 @@ def methods(config: Config, path: pathlib.Path) -> tuple[Method, ...]:
     Raises:
       ValueError: the file cannot be read, or a row cannot be; names file, row and field.
     """
-    ladder = Ladder(config)
+    ladder = Rows(config)
     for name, row in _rows(path).items():
         known = [method.name for method in ladder.methods()]
         try:
@@ -66,7 +66,7 @@ def _rows(path: pathlib.Path) -> dict[str, Any]:
     return rows
 
 
-def _add(ladder: Ladder, config: Config, name: str, row: Any, known: list[str]) -> None:
+def _add(ladder: Rows, config: Config, name: str, row: Any, known: list[str]) -> None:
     if not NAME.fullmatch(name):
         raise ValueError("its name is also its folder's: use letters, digits, '_', '.' and '-'.")
     if name in known or name.startswith(f"{SINGLE_TASK}-"):

@@ -15,9 +15,6 @@ from astmt_jax.metrics.summary import Results, average_drop
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 
-AVERAGE = "average"
-"""Key of the mean over tasks among the drops."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:

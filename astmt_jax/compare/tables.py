@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from astmt_jax.compare.ranks import mean_ranks
-from astmt_jax.compare.scores import AVERAGE, MethodScores, Statistic
+from astmt_jax.compare.scores import MethodScores, Statistic
 from astmt_jax.metrics.notation import MetricNotation
+from astmt_jax.metrics.summary import AVERAGE
 from astmt_jax.tasks.task import Task
 
 DROP = MetricNotation("drop", "↓", "%", decimals=1)

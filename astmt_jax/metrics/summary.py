@@ -23,6 +23,10 @@ class Headlined(Protocol):
         """Direction of that number."""
 
 
+AVERAGE = "average"
+"""Key of the mean over the tasks among the drops."""
+
+
 def average_drop(
     results: Results, single_task_results: Results, tasks: Iterable[Headlined]
 ) -> dict[str, float]:
@@ -37,7 +41,7 @@ def average_drop(
       tasks: the tasks to compare; their records name the headline metric and its direction.
 
     Returns:
-      The drop per task name, and their mean as 'average'.
+      The drop per task name, and their mean as `AVERAGE`.
 
     Raises:
       ValueError: no task is given, a headline value is missing, or a single-task value is 0.
@@ -57,7 +61,7 @@ def average_drop(
             )
         sign = -1 if task.higher_is_better else 1
         drops[task.name] = sign * (value - single) / single * 100
-    return {**drops, "average": sum(drops.values()) / len(drops)}
+    return {**drops, AVERAGE: sum(drops.values()) / len(drops)}
 
 
 def _require_headlines(sources: Mapping[str, Results], tasks: list[Headlined]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from astmt_jax.config import Config
-from astmt_jax.metrics.summary import Results, average_drop
+from astmt_jax.metrics.summary import AVERAGE, Results, average_drop
 from astmt_jax.records import shown
 from astmt_jax.tasks.task import Task
 
@@ -42,7 +42,7 @@ class Criterion:
     def value(self, results: Results) -> float:
         """The number, in the metric's own unit; of the drop in percent."""
         if self.name == AVERAGE_DROP:
-            return average_drop(results, self.baselines or {}, self.tasks)["average"]
+            return average_drop(results, self.baselines or {}, self.tasks)[AVERAGE]
         task, _, metric = self.name.partition(".")
         return results[task][metric]
 

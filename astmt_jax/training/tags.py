@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from astmt_jax.metrics.notation import MetricNotation
+from astmt_jax.metrics.summary import AVERAGE
 from astmt_jax.tasks.task import Task
 
 SINCE = "mean over the steps since the point before"
@@ -29,8 +30,6 @@ SPLITS = {
     VALIDATION: "dataset.validation_split",
 }
 """What the tags of an evaluation begin with -> the split that it is on."""
-AVERAGE = "average"
-"""Key of the mean over the tasks among the drops."""
 
 
 def headline_tag(prefix: str, task: Task) -> str:

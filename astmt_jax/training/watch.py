@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from astmt_jax.evaluation.network import Evaluation
 from astmt_jax.evaluation.results import notes_file
-from astmt_jax.metrics.summary import Results
+from astmt_jax.metrics.summary import AVERAGE, Results
 from astmt_jax.pictures.strips import draw_strip
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE
@@ -16,7 +16,7 @@ from astmt_jax.training.dashboard import Dashboard
 from astmt_jax.training.evaluations import EVALUATIONS_FILE, Evaluations
 from astmt_jax.training.experiment import Experiment, Splits
 from astmt_jax.training.state import TrainedVariables, TrainState
-from astmt_jax.training.tags import AVERAGE, EVALUATION, VALIDATION
+from astmt_jax.training.tags import EVALUATION, VALIDATION
 from astmt_jax.training.trained import BEST, FOLDERS, best_step
 
 PICTURES = 4

@@ -18,12 +18,14 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jax._src.clusters import ClusterEnv
 from jax.experimental import multihost_utils
 
 from astmt_jax.runtime.console import CONSOLE
+from astmt_jax.runtime.sharding import Placement, data_mesh
 
 T = TypeVar("T")
 
@@ -128,6 +130,21 @@ def _connect(**arguments) -> None:
             f"The processes of this run did not find each other ({reason}); --num_processes=1 "
             "runs this one alone."
         ) from error
+    _open_connections()
+
+
+def _open_connections() -> None:
+    """Exchanges something between all devices, and between all processes.
+
+    Gloo, which connects CPUs, does so when a program first exchanges something, and waits 30 s for
+    the others: one that still compiles its part of a large program would be given up, or waited
+    for without end. Once connected they wait as long as it takes.
+    """
+    split = Placement(data_mesh()).batch
+    ones = jax.make_array_from_process_local_data(split, np.ones(jax.local_device_count()))
+    jax.block_until_ready(jax.jit(jnp.sum)(ones))
+    on_all(True)
+    agreed(True)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,10 @@
 
 import json
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import cv2
 import device_runs
@@ -62,6 +65,40 @@ def test_missing_coordinator_is_explained(monkeypatch):
     port = free_port()
     with pytest.raises(ValueError, match=f"Nobody answered at .*localhost:{port} for 0 s"):
         distributed.initialize(f"localhost:{port}", 2, 1)
+
+
+LATE = """
+import sys, time
+import jax, numpy as np
+from astmt_jax.pipeline.transfer import to_global
+from astmt_jax.runtime import distributed
+from astmt_jax.runtime.sharding import Placement, data_mesh
+
+distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+rows = to_global(np.arange(2.0, dtype=np.float32), Placement(data_mesh()).batch)
+if not distributed.is_main():
+    time.sleep(40)  # as one that still compiles
+print(float(jax.jit(lambda x: x.sum())(rows)))
+"""
+
+
+@pytest.mark.slow
+def test_processes_wait_for_a_late_one():
+    """Longer than the 30 s for which Gloo waits when it connects."""
+    address = f"localhost:{free_port()}"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", LATE, address, str(index)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": device_runs.xla_flags(1)},
+            cwd=pathlib.Path(__file__).parents[2],
+        )
+        for index in range(2)
+    ]
+    outputs = [test_main.finish(process) for process in started]
+    assert [output.splitlines()[-1] for output in outputs] == ["2.0", "2.0"]
 
 
 def start_main(folder, workdir, processes, *arguments):

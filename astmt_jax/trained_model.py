@@ -250,7 +250,7 @@ def prediction(
     task: Task,
     size: tuple[int, int],
 ) -> jax.Array:
-    """Prediction (B, *size[, c]) of one task, as its record's `predict` gives it.
+    """Prediction `(B, *size[, c])` of one task, as its record's `predict` gives it.
 
     Args:
       network: what predicts.

@@ -32,7 +32,7 @@ def ladder(text: str) -> Ladder:
     """What --ladder names.
 
     Args:
-      text: a key of `LADDERS`; 'backbones:NAME+NAME' for some of them; or a file of rows, *.toml.
+      text: a key of `LADDERS`; 'backbones:NAME+NAME' for some of them; or a file of rows, `*.toml`.
 
     Raises:
       ValueError: it is none of them.

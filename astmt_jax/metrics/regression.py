@@ -51,8 +51,8 @@ class DepthMetric:
     """Errors of depth.
 
     For predicted depths p and true ones t: mean (p - t)^2 and its root, root of the mean
-    (log p - log t)^2, mean |p - t|, mean |p - t| / t, mean (p - t)^2 / t, and the share of pixels
-    where max(p / t, t / p) < 1.25, 1.25^2, 1.25^3.
+    (log p - log t)^2, mean abs(p - t), mean abs(p - t) / t, mean (p - t)^2 / t, and the share of
+    pixels where max(p / t, t / p) < 1.25, 1.25^2, 1.25^3.
 
     Args:
       convention: 'masked' compares the valid pixels (truth above 0, not 255) and averages all

@@ -210,6 +210,6 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 def resize_bilinear(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
-    """Bilinear interpolation with half-pixel centres: (B, h, w, C) -> (B, *size, C)."""
+    """Bilinear interpolation with half-pixel centres: (B, h, w, C) -> `(B, *size, C)`."""
     shape = (x.shape[0], *size, x.shape[-1])
     return jax.image.resize(x, shape, method="bilinear", antialias=False)

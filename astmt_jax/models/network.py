@@ -256,7 +256,7 @@ class Network:
     def logits(
         self, name: str, head: dict, head_stats: dict, features: jax.Array, size: tuple[int, ...]
     ) -> jax.Array:
-        """Prediction layer of task `name`: its features (B, h, w, C) -> (B, *size, channels)."""
+        """Prediction layer of task `name`: its features (B, h, w, C) -> `(B, *size, channels)`."""
         prediction = nnx.merge(self._head_graphs[name], head, head_stats)(features)
         return layers.resize_bilinear(prediction, size)
 
@@ -283,7 +283,7 @@ class Network:
     def head_logits(
         self, features, name: str, params: Params, stats: Stats, size: tuple[int, ...]
     ) -> jax.Array:
-        """Logits (B, *size, channels) that a task's head makes of the trunk's features."""
+        """Logits `(B, *size, channels)` that a task's head makes of the trunk's features."""
         head, head_stats = params.heads[name], stats.heads[name]
         features, _ = self.head_features(name, head, head_stats, features, train=False)
         return self.logits(name, head, head_stats, features, size)

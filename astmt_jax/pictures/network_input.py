@@ -38,7 +38,7 @@ class NetworkInput:
         return cls((height, width), (-(-height // stride) * stride, -(-width // stride) * stride))
 
     def scaled(self, picture: np.ndarray) -> np.ndarray:
-        """Uint8 (H, W, 3) to float32 (*padded, 3) in 0..255.
+        """Uint8 (H, W, 3) to float32 `(*padded, 3)` in 0..255.
 
         Bilinear, after averages over blocks of pixels where the picture shrinks to half or less, as
         in training; the margin repeats the last row and column.

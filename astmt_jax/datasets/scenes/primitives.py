@@ -13,7 +13,7 @@ from astmt_jax.datasets.scenes.world import Kind
 
 
 def entry(kind: Kind, origin: np.ndarray, direction: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Distance, in units of |direction|, at which rays enter a unit shape.
+    """Distance, in lengths of `direction`, at which rays enter a unit shape.
 
     Args:
       kind: the shape.

@@ -81,7 +81,7 @@ def closest(geometry: Geometry, origin: np.ndarray, direction: np.ndarray):
       direction: (3, N) float32.
 
     Returns:
-      distance: (N,) float32 in units of |direction|, `inf` where nothing is hit.
+      distance: (N,) float32 in lengths of `direction`, `inf` where nothing is hit.
       primitive: (N,) int64, -1 where nothing is hit.
     """
     origin = np.broadcast_to(origin, direction.shape)
@@ -110,7 +110,7 @@ def occluded(
       geometry: the primitives.
       origin: (3, N) float32, metres.
       direction: (3, N) float32.
-      limit: distance in units of |direction|.
+      limit: distance in lengths of `direction`.
 
     Returns:
       (N,) bool.

@@ -54,21 +54,24 @@ def render(
       noise: whether the camera's sensor noise is added.
 
     Returns:
-      image: (size, size, 3) uint8, sRGB-like (linear light ^ 1/2.2).
-      edge: (size, size, 1) uint8, 0 or 1, see `region_edges.edges_of`.
-      semseg: (size, size, 1) uint8, PASCAL class ids, 0 is background.
-      human_parts: (size, size, 1) uint8, 0 or 1..6: head, torso with neck, upper arms, lower arms
+      By name:
+
+      - image: (size, size, 3) uint8, sRGB-like (linear light ^ 1/2.2).
+      - edge: (size, size, 1) uint8, 0 or 1, see `region_edges.edges_of`.
+      - semseg: (size, size, 1) uint8, PASCAL class ids, 0 is background.
+      - human_parts: (size, size, 1) uint8, 0 or 1..6: head, torso with neck, upper arms, lower arms
         and hands, upper legs, lower legs and feet.
-      normals: (size, size, 3) float32 unit vectors in camera axes: x right, y down, z towards the
+      - normals: (size, size, 3) float32 unit vectors in camera axes: x right, y down, z towards the
         camera. Visible surfaces face the camera: the scalar product with (-x, -y, 1), the direction
         from the surface point to the camera for a pixel at (x, y) focal lengths from the optical
         axis, is positive. (0, 0, 0) for sky.
-      sal: (size, size, 1) uint8, 0 or 1, see `saliency.saliency_of`.
-      depth: (size, size, 1) float32 metres along the optical axis; 0 for sky and beyond MAX_DEPTH.
-      albedo: (size, size, 3) float32, n/255: the sRGB-like surface colour before lighting; for sky,
-        its colour.
-      label_map: (size, size, 1) int32 region ids: 0 for sky, (k + 1)^2 for the scene's k-th object
-        (squares, so that the Laplacian does not cancel between consecutive ids).
+      - sal: (size, size, 1) uint8, 0 or 1, see `saliency.saliency_of`.
+      - depth: (size, size, 1) float32 metres along the optical axis; 0 for sky and beyond
+        MAX_DEPTH.
+      - albedo: (size, size, 3) float32, n/255: the sRGB-like surface colour before lighting; for
+        sky, its colour.
+      - label_map: (size, size, 1) int32 region ids: 0 for sky, (k + 1)^2 for the scene's k-th
+        object (squares, so that the Laplacian does not cancel between consecutive ids).
     """
     scenery = _Scenery.of(scene, camera)
     y, x = np.divmod(np.arange(size * size), size)

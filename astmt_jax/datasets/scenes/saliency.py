@@ -10,11 +10,13 @@ def saliency_of(owner: np.ndarray, foreground: np.ndarray, albedo: np.ndarray) -
     """What stands out: large, central objects that differ in colour from their surroundings.
 
     An object scores the product of
+
       - size and centrality: the sum over its visible pixels of the weight (1 - r^2)^2, r the
         distance from the picture's centre in units of half its width (0 beyond 1), as a share of
         all weight, and
       - contrast: 0.5 + the distance between the weighted mean albedo (RGB, 0..1) of the object and
         of everything else.
+
     Objects with at least half the best score, and at least 0.004, are salient. The weight is zero
     outside the inscribed disc, so the rule does not change when the picture is turned.
 

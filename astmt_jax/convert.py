@@ -17,6 +17,7 @@ import tempfile
 
 from absl import flags
 
+from astmt_jax import plugins
 from astmt_jax.command_line import arguments, config_flag
 from astmt_jax.command_line.errors import fail, told
 from astmt_jax.config import STRIDES_IN, Config, with_stride_in
@@ -38,6 +39,9 @@ from astmt_jax.weights.original import from_torch, state_dict
 
 CHECKPOINT = config_flag.define_path("checkpoint", "File of weights to import.")
 EXPORT = config_flag.define_path("export", "File to write the run's weights to.")
+PLUGINS = flags.DEFINE_string(
+    "plugins", None, "With --export: what adds the run's tasks or backbone, joined by +."
+)
 OVERWRITE = config_flag.define_overwrite("export")
 # Both this command and `main` have a folder; they meet in one process only in tests.
 WORKDIR = config_flag.define_path(
@@ -117,6 +121,8 @@ def main(argv: list[str]) -> None:
         )
     if OVERWRITE.value and EXPORT.value is None:
         fail("--overwrite is about the file of --export: --checkpoint takes a new folder.")
+    if PLUGINS.value is not None and EXPORT.value is None:
+        fail("--plugins goes with --export: beside --config it is --config.plugins.")
     with told():
         if CHECKPOINT.value is not None:
             _import()
@@ -152,6 +158,7 @@ def _export() -> None:
         raise ValueError(
             f"--export takes the settings recorded in {WORKDIR.value}: leave out --config."
         )
+    plugins.load(PLUGINS.value or "")
     file = arguments.output_file(EXPORT.value, OVERWRITE.value, flag="--export")
     config = export_weights(WORKDIR.value, file)
     scaling = f"config.{NORMALIZE}={config.train.normalize}"

@@ -46,7 +46,7 @@ def paper_config(
     """
     method = "astmt" if len(tasks) > 1 else "single"
     chosen = parse_variant(variant, method=method, tasks="all", backbone=backbone)
-    names = tasks if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
+    names = task_names(chosen["tasks"], tasks)
     modulation, discriminator_weight = method_settings(chosen["method"], names, chosen["backbone"])
     family = BACKBONES[chosen["backbone"]].family
     settings = family.paper
@@ -87,6 +87,18 @@ def paper_config(
                 "normalize": family.classifiers.normalize,
             },
         }
+    )
+
+
+def task_names(chosen: str, every: tuple[str, ...]) -> tuple[str, ...]:
+    """The tasks that a variant names.
+
+    Args:
+      chosen: names joined by +, of which 'all' stands for several.
+      every: these.
+    """
+    return tuple(
+        name for part in chosen.split("+") for name in (every if part == "all" else (part,))
     )
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from astmt_jax import plugins as _plugins
 from astmt_jax.config import NORMALIZATIONS, Config
 from astmt_jax.datasets import registry
 from astmt_jax.evaluation import predictor
@@ -21,7 +22,7 @@ from astmt_jax.training.trained import restore_variables
 from astmt_jax.training.workdir import recorded_config
 
 
-def load(workdir: str | pathlib.Path) -> "Model":
+def load(workdir: str | pathlib.Path, plugins: str | pathlib.Path = "") -> "Model":
     """The network of a run's checkpoint, the best with `train.best_by`, otherwise the newest.
 
     The run may still be going on. Needs neither the dataset nor what training needs besides the
@@ -29,12 +30,16 @@ def load(workdir: str | pathlib.Path) -> "Model":
 
     Args:
       workdir: folder that `astmt_jax.main` or `astmt_jax.convert` made.
+      plugins: what adds the run's tasks, dataset or backbone, as `plugins.load` takes it. Those
+        that `config.json` names are not loaded: the folder may come from a stranger.
 
     Raises:
       FileNotFoundError: the folder holds no run, or no checkpoint yet.
       CheckpointError: no checkpoint can be read.
-      ValueError: its settings cannot be read.
+      ValueError: its settings cannot be read, or need a plugin that is not loaded.
+      PluginError: a plugin cannot be loaded.
     """
+    _plugins.load(str(plugins))
     workdir = pathlib.Path(os.path.expanduser(workdir))
     config = recorded_config(workdir)
     tasks = registry.tasks_of(config)

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from astmt_jax.config import complete
 from astmt_jax.datasets.scenes.dataset import DATASET
 from astmt_jax.models.families import BACKBONES
-from astmt_jax.paper import method_settings, parse_variant
+from astmt_jax.paper import method_settings, parse_variant, task_names
 
 SIZES = {
     "full": {"image_size": 96, "epochs": 5, "batch_size": 4},
@@ -35,8 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
     chosen = parse_variant(
         variant, method="astmt", tasks="all", backbone="resnet14", size=tuple(SIZES)
     )
-    every = tuple(DATASET.tasks())
-    tasks = every if chosen["tasks"] == "all" else tuple(chosen["tasks"].split("+"))
+    tasks = task_names(chosen["tasks"], tuple(DATASET.tasks()))
     modulation, discriminator_weight = method_settings(chosen["method"], tasks, chosen["backbone"])
     return complete(
         {

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, overload
 
 from absl import logging
 
+from astmt_jax import plugins
 from astmt_jax.config import DATA_DIR
 from astmt_jax.records import Written
 from astmt_jax.runtime.console import legible
@@ -29,15 +30,29 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
-    """Reads the command line (None: the program's own); misuse ends the program with code 2."""
+    """Reads the command line (None: the program's own) and loads the plugins that it names.
+
+    Misuse ends the program with code 2, and a plugin that cannot be loaded with code 1.
+    """
     args = parser.parse_args(argv)
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury ours
+    try:
+        plugins.load(getattr(args, "plugins", ""))
+    except plugins.PluginError as error:
+        parser.exit(1, legible(f"Error: {error}\n"))
     return args
 
 
 def add_workdir(parser: argparse.ArgumentParser) -> None:
-    """Adds --workdir, the folder of a trained run."""
+    """Adds --workdir, the folder of a trained run, and --plugins, which no run chooses."""
     parser.add_argument("--workdir", required=True, type=path, help="folder of the trained run")
+    add_plugins(parser)
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """Adds --plugins, which `parse` loads."""
+    about = "what adds tasks, datasets and backbones: modules or .py files, joined by +"
+    parser.add_argument("--plugins", default="", metavar="NAME+NAME", help=about)
 
 
 def add_output(
@@ -55,8 +70,9 @@ def add_output(
 
 
 def add_dataset(parser: argparse.ArgumentParser, known: Iterable[str]) -> None:
-    """Adds --dataset, one of `known`, --data_dir and --options."""
+    """Adds --dataset, one of `known` or of a plugin's, --plugins, --data_dir and --options."""
     parser.add_argument("--dataset", required=True, help=", ".join(known))
+    add_plugins(parser)
     add_data_dir(parser)
     parser.add_argument(
         "--options",

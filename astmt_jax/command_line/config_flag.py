@@ -10,6 +10,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from astmt_jax import plugins
 from astmt_jax.command_line import arguments, configurations
 from astmt_jax.command_line.errors import fail
 from astmt_jax.config import Config, check_field, from_config_dict
@@ -19,6 +20,8 @@ CONFIG = config_flags.DEFINE_config_file(
     None,
     "Settings: a file, or a configuration of the package, such as scenes or scenes:method=mtl.",
 )
+PLUGINS = re.compile(r"^--?config\.plugins[=\n](.*)$", re.MULTILINE)
+"""What a command line, an argument on each line, says of plugins."""
 
 
 def run(main: Callable[[list[str]], None], *required: str, configured: bool = True) -> None:
@@ -47,6 +50,8 @@ def parse_flags(argv: list[str]) -> list[str]:
     Returns:
       The program's name, as the only thing that is no flag.
     """
+    for named in PLUGINS.findall("\n".join(argv)):  # configurations may use what they add
+        _load_plugins(named)
     try:
         for field in re.findall(r"^--?(config\.[\w.]+)", "\n".join(argv), re.MULTILINE):
             check_field(field)
@@ -55,10 +60,20 @@ def parse_flags(argv: list[str]) -> list[str]:
             CONFIG.value.lock()  # a file that could not be loaded is reported on first use
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         fail(_first_cause(error))
+    if flags.FLAGS["config"].present:
+        _load_plugins(CONFIG.value.get("plugins", ""))
     if len(rest) > 1:
         fail(f"Unexpected arguments: {' '.join(rest[1:])}.")
     logging.set_verbosity(logging.ERROR)  # libraries' chatter would bury ours
     return rest
+
+
+def _load_plugins(names: Any) -> None:
+    """Loads what the settings name; a plugin that cannot be loaded ends the program."""
+    try:
+        plugins.load(str(names))
+    except plugins.PluginError as error:
+        fail(str(error))
 
 
 def define_path(name: str, help: str, **options: Any) -> flags.FlagHolder:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
 FREE_TO_CHANGE = (
+    "config.plugins",
     "config.dataset.data_dir",
     "config.dataset.validation_split",
     "config.train.log_every_steps",
@@ -74,6 +75,7 @@ class Config:
     Attributes:
       seed: of initial weights, order of the data and augmentation.
       tasks: names, in the order in which they are trained; the dataset must have them.
+      plugins: what the command line loads before all else, joined by +: see `plugins.load`.
     """
 
     seed: int
@@ -85,6 +87,7 @@ class Config:
     augmentation: AugmentationConfig
     train: TrainConfig
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+    plugins: str = ""
 
     def __post_init__(self):
         check_range("seed", self.seed, 0, MAX_SEED)

@@ -27,17 +27,19 @@ from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.quiet_tensorflow import tfds
 from astmt_jax.tasks.task import Task
 
-DATASETS: dict[str, ArchiveDataset] = {
-    name: dataset
-    for name, dataset in registry.DATASETS.items()
-    if isinstance(dataset, ArchiveDataset)
-}
-"""Name -> record of a dataset that is prepared from what a user has."""
-
 FORMER_CONFIG = (
     "say --options=classes=40 for the 40 classes of nyud, --options=config=NAME to give own_data a "
     "name"
 )
+
+
+def archives() -> dict[str, ArchiveDataset]:
+    """Name -> record of the datasets that are prepared from what a user has."""
+    return {
+        name: dataset
+        for name, dataset in registry.DATASETS.items()
+        if isinstance(dataset, ArchiveDataset)
+    }
 
 
 def prepare(
@@ -54,7 +56,7 @@ def prepare(
     An interrupted preparation leaves nothing that looks complete, and can be started again.
 
     Args:
-      dataset: key of `DATASETS`.
+      dataset: key of `archives()`.
       source: archive (`archive.ENDINGS`) or unpacked folder; only read.
       data_dir: TFDS data folder; the dataset goes to data_dir/DATASET[/CONFIG]/VERSION.
       options: of the dataset, such as the 40 classes of NYUD or the name of own_data.
@@ -70,14 +72,16 @@ def prepare(
       FileNotFoundError: there is no such source.
       Exception: the disk is full or cannot be written to; whatever the library that writes raises.
     """
-    if dataset not in DATASETS:
-        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(DATASETS)}.")
+    known = archives()
+    if dataset not in known:
+        raise ValueError(f"The dataset is {dataset!r}, but must be one of: {', '.join(known)}.")
+    record = known[dataset]
     data_dir, source = arguments.path(data_dir).absolute(), arguments.path(source)
     workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
     if workers < 1:
         raise ValueError(f"num_workers is {workers}, but must be at least 1.")
     distribution = None if beam_options is None else _beam_pipeline_options(beam_options)
-    prepared = DATASETS[dataset].prepared(options, data_dir)
+    prepared = record.prepared(options, data_dir)
     label = "-".join(filter(None, (dataset, prepared.config)))
     with preparing(prepared.folder, data_dir, label, _refuse) as scratch, quiet_tfds():
         if prepared.is_complete:
@@ -89,8 +93,8 @@ def prepare(
         with archive.opened(
             source, prepared.archive.marker, scratch, prepared.archive.described
         ) as folder:
-            tasks = DATASETS[dataset].tasks(options)
-            inspect = functools.partial(_inspect, folder.name, tasks, _named(dataset, options))
+            tasks = record.tasks(options)
+            inspect = functools.partial(_inspect, folder.name, tasks, _named(record, options))
             preparation = Preparation(folder, workers, distribution is not None, inspect)
             prepared.builder(preparation).download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
@@ -104,9 +108,9 @@ def _refuse(holder: str) -> None:
     raise ValueError(f"Another preparation of this dataset is running: {holder}.")
 
 
-def _named(dataset: str, options: Mapping[str, Any]) -> set[str]:
+def _named(record: ArchiveDataset, options: Mapping[str, Any]) -> set[str]:
     """The tasks whose classes were named, by the dataset or by these options."""
-    record, default = DATASETS[dataset], DATASETS[dataset].tasks()
+    default = record.tasks()
     return {
         name
         for name, task in record.tasks(options).items()
@@ -156,7 +160,7 @@ def _beam_pipeline_options(text: str) -> object:
 def main(argv: list[str] | None = None) -> None:
     parser = arguments.parser("datasets.prepare", __doc__)
     add = parser.add_argument
-    arguments.add_dataset(parser, DATASETS)
+    arguments.add_dataset(parser, archives())
     about = f"archive ({archive.ENDINGS}) or unpacked folder"
     add("--source", required=True, type=arguments.path, help=about)
     add("--num_workers", type=int, help="processes (default: one a core)")

@@ -1,23 +1,77 @@
-"""The datasets that configurations can name."""
+"""The datasets that configurations can name, and what plugins add to them."""
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from astmt_jax.config import Config
 from astmt_jax.datasets import bsds500, camvid, ccp, fsv, nyud, own_data, pascal_context, voc_sbd
+from astmt_jax.datasets.added_tasks import AddedTask, check_task, extended, label_form
 from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
 from astmt_jax.datasets.scenes import dataset as scenes
+from astmt_jax.pipeline.derived import DerivedLabel
+from astmt_jax.plugins import PluginError, Registry, check_kind
 from astmt_jax.records import shown, shown_name
 from astmt_jax.tasks.task import Task
 
 MODULES = (scenes, pascal_context, nyud, fsv, voc_sbd, bsds500, ccp, camvid, own_data)
 
-DATASETS: dict[str, Dataset] = {module.DATASET.name: module.DATASET for module in MODULES}
-"""Name -> record."""
+DATASETS: Registry[Dataset] = Registry(
+    "dataset", Dataset, {module.DATASET.name: module.DATASET for module in MODULES}
+)
+"""Name -> record, without the tasks that plugins add: see `find`."""
+
+_ADDED_TASKS: dict[str, Registry[AddedTask]] = collections.defaultdict(
+    lambda: Registry("task", AddedTask, {})
+)
+"""Name of a dataset -> tasks that plugins add to it, by name."""
+
+
+def add_dataset(dataset: Dataset) -> None:
+    """Adds a dataset, for plugins.
+
+    Raises:
+      PluginError: it is none, or its name is taken.
+    """
+    check_kind("A dataset", dataset, Dataset)
+    DATASETS.add(dataset.name, dataset)
+
+
+def add_task(
+    dataset: str, task: Task, inputs: tuple[str, ...], label: Callable[..., np.ndarray]
+) -> None:
+    """Adds a task to a dataset, for plugins.
+
+    Args:
+      dataset: name of the dataset.
+      task: the task's record; `truth` is its own name.
+      inputs: what the label is made of: names of maps that the dataset stores, such as 'depth',
+        or 'image'.
+      label: these maps (H, W, c) of one image, in that order, to the label: uint8 (H, W, 1) where
+        `task.geometry` is one of classes, else float32 (H, W, task.channels); 255 where unknown (0
+        for the geometries of depth and normals). Maps of the dataset are unknown in the same way.
+
+    Raises:
+      PluginError: there is no such dataset, it has a task of that name, or the record cannot be
+        used, saying which field is wrong.
+    """
+    check_kind("The inputs of a label", inputs, tuple)
+    check_task(task)
+    if dataset not in DATASETS:
+        raise PluginError(
+            f"The task {task.name} is for the dataset {shown_name(dataset)}, but there are: "
+            f"{', '.join(DATASETS)}."
+        )
+    if task.name in DATASETS[dataset].tasks():
+        raise PluginError(f"{dataset} has a task {task.name} already: choose another name.")
+    made = DerivedLabel(inputs, label, *label_form(task))
+    _ADDED_TASKS[dataset].add(task.name, AddedTask(task, made))
 
 
 def find(name: str) -> Dataset:
-    """The dataset called `name`.
+    """The dataset called `name`, with the tasks that plugins add to it.
 
     Raises:
       ValueError: there is none, listing those there are.
@@ -26,7 +80,7 @@ def find(name: str) -> Dataset:
         raise ValueError(
             f"config.dataset.name is {shown(name)}, but must be one of: {', '.join(DATASETS)}."
         )
-    return DATASETS[name]
+    return extended(DATASETS[name], _ADDED_TASKS[name].values())
 
 
 def tasks_of(config: Config) -> tuple[Task, ...]:

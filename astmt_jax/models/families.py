@@ -5,9 +5,10 @@ from astmt_jax.models.efficientnet_lite import EFFICIENTNET_LITE
 from astmt_jax.models.family import Backbone
 from astmt_jax.models.mobilenet import MOBILENET_V2
 from astmt_jax.models.resnet import RESNET
+from astmt_jax.plugins import Registry
 from astmt_jax.records import check_choice
 
-BACKBONES = {
+_OWN = {
     "resnet14": Backbone(RESNET, (1, 1, 1, 1)),  # not in the paper: for laptops
     "resnet26": Backbone(RESNET, (2, 2, 2, 2)),
     "resnet50": Backbone(RESNET, (3, 4, 6, 3)),
@@ -15,9 +16,16 @@ BACKBONES = {
     "mobilenetv2": Backbone(MOBILENET_V2, (1, 2, 3, 4, 3, 3, 1)),
     "efficientnet_lite0": Backbone(EFFICIENTNET_LITE, (1, 2, 2, 3, 3, 4, 1)),  # nor is this one
 }
+BACKBONES: Registry[Backbone] = Registry("backbone", Backbone, _OWN)
+"""Name -> record: our own, and those of plugins."""
 
 ADAPTERS = ("encoder_adapters", "decoder_adapters")
 """Fields of `ModelConfig` that families without adapters do not have."""
+
+
+def add_backbone(name: str, backbone: Backbone) -> None:
+    """Adds a backbone, for plugins; a `plugins.PluginError` if it is none, or its name is taken."""
+    BACKBONES.add(name, backbone)
 
 
 def find(config: ModelConfig) -> Backbone:

@@ -14,6 +14,7 @@ from array_record.python import array_record_module  # ty: ignore[missing-module
 
 from astmt_jax.files import record_chunks
 from astmt_jax.files.messages import as_written, one_line
+from astmt_jax.pipeline.derived import DerivedLabel
 from astmt_jax.pipeline.iteration import limit_libraries, python_call
 from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 
@@ -51,6 +52,7 @@ class Source:
       packing: decoders of TFDS by key, for maps that `augment.move` moves faster in a packed form.
       remedy: what to do where examples are damaged.
       stored: the records that `from_builder` opened, of which `select` takes some.
+      derived: labels that are not stored, by key.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Source:
     packing: Mapping[str, tfds.decode.Decoder] = dataclasses.field(default_factory=dict)
     remedy: str = "prepare the dataset again"
     stored: tuple[Stored, ...] = ()
+    derived: Mapping[str, DerivedLabel] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_builder(
@@ -134,38 +137,61 @@ class Source:
             read=lambda positions: read([indices[position] for position in positions]),
         )
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of what can be had of an example: stored, or derived from that."""
+        return (*self.features, *self.derived)
+
+    def deriving(self, labels: Mapping[str, DerivedLabel]) -> "Source":
+        """The same examples with further labels, which are made of what is stored."""
+        return dataclasses.replace(self, derived={**self.derived, **labels})
+
     def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:
         """Returns the function from a serialized example to arrays.
 
         Args:
           keys: only these are decoded.
-          packed: give the maps of `packing` in their packed form.
+          packed: give the maps of `packing` in their packed form, but those that others are
+            derived from.
 
-        The function raises a `SourceError` about an example that is damaged.
+        The function raises a `SourceError` about an example that is damaged, or whose derived label
+        cannot be made.
 
         Raises:
           ValueError: the examples lack a key.
         """
-        missing = sorted(set(keys) - set(self.features))
+        derived = {key: self.derived[key] for key in keys if key in self.derived}
+        inputs = {key for label in derived.values() for key in label.inputs}
+        stored = {*keys, *inputs} - derived.keys()
+        missing = sorted(stored - set(self.features))
         if missing:
             raise ValueError(
-                f"{self.name} has no {', '.join(missing)}; it has {', '.join(self.features)}"
+                f"{self.name} has no {', '.join(missing)}; it has {', '.join(self.keys)}"
             )
-        wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
+        wanted = tfds.decode.PartialDecoding(dict.fromkeys(stored, True))
         features: Any = wanted.extract_features(self.features)  # like them, a FeaturesDict
-        decoders = {key: self.packing[key] for key in keys if packed and key in self.packing}
+        kept = self.packing.keys() & stored - inputs if packed else ()
+        decoders = {key: self.packing[key] for key in kept}
 
         def parse(record: bytes) -> Example:
             try:
                 example = self.decode(features.deserialize_example_np(record, decoders=decoders))
                 if "name" in example:
                     _check_name(example["name"])
-                return example
             except Exception as error:  # decoders raise whatever they like
                 reason = one_line(error.__cause__ or error, 120)
                 raise SourceError(
                     f"{self._called(record)} of {self.name} is damaged ({reason}): {self.remedy}."
                 ) from error
+            for key, label in derived.items():
+                try:
+                    example[key] = label.of(example)
+                except ValueError as error:
+                    raise SourceError(
+                        f"{self._called(record)} of {self.name} has no {key} ({error}), which a "
+                        f"plugin makes of {', '.join(label.inputs)}: mend the plugin."
+                    ) from error
+            return {key: example[key] for key in keys}
 
         return parse
 

@@ -15,8 +15,11 @@ from astmt_jax.config import (
     from_recorded,
     with_stride_in,
 )
+from astmt_jax.datasets import registry
 from astmt_jax.files import documents, storage
-from astmt_jax.records import check_choice
+from astmt_jax.models import families
+from astmt_jax.plugins import names
+from astmt_jax.records import check_choice, shown_name
 
 CONFIG_FILE = "config.json"
 IMPORT_FILE = "imported.json"
@@ -59,7 +62,7 @@ def recorded_config(workdir: pathlib.Path) -> Config:
 
     Raises:
       FileNotFoundError: there is none.
-      ValueError: its settings cannot be read.
+      ValueError: its settings cannot be read, or name what plugins add that are not loaded.
     """
     path = workdir / CONFIG_FILE
     try:
@@ -69,7 +72,24 @@ def recorded_config(workdir: pathlib.Path) -> Config:
     except ValueError as error:
         remedy = "bring it back from a backup, or delete the folder to start over"
         raise _unusable(path, error, remedy) from error
+    if config.plugins:
+        _check_plugins(workdir, config)
     return config if config.model.pretrained is None else _decided(config)
+
+
+def _check_plugins(workdir: pathlib.Path, config: Config) -> None:
+    """Checks that what a run takes from plugins is there; they are never loaded because of it."""
+    try:
+        registry.tasks_of(config)
+        families.find(config.model)
+    except ValueError as error:
+        needed = names(config.plugins)
+        shown = ", ".join(map(shown_name, needed[:3])) + (", ..." if needed[3:] else "")
+        raise ValueError(
+            f"The run in {workdir} needs its plugins ({shown}), and a folder has no code run: if "
+            "you trust them, name them by --plugins=NAME (beside --config: --config.plugins=NAME; "
+            f"in Python: load(DIR, plugins=NAME)). Without them: {error}"
+        ) from error
 
 
 def _decided(config: Config) -> Config:
@@ -85,9 +105,11 @@ def as_begun(workdir: pathlib.Path, config: Config) -> Config:
     Raises:
       ValueError: the run's settings cannot be read.
     """
-    if config.model.stride_in in STRIDES_IN or not (workdir / CONFIG_FILE).exists():
+    if not (workdir / CONFIG_FILE).exists():
         return config
     begun = recorded_config(workdir).model
+    if config.model.stride_in in STRIDES_IN:
+        return config
     same = begun.pretrained == config.model.pretrained
     return with_stride_in(config, begun.stride_in) if same else config
 

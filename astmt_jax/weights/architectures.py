@@ -118,9 +118,9 @@ def _resnet(shapes: Mapping[str, tuple[int, ...]]) -> Classifier:
     wide = "wide_" if cardinality == "_2" else ""
     norm = "" if "bn1.running_mean" in shapes or stem else "_gn"
     name = f"{wide}{attention}{kind}{depth}{stem}{cardinality}{norm}"
-    known = {backbone.blocks: key for key, backbone in BACKBONES.items()}
     plain = bottleneck and attention in ("", "se") and not (stem or cardinality or norm)
-    return Classifier(name, known.get(blocks) if plain else None)
+    known = next((key for key, it in BACKBONES.items() if it.blocks == blocks), None)
+    return Classifier(name, known if plain else None)
 
 
 def _attention(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -49,7 +49,7 @@ class Registry(dict[str, Entry]):
         self._added: dict[str, str] = {}
 
     def add(self, name: str, entry: Entry) -> None:
-        """Adds an entry. The module that added a name may do so again, as a notebook's cell does.
+        """Adds an entry. The file that added a name may do so again, as a cell of a notebook does.
 
         Raises:
           PluginError: the name is taken or none, or the entry is not of the kind.
@@ -60,12 +60,12 @@ class Registry(dict[str, Entry]):
                 f"A {self._what} is called {shown(name)}, but its name must be a letter and up to "
                 "63 letters, digits and '_'."
             )
-        module, owner = _calling_module(), self._added.get(name, "astmt_jax")
-        if name in self and module != owner:
+        plugin, owner = _calling_plugin(), self._added.get(name, "astmt_jax")
+        if name in self and plugin != owner:
             raise PluginError(
                 f"There is a {self._what} {name} already, of {owner}: choose another name."
             )
-        self._added[name] = module
+        self._added[name] = plugin
         self[name] = entry
 
 
@@ -179,9 +179,10 @@ def _shown_path(name: str) -> str:
     return name if name.isprintable() and len(name) <= 200 else shown(name)
 
 
-def _calling_module() -> str:
-    """The module outside this package that adds something."""
+def _calling_plugin() -> str:
+    """The file outside this package that adds something; the module, where it has no file."""
     frame = sys._getframe(1)
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith("astmt_jax."):
         frame = frame.f_back
-    return str(frame.f_globals.get("__name__"))
+    file = frame.f_globals.get("__file__")
+    return os.path.abspath(file) if file else str(frame.f_globals.get("__name__"))

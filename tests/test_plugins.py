@@ -89,7 +89,7 @@ WRONG = {
     "a = 1\nb = = c": ("(line 2)", "SyntaxError"),
     "import sys\nsys.exit('gone')": ("(line 2)", "SystemExit: gone"),
     "raise ValueError('one\\ntwo')": ("(line 1)", "ValueError: one two."),
-    "raise KeyboardInterrupt" if False else "raise Exception": ("(line 1)", "Exception."),
+    "raise Exception": ("(line 1)", "Exception."),
     ADDS.format(name="resnet50"): ("(line 5)", "backbone resnet50 already, of astmt_jax"),
     ADDS.format(name="own+depth"): ("(line 5)", "'own+depth', but its name must be a letter"),
 }

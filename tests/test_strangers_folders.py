@@ -13,16 +13,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_network import TinyNetwork
-from tiny_run import write_run
+from tiny_run import tiny_config, write_run
 
-from astmt_jax import export, trained_model
+from astmt_jax import convert, export, trained_model
 from astmt_jax.demo import __main__ as demo
 from astmt_jax.evaluation.results import read_results, write_results
 from astmt_jax.evaluation.scoring import Scores
 from astmt_jax.predict import __main__ as predict
 from astmt_jax.report import __main__ as report
 from astmt_jax.training import experiment
-from astmt_jax.training.workdir import imported_settings, record_import, recorded_config
+from astmt_jax.training.workdir import (
+    check_workdir,
+    imported_settings,
+    record_import,
+    recorded_config,
+)
 
 RESULTS = Scores(
     {"depth": {"rmse": 0.5, "log_rmse": float("nan")}, "semseg": {"mIoU": 0.25}},
@@ -251,6 +256,46 @@ def test_a_report_without_data_reads_none_and_makes_none(theirs, monkeypatch, ca
     assert told[0].endswith("--data_dir=DIR.")
     assert [path.name for path in theirs.parent.iterdir()] == ["theirs"]
     assert "their_data" not in (theirs / "report.html").read_text()
+
+
+HOSTILE = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()"
+
+
+@pytest.mark.parametrize("tasks", [None, ["hostile_task"]], ids=["known tasks", "unknown ones"])
+@pytest.mark.parametrize("named", ["hostile_plugin.py", "hostile_plugin", "json+{folder}/x.py+os"])
+def test_no_folder_has_code_run(theirs, named, tasks, monkeypatch, capsys):
+    """Whatever it names as plugins, and although Python would find them."""
+    monkeypatch.setattr(experiment, "Network", TinyNetwork)
+    monkeypatch.syspath_prepend(theirs)
+    monkeypatch.chdir(theirs)
+    for name in ("hostile_plugin.py", "x.py"):
+        (theirs / name).write_text(HOSTILE)
+    document = json.loads((theirs / "config.json").read_text())
+    document["plugins"] = named.format(folder=theirs)
+    document["tasks"] = tasks or document["tasks"]
+    (theirs / "config.json").write_text(json.dumps(document))
+    actions = {
+        "load": lambda: trained_model.load(theirs),
+        "go on": lambda: check_workdir(theirs, tiny_config()),
+        "weights": lambda: convert.export_weights(theirs, theirs.parent / "out.npz"),
+    }
+    for name, (main, arguments) in COMMANDS.items():
+        given = [it.format(folder=theirs.parent, photo=__file__) for it in arguments]
+        actions[name] = lambda main=main, given=given: main([f"--workdir={theirs}", *given])
+    for name, action in actions.items():
+        if tasks is None and name in ("demo", "weights"):  # what comes then is no tiny network's
+            continue
+        told = None
+        try:
+            action()
+        except (ValueError, SystemExit) as error:
+            told = str(error)
+        assert not list(theirs.glob("*.ran"))
+        if tasks:
+            assert "needs its plugins (" in told, name
+            assert "hostile_task" in told
+            assert len(told) < 2000
+            assert "\n" not in told
 
 
 def test_names_in_settings_do_nothing_to_the_terminal(theirs):

@@ -4,10 +4,12 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import sys
 
 import cv2
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from forked_programs import FOREVER, TRAINING_IMPORTS, Program, Programs, programs
 from forked_programs import training_environment as environment
 from plugged import EXAMPLES, forgotten
@@ -15,9 +17,12 @@ from quick_settings import QUICK_SETTINGS
 from settings import assert_one_sentence
 
 from astmt_jax import evaluate, load
+from astmt_jax.command_line import config_flag
+from astmt_jax.datasets import prepare, show
 from astmt_jax.files import documents
 from astmt_jax.predict import __main__ as predict
 from astmt_jax.report import __main__ as report
+from astmt_jax.training.experiment import Experiment
 
 PLUGINS = "examples/own_task.py+examples/own_backbone.py"
 BY_THEIR_PATHS = "+".join(str(EXAMPLES / name) for name in ("own_backbone.py", "own_task.py"))
@@ -157,6 +162,42 @@ def test_photos_are_predicted_with_them(runs, whole, tmp_path):
     levels = cv2.imread(str(tmp_path / "out/predictions/reflectance_edge/photo.png"), -1)
     assert (levels.dtype, levels.shape) == (np.uint8, (48, 64))
     assert (tmp_path / "out/colors/reflectance_edge/photo.png").exists()
+
+
+def test_a_dataset_is_prepared_shown_and_opened(tmp_path, monkeypatch):
+    """Its pixels are those of the files, and its file is a configuration, too."""
+    random = np.random.default_rng(0)
+    names = {"train": ["a", "b"], "val": ["c"]}
+    for folder in ("photos", "spots"):
+        (tmp_path / "leaves" / folder).mkdir(parents=True)
+    spots = {}
+    for split, those in names.items():
+        (tmp_path / "leaves" / f"{split}.txt").write_text("\n".join(those))
+        for name in those:
+            spots[name] = random.choice(np.uint8([0, 1, 2, 255]), (20, 30))
+            photo = random.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "leaves" / "photos" / f"{name}.jpg"), photo)
+            cv2.imwrite(str(tmp_path / "leaves" / "spots" / f"{name}.png"), spots[name])
+    data = [f"--data_dir={tmp_path / 'data'}", f"--plugins={EXAMPLES / 'own_dataset.py'}"]
+    with forgotten():
+        source = [f"--source={tmp_path / 'leaves'}", "--num_workers=2"]
+        prepare.main(["--dataset=leaves", *source, *data])
+        show.main(["--dataset=leaves", f"--output={tmp_path / 'sheet.png'}", "--size=32", *data])
+        assert cv2.imread(str(tmp_path / "sheet.png")).std() > 10
+        argv = ["main", f"--config={EXAMPLES / 'own_dataset.py'}"]
+        argv += [f"--config.dataset.data_dir={tmp_path / 'data'}", "--config.train.batch_size=2"]
+        monkeypatch.setattr(sys, "argv", argv)
+        with flagsaver.flagsaver():
+            config_flag.parse_flags(sys.argv)
+            config = config_flag.settings()
+        experiment = Experiment(config)
+        assert config.plugins == str(EXAMPLES / "own_dataset.py")
+        assert experiment.tasks[0].class_names == ("leaf", "spot", "background")
+        splits = experiment.open_splits()
+        assert (splits.training.length, splits.evaluation.length) == (2, 1)
+        (record,) = splits.evaluation.read([0])
+        found = splits.evaluation.parser(["semseg"])(record)["semseg"]
+        np.testing.assert_array_equal(found[..., 0], spots["c"])
 
 
 @pytest.mark.slow

@@ -139,8 +139,12 @@ class Source:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of what can be had of an example: stored, or derived from that."""
-        return (*self.features, *self.derived)
+        """Of what can be had of an example: stored, or derived from what is."""
+        stored = set(self.features)
+        return (
+            *self.features,
+            *(key for key, it in self.derived.items() if stored.issuperset(it.inputs)),
+        )
 
     def deriving(self, labels: Mapping[str, DerivedLabel]) -> "Source":
         """The same examples with further labels, which are made of what is stored."""

@@ -70,8 +70,10 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 def _load_plugins(names: Any) -> None:
     """Loads what the settings name; a plugin that cannot be loaded ends the program."""
+    if not isinstance(names, str):
+        return  # `from_config_dict` says so, as of every field
     try:
-        plugins.load(str(names))
+        plugins.load(names)
     except plugins.PluginError as error:
         fail(str(error))
 

@@ -1,7 +1,7 @@
 """What a plugin may add, how it is found, and the one sentence about a plugin that is wrong."""
 
 import dataclasses
-import importlib.metadata
+import importlib
 import sys
 
 import numpy as np
@@ -50,7 +50,16 @@ add_backbone("{name}", Backbone(RESNET, (1, 2, 1, 1)))
 """
 
 
-def test_a_file_a_module_and_an_entry_point(folder, monkeypatch):
+def install(folder, name, module):
+    """What pip leaves of a package that has a plugin."""
+    installed = folder / f"{name}-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(f"[astmt_jax.plugins]\n{name} = {module}\n")
+    importlib.invalidate_caches()
+
+
+def test_a_file_a_module_and_an_entry_point(folder):
     files = folder / "files"
     files.mkdir()
     (files / "one.py").write_text(ADDS.format(name="first") + "import beside_one")
@@ -58,12 +67,7 @@ def test_a_file_a_module_and_an_entry_point(folder, monkeypatch):
     (folder / "package").mkdir()
     (folder / "package" / "two.py").write_text(ADDS.format(name="second"))
     (folder / "three_module.py").write_text(ADDS.format(name="third"))
-    installed = importlib.metadata.EntryPoint("three", "three_module", "astmt_jax.plugins")
-    monkeypatch.setattr(
-        importlib.metadata,
-        "entry_points",
-        lambda *, group: [installed] if group == "astmt_jax.plugins" else [],
-    )
+    install(folder, "three", "three_module")
     before = list(families.BACKBONES)
     load("")
     assert list(families.BACKBONES) == before
@@ -73,10 +77,9 @@ def test_a_file_a_module_and_an_entry_point(folder, monkeypatch):
     load(f"{files / 'one.py'}+three")  # once more
 
 
-def test_nothing_is_loaded_that_is_not_named(folder, monkeypatch):
+def test_nothing_is_loaded_that_is_not_named(folder):
     (folder / "installed.py").write_text("raise AssertionError")
-    entry = importlib.metadata.EntryPoint("theirs", "installed", "astmt_jax.plugins")
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [entry])
+    install(folder, "theirs", "installed")
     (folder / "one.py").write_text(ADDS.format(name="first"))
     load("one")
     assert "installed" not in sys.modules

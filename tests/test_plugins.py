@@ -155,6 +155,7 @@ TASKS = {
     "no task": (lambda: add("near"), "must be a Task"),
     "a function": (lambda: add(near), "must be a Task"),
     "a text as inputs": (lambda: add(near(), inputs="depth"), "must be a tuple"),
+    "no inputs": (lambda: add(near(), inputs=()), "must be a tuple"),
     "no dataset": (lambda: add(near(), "screens"), "'screens'|screens, but there are: scenes"),
     "a task that is there": (lambda: add(depth()), "scenes has a task depth already"),
     "a reserved name": (lambda: add(dataclasses.replace(near(), name="all")), "called all"),
@@ -164,7 +165,11 @@ TASKS = {
     "no notation": (lambda: add(dataclasses.replace(near(), notation={})), "notation"),
     "a map as loss": (
         lambda: add(dataclasses.replace(near(), loss=lambda logits, labels: logits)),
-        "loss of shape (1, 8, 8, 1)",
+        "a loss that is ShapeDtypeStruct(shape=(1, 8, 8, 1)",
+    ),
+    "two losses": (
+        lambda: add(dataclasses.replace(near(), loss=lambda logits, labels: (0.0, 1.0))),
+        "but must be one number",
     ),
     "channels too many": (
         lambda: add(dataclasses.replace(near(), predict=lambda logits: logits)),

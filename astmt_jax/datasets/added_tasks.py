@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from astmt_jax.datasets.dataset import Dataset
 from astmt_jax.pipeline.derived import DerivedLabel
-from astmt_jax.pipeline.geometries import GEOMETRIES, INTEGER_GEOMETRIES
+from astmt_jax.pipeline.geometries import GEOMETRIES, label_form
 from astmt_jax.plugins import PluginError, check_kind
+from astmt_jax.records import shown
 from astmt_jax.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -75,13 +75,6 @@ def extended(base: Dataset, added: Iterable[AddedTask]) -> Dataset:
     return ExtendedDataset(**fields, base=base, added=tasks)
 
 
-def label_form(task: Task) -> tuple[int, type[np.generic]]:
-    """Channels and dtype of a task's labels, which its geometry decides."""
-    if task.geometry in INTEGER_GEOMETRIES:
-        return 1, np.uint8
-    return task.channels, np.float32
-
-
 def check_task(task: Any) -> None:
     """Checks that a record of a plugin can be trained, scored and told from others.
 
@@ -106,12 +99,12 @@ def check_task(task: Any) -> None:
 
 def _check_functions(task: Task, where: str) -> None:
     """Checks the shapes of what loss and predictions return, without computing them."""
-    channels, dtype = label_form(task)
+    channels, dtype = label_form(task.geometry, task.channels)
     logits = jax.ShapeDtypeStruct((1, SIDE, SIDE, task.channels), jnp.float32)
     labels = jax.ShapeDtypeStruct((1, SIDE, SIDE, channels), dtype)
     loss = jax.eval_shape(task.loss, logits, labels)
     if getattr(loss, "shape", None) != ():
-        raise PluginError(f"{where} has a loss of shape {loss.shape}, but it must be one number.")
+        raise PluginError(f"{where} has a loss that is {shown(loss)}, but must be one number.")
     predicted = jax.eval_shape(task.predict, logits).shape
     wanted = (1, SIDE, SIDE, *((task.file.channels,) if task.file.channels > 1 else ()))
     if predicted != wanted:

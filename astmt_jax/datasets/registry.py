@@ -8,10 +8,11 @@ import numpy as np
 
 from astmt_jax.config import Config
 from astmt_jax.datasets import bsds500, camvid, ccp, fsv, nyud, own_data, pascal_context, voc_sbd
-from astmt_jax.datasets.added_tasks import AddedTask, check_task, extended, label_form
+from astmt_jax.datasets.added_tasks import AddedTask, check_task, extended
 from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
 from astmt_jax.datasets.scenes import dataset as scenes
 from astmt_jax.pipeline.derived import DerivedLabel
+from astmt_jax.pipeline.geometries import label_form
 from astmt_jax.plugins import PluginError, Registry, check_kind
 from astmt_jax.records import shown, shown_name
 from astmt_jax.tasks.task import Task
@@ -57,8 +58,12 @@ def add_task(
       PluginError: there is no such dataset, it has a task of that name, or the record cannot be
         used, saying which field is wrong.
     """
-    check_kind("The inputs of a label", inputs, tuple)
     check_task(task)
+    if not isinstance(inputs, tuple) or not inputs:
+        raise PluginError(
+            f"The task {task.name} has the inputs {shown(inputs)}, but they must be a tuple of "
+            "names, such as ('depth',)."
+        )
     if dataset not in DATASETS:
         raise PluginError(
             f"The task {task.name} is for the dataset {shown_name(dataset)}, but there are: "
@@ -66,7 +71,7 @@ def add_task(
         )
     if task.name in DATASETS[dataset].tasks():
         raise PluginError(f"{dataset} has a task {task.name} already: choose another name.")
-    made = DerivedLabel(inputs, label, *label_form(task))
+    made = DerivedLabel(inputs, label, *label_form(task.geometry, task.channels))
     _ADDED_TASKS[dataset].add(task.name, AddedTask(task, made))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from astmt_jax.config import AugmentationConfig
 from astmt_jax.pipeline import augment, truths
-from astmt_jax.pipeline.geometries import INTEGER_GEOMETRIES
+from astmt_jax.pipeline.geometries import label_form
 from astmt_jax.pipeline.iteration import iterate, python_call
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
@@ -151,12 +151,7 @@ def describe_batch(tasks: Sequence[Task], batch_size: int, image_size: int) -> d
     def of(channels: int, dtype) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((batch_size, image_size, image_size, channels), dtype)
 
-    labels = {
-        task.name: of(1, np.uint8)
-        if task.geometry in INTEGER_GEOMETRIES
-        else of(task.channels, np.float32)
-        for task in tasks
-    }
+    labels = {task.name: of(*label_form(task.geometry, task.channels)) for task in tasks}
     return {"image": of(3, np.float32), "labels": labels}
 
 

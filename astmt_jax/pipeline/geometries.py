@@ -189,6 +189,11 @@ INTEGER_GEOMETRIES = ("label", "framed", "foreground")
 """Geometries of uint8 maps (H, W, 1); all others are of float32 maps with the task's channels."""
 
 
+def label_form(geometry: str, channels: int) -> tuple[int, type[np.generic]]:
+    """Channels and dtype of the labels of a task that has this geometry and so many channels."""
+    return (1, np.uint8) if geometry in INTEGER_GEOMETRIES else (channels, np.float32)
+
+
 def mark_ignored(
     labels: Mapping[str, np.ndarray], geometries: Mapping[str, str]
 ) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import pytest
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.datasets.prepare import prepare
-from astmt_jax.paper import paper_config
+from astmt_jax.paper import paper_config, task_names
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = {
@@ -133,3 +133,10 @@ def test_command_line_trains_and_evaluates_from_an_archive(tmp_path, name):
     for task, metric in TASKS[name].items():
         assert document["results"][task][metric] >= 0
     assert (tmp_path / "run" / "panels.png").exists()
+
+
+def test_all_stands_for_the_configuration_s_own_tasks():
+    own = ("edge", "depth")
+    assert task_names("all", own) == own
+    assert task_names("all+mine", own) == (*own, "mine")
+    assert task_names("mine+depth", own) == ("mine", "depth")

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from plugged import EXAMPLES, forgotten
 from settings import assert_one_sentence
 
+from astmt_jax.command_line import arguments, config_flag
 from astmt_jax.datasets import registry
 from astmt_jax.models import families
 from astmt_jax.models.family import Backbone
@@ -198,6 +200,42 @@ def test_a_task_is_the_dataset_s_once_it_is_added():
     assert [*split.tasks()][-1] == "near"
     registry.add_task("camvid", edge(), ("semseg",), lambda ids: ids)  # as scenes has one
     assert [*registry.find("camvid").tasks()] == ["semseg", "edge"]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "words"),
+    [("none.py", "Error: There is no plugin none.py"), ("broken_plugin", "(line 1): NameError")],
+)
+def test_command_lines_tell_it_in_one_sentence(folder, plugin, words, monkeypatch, capsys):
+    (folder / "broken_plugin.py").write_text("broken")
+    for plugins in (f"--config.plugins={plugin}", f"--config.plugins=json+{plugin}"):
+        argv = ["main", "--config=scenes", plugins]
+        monkeypatch.setattr(sys, "argv", argv)
+        with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
+            config_flag.parse_flags(argv)
+        assert words in caught.value.code
+        assert_one_sentence(caught.value.code)
+    parser = arguments.parser("mine", "what it does")
+    arguments.add_workdir(parser)
+    with pytest.raises(SystemExit) as caught:
+        arguments.parse(parser, ["--workdir=runs/x", f"--plugins={plugin}"])
+    assert caught.value.code == 1
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert printed.count("\n") == 1
+
+
+def test_configurations_name_what_plugins_add(monkeypatch):
+    argv = ["main", "--config=scenes:backbone=resnet20,tasks=depth+reflectance_edge+edge"]
+    argv += ["--config.plugins", f"{EXAMPLES / 'own_backbone.py'}+{OWN_TASK}"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with flagsaver.flagsaver():
+        config_flag.parse_flags(argv)
+        config = config_flag.settings()
+    assert config.plugins == argv[-1]
+    tasks = registry.tasks_of(config)
+    assert [task.name for task in tasks] == ["depth", "reflectance_edge", "edge"]
+    assert families.find(config.model).blocks == (1, 2, 2, 1)
 
 
 def test_the_example_s_label_and_metric_are_what_they_say():

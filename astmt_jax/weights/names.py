@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from astmt_jax.models.network import Network
+from astmt_jax.weights.checks import WeightsError
 
 # Paths of our modules and the original's names, as in `TorchNames.modules`. What follows the path
 # is one of `UNIT_PARTS`.
@@ -82,6 +83,9 @@ def slots(path: tuple, network: Network) -> Iterator[Slot]:
     Args:
       path: key path of the leaf, as `jax.tree_util` gives it.
       network: whose variables they are.
+
+    Raises:
+      WeightsError: the network's family of backbones gives its module no name.
     """
     collection, *keys = (_key(entry) for entry in path[1:])
     *module, leaf = keys
@@ -120,7 +124,10 @@ def _module_name(path: str, network: Network) -> str:
             name = re.sub(r"\{(\d)(\+1)?\}", lambda m, g=match: _numbered(g, m), template)
             part = path[match.end() :]
             return f"{name}.{UNIT_PARTS[part]}" if part else name
-    raise KeyError(f"No PyTorch name is known for the module {path}.")
+    raise WeightsError(
+        f"No PyTorch name is known for the module {path}: the family of "
+        f"{network.config.backbone} has none in its `torch`."
+    )
 
 
 def _numbered(groups: re.Match, placeholder: re.Match) -> str:

@@ -1,14 +1,21 @@
 """Names and layouts of the original's tensors: exact both ways, for every kind of network."""
 
+import dataclasses
+
 import golden_cases
 import jax
 import networks
 import numpy as np
 import pytest
+from plugged import forgotten
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig
+from astmt_jax.models.families import add_backbone
+from astmt_jax.models.family import Backbone, TorchNames
 from astmt_jax.models.network import Network
+from astmt_jax.models.resnet import RESNET
 from astmt_jax.weights import original as convert
+from astmt_jax.weights.checks import WeightsError
 
 TASKS = {"semseg": 4, "normals": 3}
 SMALL = {"backbone": "resnet14", "width_multiplier": 0.0625, "decoder_width": 32}
@@ -173,3 +180,14 @@ def test_everything_wrong_is_listed_at_once():
         convert.from_torch(tensors, network)
     for expected in ("missing: conv1.weight", "wrong shape: bn1.weight", "unused: fc.weight"):
         assert expected in str(caught.value)
+
+
+def test_a_family_without_names_is_told():
+    """As a plugin's may be that is never exported."""
+    with forgotten():
+        nameless = dataclasses.replace(RESNET, torch=TorchNames(()))
+        add_backbone("nameless", Backbone(nameless, (1, 1, 1, 1)))
+        network = Network(ModelConfig(**SMALL | {"backbone": "nameless"}), TASKS)
+        variables = jax.eval_shape(network.init, jax.random.key(0))
+        with pytest.raises(WeightsError, match=r"module encoder/.*: the family of nameless"):
+            convert.state_dict(*variables, network)

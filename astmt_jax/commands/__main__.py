@@ -4,6 +4,7 @@ Each is a module, which `python -m` runs just as well; `astmt COMMAND --help` sh
 """
 
 import difflib
+import os
 import runpy
 import sys
 import textwrap
@@ -16,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command that the arguments (default: the program's own) name first."""
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(usage())
+        _print(usage())
         return
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, 1)
@@ -35,6 +36,14 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"{name:{width}}  {command.about}" for name, command in COMMANDS.items())
     return f"{__doc__.strip()}\n\nCommands:\n{textwrap.indent(lines, '  ')}"
+
+
+def _print(text: str) -> None:
+    """Prints to whom may have read enough before the end, such as `head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
 
 
 def _lacks(name: str, error: ModuleNotFoundError) -> str:

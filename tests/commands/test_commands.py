@@ -1,7 +1,9 @@
 """`astmt`: every command is there, gets its arguments, and says which package it misses."""
 
 import importlib.util
+import os
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -48,6 +50,15 @@ def test_help_names_all_commands(arguments, started, capsys):
     lines = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
     assert [line.split()[0] for line in lines] == list(COMMANDS)
     assert not started
+
+
+def test_help_ends_quietly_where_nobody_reads_it():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "astmt_jax.commands", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

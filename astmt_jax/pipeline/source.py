@@ -4,6 +4,7 @@ TensorFlow runs what reads and decodes, in parallel, on the host only.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -77,7 +78,8 @@ class Source:
         joined, 'train+val', are splits, too.
 
         Raises:
-          ValueError: the split does not exist or is empty, or the files have no random access.
+          ValueError: the split does not exist, is empty or has an example twice, or the files have
+            no random access.
           SourceError: a file is missing, damaged or a bomb, or has another number of examples
             than dataset_info.json says.
         """
@@ -102,9 +104,14 @@ class Source:
             )
         remedy = f"remove {builder.data_dir} and prepare the dataset again"
         files = info.splits[split].file_instructions
+        stored = tuple(Stored(it.filename, it.skip, it.skip + it.take) for it in files)
+        if any(
+            part.file == following.file and following.start < part.stop
+            for part, following in itertools.pairwise(sorted(stored))
+        ):
+            raise ValueError(f"{name} has images twice; its parts must not overlap")
         for file in files:
             _check_file(pathlib.Path(file.filename), file.examples_in_shard, remedy)
-        stored = tuple(Stored(it.filename, it.skip, it.skip + it.take) for it in files)
         records = builder.as_data_source(
             split=split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )

@@ -235,6 +235,14 @@ def test_splits_know_what_they_share(builder, split, other, count):
     assert count in (expected, None)
 
 
+@pytest.mark.parametrize("split", ["train+train", "train[:1]+train[:1]", "train[3:]+train[:4]"])
+def test_splits_with_an_image_twice_are_refused(builder, split):
+    with pytest.raises(ValueError, match=r"has images twice; its parts must not overlap$"):
+        Source.from_builder(builder, split, decode)
+    apart = Source.from_builder(builder, "train[3:]+train[:3]", decode)
+    assert sorted(stored_numbers(apart)) == list(range(LENGTH))
+
+
 def test_only_wanted_features_are_decoded(source):
     (record,) = source.read([0])
     assert set(source.parser(("image", "depth"))(record)) == {"image", "depth"}

@@ -29,7 +29,7 @@ from astmt_jax.compare.costs import network_costs
 from astmt_jax.compare.execution import check_folders, check_training, execute, finished
 from astmt_jax.compare.ladders import LADDERS
 from astmt_jax.compare.methods import runs
-from astmt_jax.compare.report import write_report
+from astmt_jax.compare.report import check_report, write_report
 from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
@@ -57,18 +57,19 @@ def compare(config: Config, chosen: Ladder, num_seeds: int, workdir: pathlib.Pat
 
     Raises:
       ValueError: a network cannot be built, the dataset does not fit, a folder holds a run with
-        other settings, or results cannot be read.
+        other settings, or the report of other rows, or results cannot be read.
       FileNotFoundError: the dataset has to be prepared first, naming the command.
       FloatingPointError: a loss stopped being finite.
       WeightsError: weights to start from cannot be used.
     """
+    check_report(chosen, workdir)
     config = settled(config)
     compared = chosen.methods(config)
     planned = tuple(runs(compared, num_seeds))
     check_folders(planned, workdir)
     check_training(planned, workdir)
     costs = network_costs(compared)
-    report = functools.partial(write_report, config, chosen.report, compared, costs)
+    report = functools.partial(write_report, config, chosen, compared, costs)
     for _ in execute(planned, workdir, {n: cost.multiply_adds for n, cost in costs.items()}):
         report(finished(planned, workdir), len(planned), workdir)
     CONSOLE.print(report(finished(planned, workdir), len(planned), workdir))

@@ -22,10 +22,12 @@ class Ladder:
     Attributes:
       report: name of the files that show it, without their ending.
       methods: its methods, of a configuration.
+      rows: the file of its rows, if there is one.
     """
 
     report: str
     methods: Callable[[Config], tuple[Method, ...]]
+    rows: pathlib.Path | None = None
 
 
 def ladder(text: str) -> Ladder:
@@ -48,7 +50,9 @@ def ladder(text: str) -> Ladder:
     if text.endswith(row_file.ENDING):
         path = pathlib.Path(os.path.expanduser(text))
         return Ladder(
-            f"comparison-{path.stem}.rows", functools.partial(row_file.methods, path=path)
+            f"comparison-{path.stem}.rows",
+            functools.partial(row_file.methods, path=path),
+            path.resolve(),
         )
     known = ", ".join(LADDERS)
     raise ValueError(

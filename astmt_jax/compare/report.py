@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from astmt_jax.compare import difference_tables, figure, tables
+from astmt_jax.compare.choice import Ladder
 from astmt_jax.compare.document import as_document
 from astmt_jax.compare.methods import Method, Run
 from astmt_jax.compare.scores import MethodScores, summarize
@@ -15,25 +16,46 @@ from astmt_jax.evaluation import published
 from astmt_jax.evaluation.published_tables import PUBLISHED
 from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.files import storage
+from astmt_jax.files.documents import read_document
 from astmt_jax.metrics.summary import AVERAGE
 from astmt_jax.models.cost import TotalCost
 from astmt_jax.tasks.task import Task
 
+ROWS = "rows"
+"""What the JSON calls the file that the rows come from."""
+
+
+def check_report(ladder: Ladder, workdir: pathlib.Path) -> None:
+    """Checks that a ladder's report replaces none of another file of rows of the same name.
+
+    A file that is no longer there may have been this one, in another place.
+
+    Raises:
+      ValueError: it would.
+    """
+    path = workdir / f"{ladder.report}.json"
+    if ladder.rows is None or not path.exists():
+        return
+    document = read_document(path)
+    former = document.get(ROWS) if isinstance(document, dict) else None
+    if isinstance(former, str) and former != str(ladder.rows) and pathlib.Path(former).exists():
+        raise ValueError(f"{path} is about the rows of {former}: give {ladder.rows} another name.")
+
 
 def write_report(
     config: Config,
-    name: str,
+    ladder: Ladder,
     compared: Sequence[Method],
     costs: Mapping[str, TotalCost],
     finished: Sequence[Run],
     num_runs: int,
     workdir: pathlib.Path,
 ) -> Table:
-    """Writes NAME.json, NAME.md and NAME.png.
+    """Writes a ladder's JSON, Markdown and PNG.
 
     Args:
       config: what the methods have in common.
-      name: of the files, without their ending.
+      ladder: what is compared; its `report` is the name of the files, without their ending.
       compared: the methods.
       costs: of every network, by name.
       finished: the runs that have results.
@@ -54,6 +76,7 @@ def write_report(
         "config": config.to_dict(),
         "finished": [str(run.folder) for run in finished],
         "complete": len(finished) == num_runs,
+        ROWS: None if ladder.rows is None else str(ladder.rows),
         **as_document(scores, tasks),
     }
     page = (
@@ -62,9 +85,9 @@ def write_report(
         tables.every_metric(scores, tasks),
         _published(config, scores, tasks),
     )
-    storage.write_json(workdir / f"{name}.json", document)
-    storage.write_text(workdir / f"{name}.md", "\n".join(filter(None, page)))
-    figure.draw(scores, tasks, workdir / f"{name}.png")
+    storage.write_json(workdir / f"{ladder.report}.json", document)
+    storage.write_text(workdir / f"{ladder.report}.md", "\n".join(filter(None, page)))
+    figure.draw(scores, tasks, workdir / f"{ladder.report}.png")
     return tables.terminal_table(scores, tasks, title)
 
 

@@ -9,6 +9,7 @@ import pytest
 from settings import settings
 
 from astmt_jax.compare import difference_tables, figure, tables
+from astmt_jax.compare.choice import DEFAULT, ladder
 from astmt_jax.compare.differences import to_changed
 from astmt_jax.compare.document import as_document
 from astmt_jax.compare.ladders import paper as methods
@@ -23,6 +24,7 @@ from astmt_jax.models.cost import TotalCost
 
 CONFIG = from_config_dict(settings(tasks=("semseg", "depth")))
 METHODS = methods(CONFIG)
+LADDER = ladder(DEFAULT)
 TASKS = applied_to(CONFIG.evaluation, registry.tasks_of(CONFIG))
 NETWORKS = ("single-semseg", "single-depth", "mtl", "bn", "bn_se", "bn_se_adapters", "astmt")
 COSTS = {name: TotalCost(10**6 * (i + 1), 10**7 * (i + 1)) for i, name in enumerate(NETWORKS)}
@@ -190,7 +192,7 @@ def test_terminal_table_is_the_main_table_turned(finished, tmp_path):
 
 def test_json_is_complete(finished, tmp_path):
     """Every number of every results.json, the drops and the costs; NaN becomes null."""
-    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, LADDER, METHODS, COSTS, finished, 14, tmp_path)
     document = json.loads((tmp_path / "comparison.json").read_text())
     assert document["config"]["tasks"] == ["semseg", "depth"]
     assert not document["complete"]
@@ -243,12 +245,12 @@ def test_results_by_other_choices_are_refused(finished, tmp_path):
 def test_published_results_stand_below_ours(finished, tmp_path):
     """nyud's by the successors' protocol; none on scenes."""
     page = tmp_path / "comparison.md"
-    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, LADDER, METHODS, COSTS, finished, 14, tmp_path)
     assert "none on scenes is at hand.\n" in page.read_text().split("Beside published results")[1]
     dataset = dataclasses.replace(CONFIG.dataset, name="nyud", options={"classes": 40})
     evaluation = EvaluationConfig(protocol="successors")
     config = dataclasses.replace(CONFIG, dataset=dataset, evaluation=evaluation)
-    write_report(config, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    write_report(config, LADDER, METHODS, COSTS, finished, 14, tmp_path)
     lines = page.read_text().split("Beside published results")[1].splitlines()
     assert lines[4:8:2] == [
         "|  | semseg (mIoU ↑) | depth (RMSE ↓) | parameters | source |",
@@ -265,7 +267,7 @@ def test_published_results_of_others_are_told_from_ours(split, finished, tmp_pat
     dataset = dataclasses.replace(CONFIG.dataset, **changed)
     evaluation = EvaluationConfig(protocol="successors")
     config = dataclasses.replace(CONFIG, dataset=dataset, evaluation=evaluation)
-    write_report(config, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    write_report(config, LADDER, METHODS, COSTS, finished, 14, tmp_path)
     lines = (tmp_path / "comparison.md").read_text().split("Beside published results")[1]
     told = [line for line in lines.splitlines() if line.endswith(".")][1:]
     assert f"Our backbone is {CONFIG.model.backbone}; backbones" in told[0]
@@ -274,7 +276,7 @@ def test_published_results_of_others_are_told_from_ours(split, finished, tmp_pat
 
 
 def test_report_leaves_nothing_half_written(finished, tmp_path):
-    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, LADDER, METHODS, COSTS, finished, 14, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "seed0", "seed1", "comparison.json", "comparison.md", "comparison.png",
     }  # fmt: skip
@@ -305,7 +307,7 @@ def test_undefined_results_have_no_differences(finished, tmp_path):
         document = json.loads(path.read_text())
         document["results"]["depth"]["rmse"] = None
         path.write_text(json.dumps(document))
-    write_report(CONFIG, "comparison", METHODS, COSTS, finished, 14, tmp_path)
+    write_report(CONFIG, LADDER, METHODS, COSTS, finished, 14, tmp_path)
     page = (tmp_path / "comparison.md").read_text()
     assert "multi-task, against" not in page
     assert "| multi-task | 39.0 ± 1.4 | n/a |" in page

@@ -7,7 +7,9 @@ from settings import assert_one_sentence, settings
 
 from astmt_jax.compare.choice import ladder
 from astmt_jax.compare.ladders import paper
+from astmt_jax.compare.report import check_report
 from astmt_jax.config import from_config_dict
+from astmt_jax.files import storage
 
 CONFIG = from_config_dict(settings(tasks=("edge", "depth"), discriminator__weight=0.02))
 ROWS = """
@@ -86,3 +88,27 @@ def test_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.toml cannot be read .*No such file") as caught:
         ladder(f"{tmp_path}/none.toml").methods(CONFIG)
     assert_one_sentence(str(caught.value))
+
+
+def test_another_file_of_the_same_name_replaces_no_report(tmp_path):
+    """One that was changed, or moved, is the same one."""
+    folders = [tmp_path / name for name in ("a", "b", "workdir")]
+    for folder in folders:
+        folder.mkdir()
+    *files, workdir = (folder / "rows.toml" for folder in folders)
+    workdir = workdir.parent
+    for file in files:
+        file.write_text(ROWS)
+    own, other = (ladder(str(file)) for file in files)
+    check_report(own, workdir)
+    storage.write_json(workdir / f"{own.report}.json", {"rows": str(own.rows)})
+    files[0].write_text("[another]")
+    check_report(own, workdir)
+    check_report(ladder("modulation"), workdir)
+    with pytest.raises(ValueError, match=r"rows\.json is about the rows of ") as caught:
+        check_report(other, workdir)
+    assert_one_sentence(str(caught.value))
+    assert str(own.rows) in str(caught.value)
+    assert str(other.rows) in str(caught.value)
+    files[0].unlink()
+    check_report(other, workdir)

@@ -1,20 +1,26 @@
 """A trained network for use on any picture: `load(workdir).predict(photo)`."""
 
-import collections
 import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax import plugins as _plugins
-from astmt_jax.config import NORMALIZATIONS, Config
+from astmt_jax.config import Config
 from astmt_jax.datasets import registry
-from astmt_jax.evaluation import predictor
-from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.evaluation.predictor import features, logits, prediction, resize_task_prediction
+from astmt_jax.evaluation.views import (
+    PLAIN,
+    ValuePredictor,
+    Views,
+    chunks,
+    mean_values,
+    tiled_predictions,
+)
+from astmt_jax.models.network import Network, Params, Stats
 from astmt_jax.pictures.network_input import NetworkInput
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.tasks.task import Task, channels_by_name
@@ -87,6 +93,12 @@ class Model:
             lambda *values, name, size: prediction(network, *values, self.task(name), size),
             static_argnames=("name", "size"),
         )
+        self._values = jax.jit(
+            lambda *values, name, size: (
+                self.task(name).averaged_by().values(logits(network, *values, name, size))
+            ),
+            static_argnames=("name", "size"),
+        )
 
     def task(self, name: str) -> Task:
         """The record of a task; ValueError, listing all, if there is none of that name."""
@@ -103,8 +115,18 @@ class Model:
         tasks: Sequence[str] | None = None,
         modulation: str | None = None,
         size: int | None = None,
+        *,
+        tile: int | None = None,
+        overlap: int | None = None,
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
     ) -> dict[str, np.ndarray]:
         """Predictions for one picture, at its own resolution.
+
+        With `tile` the network sees the picture at its own resolution (or at `size`), in tiles,
+        each as a picture of its own, so that a large picture fits into the memory. With `flip` and
+        `scales` it sees the picture, or each tile, several times, and predictions are means: of
+        probabilities, of metres, of reflectances, of unit vectors brought back to unit length.
 
         Args:
           image: path, Pillow image or uint8 (H, W, 3) RGB; see `photos.read_photo`.
@@ -113,7 +135,12 @@ class Model:
             shared network has for all of them, as the paper shows what attention does; None is
             each task's own.
           size: longer side, in pixels, at which the network sees the picture; None is that of
-            training.
+            training, with `tile` the picture's own.
+          tile: side of the tiles, a multiple of the output stride; None is the whole at once.
+          overlap: of neighbouring tiles, a multiple of the output stride; None is an eighth of
+            `tile`. In it, weights that sum to 1 lead from one tile to the next.
+          flip: also see the mirror image.
+          scales: at how many times its size the picture, or each tile, is seen.
 
         Returns:
           By task, with H and W those of the picture (upright):
@@ -124,10 +151,11 @@ class Model:
             albedo: float32 (H, W, 3) RGB, reflectance in 0..1.
 
         Raises:
-          ValueError: an unknown task, or a picture that cannot be read.
+          ValueError: an unknown task, a view that there is not, or a picture that cannot be read.
           OSError: a file that cannot be opened.
         """
-        return self.predict_batch([image], tasks, modulation, size)[0]
+        views = Views(tile, overlap, flip, tuple(scales))
+        return self.predict_batch([image], tasks, modulation, size, views=views)[0]
 
     def predict_batch(
         self,
@@ -138,6 +166,7 @@ class Model:
         *,
         batch_size: int = 8,
         resize: bool = True,
+        views: Views = PLAIN,
     ) -> list[dict[str, np.ndarray]]:
         """Predictions for several pictures; those of one shape go through the network together.
 
@@ -146,38 +175,51 @@ class Model:
           tasks: as in `predict`.
           modulation: as in `predict`.
           size: as in `predict`.
-          batch_size: most images that go through the network at once.
+          batch_size: most images, or tiles of an image, that go through the network at once.
           resize: bring predictions to the pictures' own resolution; if not, they have that at which
             the network saw the pictures, which saves memory where these are large.
+          views: tiles, mirror images and scales, as in `predict`.
 
         Returns:
           What `predict` returns, for each picture in order.
         """
-        pictures = [read_photo(image) for image in images]
         modulations = self._modulations(tasks, modulation)
-        inputs = [self.network_input(picture.shape[:2], size) for picture in pictures]
+        self.check_views(views, tasks)
+        pictures = [read_photo(image) for image in images]
+        inputs = [self.network_input(picture.shape[:2], size, views) for picture in pictures]
         predictions: list[dict[str, np.ndarray]] = [{} for _ in pictures]
-        for chunk in _chunks([one.padded for one in inputs], batch_size):
-            batch = np.stack([inputs[index].scaled(pictures[index]) for index in chunk])
-            outputs = self._run(batch, modulations)
+        for chunk in chunks(pictures, inputs, views, batch_size):
+            chosen = [pictures[index] for index in chunk], [inputs[index] for index in chunk]
+            outputs = self._outputs(*chosen, modulations, views, batch_size)
             for position, index in enumerate(chunk):
                 height, width = inputs[index].content
                 size_wanted = pictures[index].shape[:2] if resize else (height, width)
                 for name, output in outputs.items():
                     cropped = output[position, :height, :width]
-                    predictions[index][name] = predictor.resize_task_prediction(
+                    predictions[index][name] = resize_task_prediction(
                         self.task(name), cropped, size_wanted
                     )
         return predictions
 
-    def network_input(self, image_size: tuple[int, int], size: int | None = None) -> NetworkInput:
+    def network_input(
+        self, image_size: tuple[int, int], size: int | None = None, views: Views = PLAIN
+    ) -> NetworkInput:
         """The size at which the network sees a picture of (height, width) `image_size`.
 
         Raises:
           ValueError: `size` is not positive.
         """
-        size = self.config.train.image_size if size is None else size
+        if size is None:
+            size = self.config.train.image_size if views.tile is None else max(image_size)
         return NetworkInput.of(image_size, size, self.config.model.output_stride)
+
+    def check_views(self, views: Views, tasks: Sequence[str] | None = None) -> None:
+        """ValueError for ways to see a picture that the network, or a task, does not take."""
+        if views.tile is not None:
+            views.grid(self.config.model.output_stride)
+        if not views.is_plain:
+            for name in self.network.names if tasks is None else tasks:
+                self.task(name).averaged_by()
 
     def colorize(
         self, task: str, prediction: np.ndarray, value_range: tuple[float, float] | None = None
@@ -199,17 +241,44 @@ class Model:
             self.task(name)
         return tuple((name, modulation or name) for name in names)
 
-    def _run(
-        self, batch: np.ndarray, modulations: tuple[tuple[str, str], ...]
+    def _outputs(
+        self,
+        pictures: Sequence[np.ndarray],
+        inputs: Sequence[NetworkInput],
+        modulations: tuple[tuple[str, str], ...],
+        views: Views,
+        batch_size: int,
     ) -> Mapping[str, np.ndarray]:
-        """Predictions for a batch (B, H, W, 3), padded to a power of two."""
+        """Predictions by task for pictures that are seen together, as the network sees them."""
+        if views.is_plain:
+            batch = [seen.scaled(picture) for seen, picture in zip(inputs, pictures, strict=True)]
+            return self._run(np.stack(batch), modulations, self._prediction)
+        network = ValuePredictor(
+            lambda batch: self._run(batch, modulations, self._values),
+            {name: self.task(name).averaged_by() for name, _ in modulations},
+            self.config.model.output_stride,
+        )
+        if views.tile is None:
+            means = mean_values(network, pictures, max(inputs[0].content), views)
+            return {name: network.averagings[name].prediction(means[name]) for name in means}
+        ((picture,), (seen,)) = pictures, inputs
+        tiled = tiled_predictions(network, picture, seen, views, batch_size)
+        return {name: prediction[None] for name, prediction in tiled.items()}
+
+    def _run(
+        self,
+        batch: np.ndarray,
+        modulations: tuple[tuple[str, str], ...],
+        head: jax.stages.Wrapped,
+    ) -> Mapping[str, np.ndarray]:
+        """What `head` makes of a batch (B, H, W, 3), which is padded to a power of two."""
         missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
         used = list(dict.fromkeys(modulation for _, modulation in modulations))
         numbers = np.array([self.network.names.index(name) for name in used], np.int32)
         modulated = self._features(self.params, self.stats, padded, numbers)
         outputs = {
-            name: self._prediction(
+            name: head(
                 self.params,
                 self.stats,
                 modulated,
@@ -219,66 +288,4 @@ class Model:
             )
             for name, modulation in modulations
         }
-        return {name: jax.device_get(output) for name, output in outputs.items()}
-
-
-def features(
-    network: Network,
-    normalize: str,
-    params: Params,
-    stats: Stats,
-    images: jax.Array,
-    modulations: jax.Array | np.ndarray,
-):
-    """The trunk's features of pictures, as `predictor.modulated_features` gives them.
-
-    Args:
-      network: what predicts.
-      normalize: key of `config.NORMALIZATIONS`.
-      params: of all tasks.
-      stats: of all tasks.
-      images: (B, H, W, 3) RGB in 0..255, uint8 or floating point; H and W are multiples of the
-        output stride.
-      modulations: (M,) int32, numbers of the tasks whose modulations the trunk gets.
-    """
-    mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
-    scaled = (images.astype(jnp.float32) - mean) / deviation
-    return predictor.modulated_features(network, params, stats, scaled, modulations)
-
-
-def prediction(
-    network: Network,
-    params: Params,
-    stats: Stats,
-    modulated,
-    index: jax.Array | int,
-    task: Task,
-    size: tuple[int, int],
-) -> jax.Array:
-    """Prediction `(B, *size[, c])` of one task, as its record's `predict` gives it.
-
-    Args:
-      network: what predicts.
-      params: of all tasks.
-      stats: of all tasks.
-      modulated: what `features` gave for M modulations.
-      index: () int32, which of them the task reads.
-      task: its record.
-      size: height and width of the pictures.
-    """
-    logits = network.head_logits(slice_of_task(modulated, index), task.name, params, stats, size)
-    return task.predict(logits)
-
-
-def _chunks(shapes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
-    """Indices of equal shapes together, at most `batch_size` of them."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}, but must be at least 1.")
-    groups = collections.defaultdict(list)
-    for index, shape in enumerate(shapes):
-        groups[shape].append(index)
-    return [
-        group[start : start + batch_size]
-        for group in groups.values()
-        for start in range(0, len(group), batch_size)
-    ]
+        return {name: jax.device_get(output)[: len(batch)] for name, output in outputs.items()}

@@ -28,7 +28,7 @@ def test_examples_of_predict(tmp_path, monkeypatch, capsys):
     Image.fromarray(picture).save("photo.jpg")
     variables = {}
     blocks = python_blocks("predict.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "docs/predict.md", "exec"), variables)
     depth, cosine = (

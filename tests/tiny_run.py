@@ -21,23 +21,22 @@ SIZE = 32
 STEP = 7
 
 
-def tiny_config() -> Config:
+def tiny_config(**changes) -> Config:
     """Settings of a run on `scenes` with images of 32 pixels; the output stride is 16."""
-    return from_config_dict(
-        settings(
-            tasks=TASKS,
-            train__image_size=SIZE,
-            model__decoder_width=32,
-            model__encoder_adapters=True,
-            model__decoder_adapters=True,
-            discriminator__weight=0.0,
-        )
-    )
+    chosen = {
+        "tasks": TASKS,
+        "train__image_size": SIZE,
+        "model__decoder_width": 32,
+        "model__encoder_adapters": True,
+        "model__decoder_adapters": True,
+        "discriminator__weight": 0.0,
+    }
+    return from_config_dict(settings(**chosen | changes))
 
 
-def tiny_model() -> Model:
-    """A model with random variables, as `load` makes it."""
-    config, network, tasks, state = _parts()
+def tiny_model(**changes) -> Model:
+    """A model with random variables, as `load` makes it, of settings with `changes`."""
+    config, network, tasks, state = _parts(**changes)
     return Model(config, network, tasks, state.params, state.stats, STEP)
 
 
@@ -54,8 +53,8 @@ def write_run(workdir: pathlib.Path) -> Model:
     return Model(config, network, tasks, state.params, state.stats, STEP)
 
 
-def _parts():
-    config = tiny_config()
+def _parts(**changes):
+    config = tiny_config(**changes)
     tasks = registry.tasks_of(config)
     network = TinyNetwork(config.model, channels_by_name(tasks), config.discriminator)
     state = random_state(step_of(network, tasks))

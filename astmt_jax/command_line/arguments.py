@@ -146,6 +146,18 @@ def positive(text: str) -> int:
     return number
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers joined by commas."""
+    return tuple(map(_number, text.split(",")))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
 @overload
 def output_file(
     output: pathlib.Path, overwrite: bool, own: None = None, flag: str = "--output"

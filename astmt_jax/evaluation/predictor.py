@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from astmt_jax.config import NORMALIZATIONS
 from astmt_jax.models.network import Network, Params, Stats, slice_of_task
 from astmt_jax.tasks.task import Task
 
@@ -57,6 +59,66 @@ def modulated_features(
 
     chosen = slice_of_task((params.task, stats.task), modulations)
     return jax.vmap(run, axis_size=len(modulations))(*chosen)
+
+
+def features(
+    network: Network,
+    normalize: str,
+    params: Params,
+    stats: Stats,
+    images: jax.Array,
+    modulations: jax.Array | np.ndarray,
+):
+    """The trunk's features of pictures, as `modulated_features` gives them.
+
+    Args:
+      network: what predicts.
+      normalize: key of `config.NORMALIZATIONS`.
+      params: of all tasks.
+      stats: of all tasks.
+      images: (B, H, W, 3) RGB in 0..255, uint8 or floating point; H and W are multiples of the
+        output stride.
+      modulations: (M,) int32, numbers of the tasks whose modulations the trunk gets.
+    """
+    mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
+    scaled = (images.astype(jnp.float32) - mean) / deviation
+    return modulated_features(network, params, stats, scaled, modulations)
+
+
+def prediction(
+    network: Network,
+    params: Params,
+    stats: Stats,
+    modulated,
+    index: jax.Array | int,
+    task: Task,
+    size: tuple[int, int],
+) -> jax.Array:
+    """Prediction `(B, *size[, c])` of one task, as its record's `predict` gives it.
+
+    Args:
+      network: what predicts.
+      params: of all tasks.
+      stats: of all tasks.
+      modulated: what `features` gave for M modulations.
+      index: () int32, which of them the task reads.
+      task: its record.
+      size: height and width of the pictures.
+    """
+    return task.predict(logits(network, params, stats, modulated, index, task.name, size))
+
+
+def logits(
+    network: Network,
+    params: Params,
+    stats: Stats,
+    modulated,
+    index: jax.Array | int,
+    name: str,
+    size: tuple[int, int],
+) -> jax.Array:
+    """Logits `(B, *size, channels)` of the task of that name; otherwise as `prediction`."""
+    return network.head_logits(slice_of_task(modulated, index), name, params, stats, size)
 
 
 def resize_prediction(prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:

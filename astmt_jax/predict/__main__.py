@@ -7,7 +7,9 @@ For each photo NAME and task this writes
     OUT/colors/TASK/NAME.png        the same as a picture
     OUT/panels/NAME.png             the photo and all tasks side by side
 
-of the photo's own size and upright, but for the panel. NAME is the path below the folder without
+of the photo's own size and upright, but for the panel. With --tile the network sees a photo in
+tiles, at the photo's own resolution (or at --size), and one task after the other is predicted and
+written, so that large photos fit into the memory. NAME is the path below the folder without
 the ending, which stays where two photos differ in nothing else.
 
 Exit codes: 0, everything is written; 1, the command cannot be carried out, and nothing is written;
@@ -23,18 +25,21 @@ if __name__ == "__main__":
 import argparse
 import collections
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from PIL import Image
 from rich.progress import Progress
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import told
+from astmt_jax.evaluation.views import PLAIN, Views
 from astmt_jax.files import storage
 from astmt_jax.files.messages import one_line
 from astmt_jax.pictures.photo_folder import find_photos
@@ -64,14 +69,28 @@ class Job:
     size: tuple[int, int]
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is predicted, and how.
+
+    Attributes:
+      tasks: names of the tasks.
+      views: how the network sees a photo.
+      size: longer side at which it does; None is that of training, with tiles the photo's own.
+      batch_size: most photos, or tiles, that go through the network at once.
+    """
+
+    tasks: Sequence[str]
+    views: Views = PLAIN
+    size: int | None = None
+    batch_size: int = 8
+
+
 def predict_photos(
     model: Model,
     photos: Mapping[str, pathlib.Path],
     output: Output,
-    tasks: Sequence[str],
-    *,
-    size: int | None = None,
-    batch_size: int = 8,
+    settings: Settings,
 ) -> list[str]:
     """Predicts photos and writes the results.
 
@@ -79,9 +98,7 @@ def predict_photos(
       model: what predicts.
       photos: name -> file.
       output: where to write.
-      tasks: names of the tasks.
-      size: longer side at which the network sees the photos; None is that of training.
-      batch_size: most photos that go through the network at once.
+      settings: what is predicted, and how.
 
     Returns:
       One sentence for each photo that could not be predicted, in order.
@@ -95,12 +112,10 @@ def predict_photos(
         tracked = progress.add_task("Predicting", total=len(photos))
         jobs = _jobs(photos, problems)
         progress.advance(tracked, len(problems))
-        for batch in _batches(jobs, model, size, batch_size):
+        for batch in _batches(jobs, model, settings):
             read = {job.name: _read(job, problems) for job in batch}
             read = {name: photo for name, photo in read.items() if photo is not None}
-            predicted = model.predict_batch(
-                list(read.values()), tasks, size=size, batch_size=batch_size, resize=False
-            )
+            predicted = _predicted(model, list(read.values()), settings)
             for (name, photo), predictions in zip(read.items(), predicted, strict=True):
                 try:
                     output.write(name, photo, predictions)
@@ -112,6 +127,32 @@ def predict_photos(
                     problems[name] = _unwritable(photos[name], error)
             progress.advance(tracked, len(batch))
     return [problems[name] for name in photos if name in problems]
+
+
+def _predicted(
+    model: Model, photos: Sequence[np.ndarray], settings: Settings
+) -> list[Callable[[str], np.ndarray]]:
+    """For each photo what gives a task's prediction, at the network's resolution.
+
+    Of photos in tiles, which may be large, one task is predicted when it is asked for.
+    """
+
+    def predict(photos: Sequence[np.ndarray], tasks: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        return model.predict_batch(
+            photos,
+            tasks,
+            size=settings.size,
+            batch_size=settings.batch_size,
+            resize=False,
+            views=settings.views,
+        )
+
+    if settings.views.tile is None:
+        return [predictions.__getitem__ for predictions in predict(photos, settings.tasks)]
+    return [
+        functools.partial(lambda photo, task: predict([photo], [task])[0][task], photo)
+        for photo in photos
+    ]
 
 
 def _unwritable(photo: pathlib.Path, error: OSError) -> str:
@@ -144,13 +185,15 @@ def _read(job: Job, problems: dict[str, str]) -> np.ndarray | None:
         return None
 
 
-def _batches(
-    jobs: Sequence[Job], model: Model, size: int | None, batch_size: int
-) -> Iterator[list[Job]]:
-    """Photos that the network sees at one shape, as many as go into a batch and into memory."""
+def _batches(jobs: Sequence[Job], model: Model, settings: Settings) -> Iterator[list[Job]]:
+    """Photos that the network sees at one shape, as many as go into a batch and into memory.
+
+    Photos in tiles are alone: their tiles are what goes into a batch.
+    """
+    views, batch_size = settings.views, settings.batch_size if settings.views.tile is None else 1
     groups = collections.defaultdict(list)
     for job in jobs:
-        groups[model.network_input(job.size, size).padded].append(job)
+        groups[model.network_input(job.size, settings.size, views).padded].append(job)
     for group in groups.values():
         batch: list[Job] = []
         for job in group:
@@ -190,16 +233,19 @@ def _unwritten(
 
 def _predict_command(args: argparse.Namespace) -> int:
     """Does what the command line asks for; returns the exit code."""
+    views = Views(args.tile, args.overlap, args.flip, args.scales)
     model = load(args.workdir)
     names = args.tasks or model.network.names
+    model.check_views(views, names)
+    if args.max_megapixels is not None:
+        Image.MAX_IMAGE_PIXELS = args.max_megapixels * 10**6
     output = Output(args.output, [model.task(name) for name in names])
     photos = find_photos(args.input, excluded=output.folders)
     chosen = _unwritten(photos, output, args)
     if len(chosen) < len(photos):
         CONSOLE.print(f"{len(photos) - len(chosen)} of {len(photos)} photos are done already.")
-    problems = predict_photos(
-        model, chosen, output, names, size=args.size, batch_size=args.batch_size
-    )
+    settings = Settings(names, views, args.size, args.batch_size)
+    problems = predict_photos(model, chosen, output, settings)
     CONSOLE.print(f"Predicted {len(chosen) - len(problems)} photos: {args.output}")
     if not problems:
         return 0
@@ -220,8 +266,23 @@ def main(argv: list[str] | None = None) -> None:
         "--skip_existing", action="store_true", help="leave out photos whose files all exist"
     )
     arguments.add_tasks(parser, default="all")
-    add("--size", type=positive, help="longer side that the network sees (default: of training)")
-    add("--batch_size", type=positive, default=8, help="most photos at once (default: 8)")
+    about = "longer side that the network sees (default: of training; with --tile the photo's own)"
+    add("--size", type=positive, help=about)
+    add("--batch_size", type=positive, default=8, help="most photos or tiles at once (default: 8)")
+    about = (
+        "side of the tiles that the network sees, such as 512 (default: the whole photo at once)"
+    )
+    add("--tile", type=positive, help=about)
+    add(
+        "--overlap", type=int, help="of neighbouring tiles in pixels (default: an eighth of --tile)"
+    )
+    add("--flip", action="store_true", help="average with the mirror image's predictions")
+    about = "average over sizes, such as 0.75,1,1.25 times that of the photo (default: 1)"
+    add("--scales", type=arguments.numbers, default=(1.0,), help=about)
+    about = (
+        f"most pixels of a photo, in millions (default: {(Image.MAX_IMAGE_PIXELS or 0) // 10**6})"
+    )
+    add("--max_megapixels", type=positive, help=about)
     args = arguments.parse(parser, argv)
     compilation_cache.enable()
     warnings.filterwarnings("ignore", "Glyph")  # names in any script

@@ -1,7 +1,7 @@
 """What is written of one photo: a prediction and a picture for each task, and a panel of all."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -10,6 +10,7 @@ from astmt_jax.evaluation.predictor import resize_prediction, resize_task_predic
 from astmt_jax.files import storage
 from astmt_jax.pictures import canvas, panels
 from astmt_jax.runtime.console import legible
+from astmt_jax.tasks.bands import in_bands
 from astmt_jax.tasks.task import Task
 
 PREDICTIONS, COLORS, PANELS = "predictions", "colors", "panels"
@@ -47,30 +48,32 @@ class Output:
         colors = [self._color_file(task, name) for task in self._tasks]
         return [*predictions, *colors, self._panel_file(name)]
 
-    def write(self, name: str, photo: np.ndarray, predictions: Mapping[str, np.ndarray]) -> None:
+    def write(self, name: str, photo: np.ndarray, predicted: Callable[[str], np.ndarray]) -> None:
         """Writes a photo's files, one task after the other, as large maps would fill the memory.
 
         Args:
           name: of the photo.
           photo: uint8 (H, W, 3).
-          predictions: by task, at the network's resolution.
+          predicted: name of a task -> its prediction at the network's resolution; called once each.
 
         Raises:
           ValueError: a prediction is not finite.
           OSError: a file cannot be written.
         """
-        for task in self._tasks:
-            prediction = resize_task_prediction(task, predictions[task.name], photo.shape[:2])
-            task.file.write(self._root / PREDICTIONS, task.name, name, prediction)
-            _write_picture(self._color_file(task, name), task.colorize(prediction))
         width, height = canvas.map_size(photo.shape[:2], PANEL_CELL)
+        small = {}
+        for task in self._tasks:
+            prediction = predicted(task.name)
+            small[task.name] = resize_prediction(prediction, (height, width))
+            prediction = resize_task_prediction(task, prediction, photo.shape[:2])
+            task.file.write(self._root / PREDICTIONS, task.name, name, prediction)
+            colors = in_bands(_colorizer(task, prediction), prediction)
+            del prediction  # before the picture's encoder, and the next task, need room
+            _write_picture(self._color_file(task, name), colors)
         row = {
             "image": canvas.resize_for_print(photo, width, height),
             "name": on_one_line(name),
-            "predictions": {
-                task.name: resize_prediction(predictions[task.name], (height, width))
-                for task in self._tasks
-            },
+            "predictions": small,
         }
         panel = panels.draw([row], self._tasks, lines=("",), cell=PANEL_CELL)
         _write_picture(self._panel_file(name), panel)
@@ -80,6 +83,12 @@ class Output:
 
     def _panel_file(self, name: str) -> pathlib.Path:
         return self._root / PANELS / f"{name}.png"
+
+
+def _colorizer(task: Task, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Colours of parts of a prediction, on the scale of the whole."""
+    scale = canvas.common_scale(task, [prediction])
+    return lambda part: task.colorize(part, scale)
 
 
 def _write_picture(path: pathlib.Path, picture: np.ndarray) -> None:

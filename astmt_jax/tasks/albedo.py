@@ -6,7 +6,7 @@ import numpy as np
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.regression import ALBEDO_NOTATION, AlbedoMetric
-from astmt_jax.tasks import colormaps, losses
+from astmt_jax.tasks import averaging, colormaps, losses
 from astmt_jax.tasks.prediction_files import FileFormat, from_levels, to_levels
 from astmt_jax.tasks.task import Task
 
@@ -42,4 +42,5 @@ def albedo() -> Task:
         file=ALBEDO,
         colorize=colorize_albedo,
         truth="albedo",
+        averaging=averaging.Averaging(_reflectance, np.asarray),
     )

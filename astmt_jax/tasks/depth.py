@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.metrics.regression import DEPTH_NOTATION, DISPARITY_NOTATION, DepthMetric
-from astmt_jax.tasks import losses
+from astmt_jax.tasks import averaging, losses
 from astmt_jax.tasks.colormaps import colorize_depth
 from astmt_jax.tasks.prediction_files import FileFormat, finite
 from astmt_jax.tasks.task import Task, metric_choice
@@ -40,6 +40,7 @@ def depth(loss_weight: float = 1.0) -> Task:
         file=DEPTH,
         colorize=colorize_depth,
         truth="depth",
+        averaging=averaging.NUMBER,
         choices={
             "depth_convention": metric_choice("convention"),
             "min_depth": metric_choice("min_depth"),

@@ -9,7 +9,7 @@ import numpy as np
 from astmt_jax.metrics import edges
 from astmt_jax.metrics.edge_protocols import PROTOCOLS
 from astmt_jax.metrics.true_edges import annotators_edges, edge_map
-from astmt_jax.tasks import colormaps, losses, predictions
+from astmt_jax.tasks import averaging, colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import PROBABILITY, from_levels
 from astmt_jax.tasks.task import Choice, Task
 
@@ -112,6 +112,7 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
         file=EDGE,
         colorize=colorize_edges,
         truth=truth,
+        averaging=averaging.PROBABILITY,
         choices={
             "edge_protocol": Choice(lambda task: task.metric_setting("protocol"), _with_protocol),
             "edge_truth": Choice(_truth, _compared_with),

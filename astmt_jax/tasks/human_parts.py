@@ -6,7 +6,7 @@ import numpy as np
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics import segmentation
-from astmt_jax.tasks import colormaps, losses, predictions
+from astmt_jax.tasks import averaging, colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import CLASS_MAP
 from astmt_jax.tasks.task import Task
 
@@ -63,5 +63,6 @@ def human_parts() -> Task:
         file=CLASS_MAP,
         colorize=colorize_parts,
         truth="human_parts",
+        averaging=averaging.CLASSES,
         class_names=PART_CLASSES,
     )

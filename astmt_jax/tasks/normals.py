@@ -6,7 +6,7 @@ import numpy as np
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.normals import NOTATION, NormalsMetric
-from astmt_jax.tasks import colormaps, losses
+from astmt_jax.tasks import averaging, colormaps, losses
 from astmt_jax.tasks.prediction_files import FileFormat, finite
 from astmt_jax.tasks.task import Task
 
@@ -16,6 +16,16 @@ INVALID_NORMAL_COLOR = (80, 80, 80)
 def _unit_vectors(logits: jax.Array) -> jax.Array:
     logits = logits.astype(jnp.float32)
     return logits / (jnp.linalg.norm(logits, axis=-1, keepdims=True) + 1e-12)
+
+
+def _mean_direction(mean: np.ndarray) -> np.ndarray:
+    length = np.sqrt((mean * mean).sum(axis=-1, keepdims=True))
+    return mean / (length + np.float32(1e-12))
+
+
+def _mirrored(normals: np.ndarray) -> np.ndarray:
+    """What faces left faces right."""
+    return normals * np.array([-1, 1, 1], normals.dtype)
 
 
 def _to_levels(normals: np.ndarray) -> np.ndarray:
@@ -59,4 +69,5 @@ def normals() -> Task:
         colorize=colorize_normals,
         truth="normals",
         unit_length=True,
+        averaging=averaging.Averaging(_unit_vectors, _mean_direction, _mirrored),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astmt_jax.files import storage
+from astmt_jax.tasks.bands import in_bands
 
 if TYPE_CHECKING:
     from astmt_jax.files.folder import Folder  # it loads PIL, OpenCV and scipy.io
@@ -111,6 +112,9 @@ class FileFormat:
             raise folder.error(path, str(error)) from error
 
     def _stored(self, prediction: np.ndarray) -> np.ndarray:
+        return in_bands(self._encoded, prediction)
+
+    def _encoded(self, prediction: np.ndarray) -> np.ndarray:
         if not np.isfinite(prediction).all():
             raise ValueError("the prediction holds numbers that are not finite")
         return self.encode(prediction)

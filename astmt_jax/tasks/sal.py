@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from astmt_jax.metrics.saliency import HEADLINES, NOTATION, SaliencyMetric
-from astmt_jax.tasks import colormaps, losses, predictions
+from astmt_jax.tasks import averaging, colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import PROBABILITY
 from astmt_jax.tasks.task import Choice, Task
 
@@ -44,5 +44,6 @@ def sal() -> Task:
         file=PROBABILITY,
         colorize=colorize_saliency,
         truth="sal",
+        averaging=averaging.PROBABILITY,
         choices={"sal_convention": Choice(_convention, _under_convention)},
     )

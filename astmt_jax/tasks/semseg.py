@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from astmt_jax.metrics import segmentation
-from astmt_jax.tasks import colormaps, losses, predictions
+from astmt_jax.tasks import averaging, colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import CLASS_MAP
 from astmt_jax.tasks.task import Task, metric_choice
 
@@ -52,6 +52,7 @@ def semseg(
         file=CLASS_MAP,
         colorize=colorize_classes,
         truth="semseg",
+        averaging=averaging.CLASSES,
         choices={"semseg_classes": metric_choice("classes")},
         class_names=class_names,
     )

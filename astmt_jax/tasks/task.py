@@ -17,6 +17,7 @@ import numpy as np
 from astmt_jax.labels import IGNORE
 from astmt_jax.metrics.metric import Metric
 from astmt_jax.metrics.notation import Notation
+from astmt_jax.tasks.averaging import Averaging
 from astmt_jax.tasks.prediction_files import FileFormat
 
 
@@ -58,6 +59,8 @@ class Task:
         that explains it; None where there is no scale.
       class_names: names of the classes, for class maps.
       unit_length: whether predictions are vectors of length 1.
+      averaging: how several predictions of one pixel become one, of tiles, mirror images and
+        scales; None where they cannot be averaged.
     """
 
     name: str
@@ -76,11 +79,21 @@ class Task:
     color_bar_unit: str | None = None
     class_names: tuple[str, ...] = ()
     unit_length: bool = False
+    averaging: Averaging | None = None
 
     @property
     def higher_is_better(self) -> bool:
         """Direction of the headline metric."""
         return self.notation[self.headline].higher_is_better
+
+    def averaged_by(self) -> Averaging:
+        """How several predictions become one; ValueError where they cannot."""
+        if self.averaging is None:
+            raise ValueError(
+                f"Predictions of {self.name} cannot be averaged, which tiles, flip and scales do: "
+                "the task's record has no `averaging`."
+            )
+        return self.averaging
 
     def is_labelled(self, truths: Mapping[str, np.ndarray]) -> bool:
         """Whether an image has any label for the task, given its truths after the ignore rules."""

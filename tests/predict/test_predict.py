@@ -12,7 +12,9 @@ from PIL import Image
 from tiny_run import SIZE, TASKS, write_run
 
 from astmt_jax.evaluation import prediction_folder
+from astmt_jax.evaluation.views import PLAIN, Views
 from astmt_jax.predict import __main__ as predict
+from astmt_jax.tasks import bands
 
 SIZES = {  # upright (height, width) of what is in the folder
     "portrait.jpg": (50, 30),
@@ -243,8 +245,13 @@ def test_photos_are_batched_by_shape_and_by_what_fits_into_memory(model, monkeyp
     monkeypatch.setattr(predict, "MAX_BATCH_PIXELS", 100 * 100)
     sizes = [(50, 30), (20, 60), (50, 30), (50, 30), (1000, 600), (50, 30), (50, 30)]
     jobs = [predict.Job(str(number), None, size) for number, size in enumerate(sizes)]
-    batches = [[job.name for job in batch] for batch in predict._batches(jobs, model, SIZE, 3)]
-    assert batches == [["0", "2", "3"], ["4"], ["5", "6"], ["1"]]
+
+    def batches(views):
+        settings = predict.Settings(TASKS, views, SIZE, 3)
+        return [[job.name for job in batch] for batch in predict._batches(jobs, model, settings)]
+
+    assert batches(PLAIN) == [["0", "2", "3"], ["4"], ["5", "6"], ["1"]]
+    assert batches(Views(tile=32)) == [[name] for name in "0234561"]
 
 
 LONG = "n" * 251
@@ -335,3 +342,72 @@ def test_a_full_disk_ends_the_command(command, photos, tmp_path, monkeypatch):
     code = command(f"--input={photos}/dot.png", f"--output={tmp_path / 'output'}")
     assert code.startswith("Error: ")
     assert "No space left on device" in code
+
+
+def test_files_of_a_photo_in_tiles_hold_what_the_model_predicts(command, model, photos, tmp_path):
+    (tmp_path / "photos").mkdir()
+    picture(70, 90).save(tmp_path / "photos/large.png")
+    arguments = ["--tile=48", "--overlap=16", "--flip", "--scales=1,1.5", "--batch_size=2"]
+    output = tmp_path / "output"
+    assert command(f"--input={tmp_path / 'photos'}", f"--output={output}", *arguments) == 0
+    expected = model.predict(
+        tmp_path / "photos/large.png", tile=48, overlap=16, flip=True, scales=(1, 1.5)
+    )
+    depth = scipy.io.loadmat(output / "predictions/depth/large.mat")["depth"]
+    np.testing.assert_allclose(depth, expected["depth"], atol=1e-4)
+    classes = np.asarray(Image.open(output / "predictions/semseg/large.png"))
+    assert (classes == expected["semseg"]).mean() > 0.99  # ties
+    colors = np.asarray(Image.open(output / "colors/depth/large.png"), int)
+    assert np.abs(colors - model.colorize("depth", expected["depth"])).max() <= 3
+    assert (output / "panels/large.png").is_file()
+
+
+def test_files_are_the_same_in_bands(command, photos, tmp_path, monkeypatch):
+    """What is written of a photo row by row is what is written of it at once."""
+    for name in ("whole", "banded"):
+        arguments = (f"--input={photos}/landscape.jpg", f"--output={tmp_path / name}")
+        assert command(*arguments) == 0
+        monkeypatch.setattr(bands, "BAND_PIXELS", 7 * 50)
+    names = [
+        str(path.relative_to(tmp_path / "whole"))
+        for path in (tmp_path / "whole").rglob("*")
+        if path.suffix == ".png"
+    ]
+    assert len(names) == 3 + 4 + 1
+    for name in names:
+        assert (tmp_path / "whole" / name).read_bytes() == (
+            tmp_path / "banded" / name
+        ).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tile=50"], "tile is 50, but must be a multiple of the network's output stride, 16: "),
+        (["--tile=48", "--overlap=48"], "overlap is 48, but must be at least 0 and less than "),
+        (["--overlap=16"], "overlap is 16, but there is no tile."),
+        (["--scales=1,0"], "A scale is 0, but must be more than 0 and at most 8."),
+    ],
+)
+def test_views_that_there_are_not_are_said_before_anything_is_written(
+    command, photos, tmp_path, arguments, message
+):
+    output = tmp_path / "output"
+    code = command(f"--input={photos}", f"--output={output}", *arguments)
+    assert code.startswith(f"Error: {message}")
+    assert not output.exists()
+
+
+def test_scales_that_are_no_numbers_are_a_wrong_command_line(command, capsys):
+    assert command("--input=a", "--output=b", "--scales=1,big") == 2
+    assert "argument --scales: 'big' is no number" in capsys.readouterr().err
+
+
+def test_how_many_pixels_are_read_is_a_choice(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (1200, 1000)).save(tmp_path / "photos/large.png")
+    arguments = [f"--input={tmp_path / 'photos'}", f"--output={tmp_path}", "--tasks=semseg"]
+    assert command(*arguments) == 3
+    assert "has more than 1 million pixels, the most that is read" in capsys.readouterr().err
+    assert command(*arguments, "--max_megapixels=2") == 0

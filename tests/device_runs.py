@@ -17,7 +17,15 @@ import sys
 
 import jax
 import numpy as np
-from tiny_network import PAIR, copied, in_parts, random_batch, random_state, tiny_step
+from tiny_network import (
+    PAIR,
+    copied,
+    in_parts,
+    random_batch,
+    random_state,
+    tiny_step,
+    training_only,
+)
 
 from astmt_jax.pipeline.transfer import to_global, to_local
 from astmt_jax.runtime import distributed
@@ -86,9 +94,13 @@ def share(batch):
     return jax.tree.map(lambda x: x[start : start + rows], batch)
 
 
-def trained(update, placement, accumulate=1):
-    """The state after some steps where it lives, and the losses of all steps."""
-    step = in_parts(tiny_step("float64", PAIR), accumulate, placement)
+def trained(update, placement, accumulate=1, names=None):
+    """The state after some steps where it lives, and the losses of all steps.
+
+    Trained is everything, or what the tasks of these names own.
+    """
+    step = tiny_step("float64", PAIR, discriminator_weight=0.3 if names is None else 0.0)
+    step = in_parts(step if names is None else training_only(step, names), accumulate, placement)
     method = getattr(step, f"{update}_update")
     state, losses = placement.put(random_state(step)), []
     is_split = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
@@ -164,6 +176,9 @@ def main(folder, address=None, num_processes=None, process_id=None):
             found[f"{update}, one device"] = copied(trained(update, one_device))
         found["joint, in parts, one device"] = copied(trained("joint", one_device, NUM_PARTS))
         found["joint, copies"] = copied(trained("joint", whole))
+        state, losses = trained("joint", split, names=["semseg"])
+        found["one task, split"] = copied((whole.replicate(state), losses))
+        found["one task, one device"] = copied(trained("joint", one_device, names=["semseg"]))
     if distributed.is_main():
         (folder / "results.pickle").write_bytes(pickle.dumps(found))
 

@@ -27,6 +27,7 @@ from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.schedules import poly_schedule, reversal_schedule
 from astmt_jax.training.state import TrainState
 from astmt_jax.training.train_step import TrainStep
+from astmt_jax.training.trained_tasks import TrainedTasks
 from astmt_jax.training.update import Ingredients, Update
 
 CHANNELS = {"semseg": 5, "human_parts": 7, "normals": 3}
@@ -122,6 +123,15 @@ def step_of(
 def in_parts(step: Steps, accumulate: int, placement: Placement | None = None) -> Steps:
     """The same updates, which take the batch in parts."""
     given = dataclasses.replace(step.ingredients, accumulate=accumulate, placement=placement)
+    return Steps(given)
+
+
+def training_only(step: Steps, names: list[str]) -> Steps:
+    """Updates that train what these tasks own, and leave everything else alone."""
+    tasks = TrainedTasks(step.network, names)
+    records = tuple(task for task in step.objective.tasks if task.name in names)
+    objective = Objective(tasks.alone, records, 0.0)
+    given = dataclasses.replace(step.ingredients, objective=objective, trained_tasks=tasks)
     return Steps(given)
 
 

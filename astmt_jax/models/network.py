@@ -22,6 +22,7 @@ from astmt_jax.models import families, layers
 from astmt_jax.models.decoder import DeepLabDecoder, PredictionLayer
 from astmt_jax.models.discriminator import Discriminator
 from astmt_jax.models.family import Backbone, Encoder
+from astmt_jax.models.freezing import freeze_shared
 from astmt_jax.models.initialization import INITIAL_DEVIATIONS, draw_initial
 from astmt_jax.models.rematerialization import REMATERIALIZATIONS
 from astmt_jax.models.uber import EncoderFeatures, UberHead
@@ -111,6 +112,8 @@ class Network:
       config: architecture.
       channels: task name -> number of logits a pixel, in the order of the task axis.
       discriminator: its settings; None or weight 0 leaves it out.
+      shared_is_frozen: makes what tasks share of the trunk constants of training: its weights are
+        in `Stats.frozen`, and `Params.shared` is empty (see `freeze_shared`).
 
     Raises:
       ValueError: there is no such network, in one sentence.
@@ -121,6 +124,7 @@ class Network:
         config: ModelConfig,
         channels: Mapping[str, int],
         discriminator: DiscriminatorConfig | None = None,
+        shared_is_frozen: bool = False,
     ):
         if discriminator is not None:
             check_discriminator(config, discriminator)
@@ -135,7 +139,8 @@ class Network:
         self.config = config
         self.channels = dict(channels)
         self.names = tuple(channels)
-        self._trunk_graph = nnx.graphdef(nnx.eval_shape(self._new_trunk))
+        self._shared_is_frozen = shared_is_frozen
+        self._trunk_graph = nnx.graphdef(nnx.eval_shape(self._declared_trunk))
         self._head_graphs = {
             name: nnx.graphdef(nnx.eval_shape(partial(self._new_head, name))) for name in channels
         }
@@ -156,6 +161,12 @@ class Network:
             return 1
         return (image_size // self.config.output_stride) ** 2
 
+    def _declared_trunk(self) -> Trunk:
+        trunk = self._new_trunk()
+        if self._shared_is_frozen:
+            freeze_shared(trunk)
+        return trunk
+
     def _new_trunk(self) -> Trunk:
         return Trunk(self.config, self.backbone)
 
@@ -171,7 +182,7 @@ class Network:
     def init(self, key: jax.Array) -> tuple[Params, Stats]:
         """Initial variables in float32; `key` is a typed PRNG key."""
         task, task_stats, frozen, shared, shared_stats = _declared(
-            self._new_trunk(), *VARIABLE_TYPES
+            self._declared_trunk(), *VARIABLE_TYPES
         )
         heads, head_stats = {}, {}
         for name in self.names:

@@ -24,6 +24,9 @@ class BatchNorm(nnx.Module):
       epsilon: added to the variance.
 
     It computes in at least float32 whatever the input's dtype, which the output keeps.
+
+    Attributes:
+      fixed: normalises by the running statistics in training, too, and leaves them as they are.
     """
 
     def __init__(self, channels: int, ownership: str, epsilon: float = BATCH_NORM_EPSILON):
@@ -37,10 +40,11 @@ class BatchNorm(nnx.Module):
         self.mean = stat(jnp.zeros(channels))
         self.var = stat(jnp.ones(channels))
         self.epsilon = epsilon
+        self.fixed = False
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(..., C) -> (..., C); with `train` the batch's statistics are used and recorded."""
-        if train:
+        if train and not self.fixed:
             y, mean, var = _standardize(
                 x, self.scale[...], self.bias[...], self.mean[...], self.epsilon
             )

@@ -23,7 +23,9 @@ class JointUpdate:
 
     def __init__(self, ingredients: Ingredients):
         self._ingredients = ingredients
-        self._gathered_stats = jax.jit(lambda state: ingredients.gather(state.stats))
+        self._gathered_stats = jax.jit(
+            lambda state: ingredients.gather(ingredients.trained(state).stats)
+        )
         self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
         self._apply = jax.jit(self._state_after, donate_argnames="state")
         self.program = compiled(self._update, ingredients.accumulate)
@@ -45,7 +47,7 @@ class JointUpdate:
         """What some images add to the gradients, the statistics after them, and the metrics."""
         ingredients = self._ingredients
         gradients, new_stats, metrics = ingredients.objective.joint_gradients(
-            ingredients.gather(state.params),
+            ingredients.gather(ingredients.trained(state).params),
             stats,
             batch,
             ingredients.alpha(state.step),
@@ -61,16 +63,18 @@ class JointUpdate:
         """The state after a step along the gradients."""
         ingredients = self._ingredients
         active = ingredients.labelled(labels)
+        trained = ingredients.trained(state)
         params, optimizer = ingredients.optimizer.update(
-            state.params,
+            trained.params,
             gradients,
-            state.optimizer,
+            trained.optimizer,
             ingredients.learning_rate(state.step),
             active=active,
             head_active={name: active[i] for i, name in enumerate(ingredients.network.names)},
         )
-        average = ingredients.averaged(state, (params, stats))
-        return ingredients.constrain(TrainState(state.step + 1, params, stats, optimizer, average))
+        average = ingredients.averaged(trained, (params, stats))
+        new_state = TrainState(state.step + 1, params, stats, optimizer, average)
+        return ingredients.updated(state, new_state)
 
 
 def _merged(old: Stats, new: Stats, active: jax.Array, names: tuple[str, ...]) -> Stats:

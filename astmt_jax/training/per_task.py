@@ -26,7 +26,9 @@ class PerTaskUpdate:
         self._ingredients = ingredients
         self.runs = len(ingredients.network.names)
         self._gathered_stats = jax.jit(
-            lambda state, index: one_task(ingredients.gather(state.stats), index)
+            lambda state, index: one_task(
+                ingredients.gather(ingredients.trained(state).stats), index
+            )
         )
         self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
         self._apply = jax.jit(self._state_after, donate_argnames="state")
@@ -62,7 +64,7 @@ class PerTaskUpdate:
     ) -> tuple[Params, Stats, Metrics]:
         """What some images add to the gradients, the statistics after them, and the metrics."""
         ingredients = self._ingredients
-        params = one_task(ingredients.gather(state.params), index)
+        params = one_task(ingredients.gather(ingredients.trained(state).params), index)
         alpha = ingredients.alpha(state.step)
         gradients, stats, metrics = ingredients.objective.task_gradients(
             params, stats, batch, index, alpha, whole_labels
@@ -81,28 +83,29 @@ class PerTaskUpdate:
         ingredients = self._ingredients
         names = ingredients.network.names
         active = ingredients.labelled(labels)[index]
-        old_stats = one_task(ingredients.gather(state.stats), index)
+        trained = ingredients.trained(state)
+        old_stats = one_task(ingredients.gather(trained.stats), index)
         params, optimizer = ingredients.optimizer.update(
-            one_task(state.params, index),
+            one_task(trained.params, index),
             gradients,
-            one_task(state.optimizer, index),
+            one_task(trained.optimizer, index),
             ingredients.learning_rate(state.step),
             active=active,
             head_active={name: active & (index == i) for i, name in enumerate(names)},
         )
         variables = (
-            _with_slice(state.params, params, index),
-            _with_slice(state.stats, select(active, stats, old_stats), index),
+            _with_slice(trained.params, params, index),
+            _with_slice(trained.stats, select(active, stats, old_stats), index),
         )
         last = index == len(names) - 1
-        average = ingredients.averaged(state, variables)
+        average = ingredients.averaged(trained, variables)
         new_state = TrainState(
             state.step + last.astype(jnp.int32),
             *variables,
-            optimizer=_with_slice(state.optimizer, optimizer, index),
-            average=select(last, average, state.average),
+            optimizer=_with_slice(trained.optimizer, optimizer, index),
+            average=select(last, average, trained.average),
         )
-        return ingredients.constrain(new_state)
+        return ingredients.updated(state, new_state)
 
 
 def _with_slice(stacked: Any, view: Any, index: jax.Array) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from astmt_jax.models.network import Params, Stats
 from astmt_jax.training.optimizer import Optimizer
+from astmt_jax.training.trained_tasks import TrainedTasks
 
 
 @jax.tree_util.register_dataclass
@@ -19,7 +20,7 @@ class TrainState:
       step: () int32, batches seen.
       params: trained variables.
       stats: running statistics.
-      optimizer: optimizer states, in the layout of `params`.
+      optimizer: optimizer states, in the layout of the `params` that are trained.
       average: moving average of `params` and `stats`, or None. Running statistics are averaged just
         as parameters, so that they belong to the averaged ones.
     """
@@ -58,8 +59,17 @@ class TrainedVariables:
         return cls(step, *variables, average=None if ema_decay is None else variables)
 
 
-def initial_state(params: Params, stats: Stats, optimizer: Optimizer) -> TrainState:
-    """State before the first step of training that starts from the given variables."""
+def initial_state(
+    params: Params,
+    stats: Stats,
+    optimizer: Optimizer,
+    trained_tasks: TrainedTasks | None = None,
+) -> TrainState:
+    """State before the first step of training that starts from the given variables.
+
+    Where only some tasks are trained, the optimizer has states for these.
+    """
     # Copies, as no array can be donated twice.
     average = None if optimizer.ema_decay is None else jax.tree.map(jnp.copy, (params, stats))
-    return TrainState(jnp.int32(0), params, stats, optimizer.init(params), average)
+    trained = params if trained_tasks is None else trained_tasks.of(params, stats)[0]
+    return TrainState(jnp.int32(0), params, stats, optimizer.init(trained), average)

@@ -5,7 +5,7 @@ import jax
 from astmt_jax.records import check_choice
 from astmt_jax.training.joint import JointUpdate
 from astmt_jax.training.per_task import PerTaskUpdate
-from astmt_jax.training.state import TrainState, initial_state
+from astmt_jax.training.state import TrainState
 from astmt_jax.training.update import Ingredients, Update
 
 UPDATES: dict[str, type[Update]] = {"per_task": PerTaskUpdate, "joint": JointUpdate}
@@ -34,5 +34,4 @@ class TrainStep:
 
     def init(self, key: jax.Array) -> TrainState:
         """State before the first step; `key` is a typed PRNG key."""
-        network, optimizer = self.ingredients.network, self.ingredients.optimizer
-        return jax.jit(lambda key: initial_state(*network.init(key), optimizer))(key)
+        return jax.jit(self.ingredients.initial_state)(key)

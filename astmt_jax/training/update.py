@@ -13,7 +13,8 @@ from astmt_jax.runtime.sharding import Placement
 from astmt_jax.training.objective import Batch, Labels, Objective
 from astmt_jax.training.optimizer import Optimizer, moving_average
 from astmt_jax.training.schedules import Schedule
-from astmt_jax.training.state import TrainState
+from astmt_jax.training.state import TrainState, initial_state
+from astmt_jax.training.trained_tasks import TrainedTasks
 
 TaskMetrics = Mapping[str, jax.Array | Sequence[jax.Array]]
 """`objective.Metrics` of all tasks: (T,) arrays, or sequences of T scalars."""
@@ -33,6 +34,8 @@ class Ingredients:
         class counts) but for batch norm, which normalises each part by the part's own statistics
         and moves the running statistics once a part.
       placement: where variables live, from step to step; None leaves them where they are.
+      trained_tasks: which tasks are trained, where all else of a network stays as it is; then
+        the objective is that of their network alone. None trains everything.
     """
 
     objective: Objective
@@ -41,19 +44,41 @@ class Ingredients:
     alpha: Schedule
     accumulate: int = 1
     placement: Placement | None = None
+    trained_tasks: TrainedTasks | None = None
 
     @property
     def network(self) -> Network:
         """What is trained."""
         return self.objective.network
 
+    def initial_state(self, key: jax.Array) -> TrainState:
+        """State before the first step, of all tasks; `key` is a typed PRNG key."""
+        network = self.trained_tasks.network if self.trained_tasks else self.network
+        return initial_state(*network.init(key), self.optimizer, self.trained_tasks)
+
+    def trained(self, state: TrainState) -> TrainState:
+        """The state of `network`."""
+        tasks = self.trained_tasks
+        if tasks is None:
+            return state
+        params, stats = tasks.of(state.params, state.stats)
+        average = state.average and tasks.of(*state.average)
+        return TrainState(state.step, params, stats, state.optimizer, average)
+
+    def updated(self, state: TrainState, trained: TrainState) -> TrainState:
+        """The state with what a step has made of `trained(state)`, its arrays where they live."""
+        tasks = self.trained_tasks
+        if tasks is not None:
+            old, new = (state.params, state.stats), (trained.params, trained.stats)
+            variables, average = tasks.put_back(old, new), None
+            if state.average is not None and trained.average is not None:
+                average = tasks.put_back(state.average, trained.average)
+            trained = TrainState(trained.step, *variables, trained.optimizer, average)
+        return self.placement.constrain(trained) if self.placement else trained
+
     def gather(self, variables: Any) -> Any:
         """The tree of variables, whole on every device, to compute with."""
         return self.placement.gather(variables) if self.placement else variables
-
-    def constrain(self, state: TrainState) -> TrainState:
-        """The state with its arrays where they live."""
-        return self.placement.constrain(state) if self.placement else state
 
     def averaged(
         self, state: TrainState, variables: tuple[Params, Stats]

@@ -79,7 +79,8 @@ def import_weights(config: Config, file: pathlib.Path, workdir: pathlib.Path) ->
         raise WeightsError(
             message if str(file) in message else f"{file} does not fit the configuration: {message}"
         ) from error
-    state = experiment.placement.put(initial_state(params, stats, experiment.optimizer))
+    first = initial_state(params, stats, experiment.optimizer, experiment.trained_tasks)
+    state = experiment.placement.put(first)
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{workdir.name}.", dir=workdir.parent) as folder:
         complete = pathlib.Path(folder) / workdir.name

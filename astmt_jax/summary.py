@@ -22,7 +22,7 @@ from astmt_jax.models.network import Network
 from astmt_jax.paper import method_settings
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.tasks.task import channels_by_name
-from astmt_jax.weights.imagenet import settled
+from astmt_jax.training.origin import settled
 
 HEADINGS = ("", "\nparameters", "\nhead", "\nGMAC", "single task\nparameters", "\nGMAC")
 

@@ -34,7 +34,7 @@ from astmt_jax.config import Config
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.errors import TRAINING_ERRORS
-from astmt_jax.weights.imagenet import settled
+from astmt_jax.training.origin import settled
 
 # Other commands have a folder, too; they meet in one process only in tests.
 WORKDIR = config_flag.define_path("workdir", "Folder of the comparison.", allow_override=True)

@@ -18,6 +18,7 @@ from astmt_jax.config.experiment import (
     from_config_dict,
     from_recorded,
     with_stride_in,
+    with_trained_tasks,
 )
 from astmt_jax.config.model import (
     STRIDES_IN,
@@ -56,4 +57,5 @@ __all__ = [
     "from_config_dict",
     "from_recorded",
     "with_stride_in",
+    "with_trained_tasks",
 ]

@@ -11,7 +11,14 @@ from astmt_jax.config import former
 from astmt_jax.config.evaluation import EvaluationConfig
 from astmt_jax.config.model import DiscriminatorConfig, ModelConfig, check_discriminator
 from astmt_jax.config.training import AugmentationConfig, OptimizerConfig, TrainConfig
-from astmt_jax.records import as_config_dict, build_record, check_path, check_range, shown_name
+from astmt_jax.records import (
+    as_config_dict,
+    build_record,
+    check_choice,
+    check_path,
+    check_range,
+    shown_name,
+)
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -76,6 +83,12 @@ class Config:
       seed: of initial weights, order of the data and augmentation.
       tasks: names, in the order in which they are trained; the dataset must have them.
       plugins: what the command line loads before all else, joined by +: see `plugins.load`.
+      init_from: folder of a run, of whose variables this one takes what fits by name and shape
+        (see `training.matching`); None starts anew.
+      freeze: 'shared' trains only what `trained_tasks` own, and leaves everything else of the run
+        that this one starts from bitwise as it is; None trains everything.
+      trained_tasks: with `freeze`, the tasks that are trained; () are those that the run of
+        `init_from` has not.
     """
 
     seed: int
@@ -88,6 +101,9 @@ class Config:
     train: TrainConfig
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
     plugins: str = ""
+    init_from: str | None = None
+    freeze: str | None = None
+    trained_tasks: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_range("seed", self.seed, 0, MAX_SEED)
@@ -99,11 +115,40 @@ class Config:
                 f"tasks names {', '.join(map(shown_name, sorted(repeated)[:5]))} more than once."
             )
         check_discriminator(self.model, self.discriminator)
+        self._check_start()
         if self.train.image_size % self.model.output_stride:
             raise ValueError(
                 f"train.image_size is {self.train.image_size}, but must be a multiple of "
                 f"model.output_stride, {self.model.output_stride}."
             )
+
+    def _check_start(self) -> None:
+        """Raises ValueError where what the run starts from does not fit together."""
+        if self.init_from is not None and self.model.pretrained is not None:
+            raise ValueError(
+                "init_from and model.pretrained both say what the encoder starts from: leave one "
+                "of them out."
+            )
+        if self.freeze is None:
+            if self.trained_tasks:
+                raise ValueError(
+                    "trained_tasks is set, but freeze is None, which trains all tasks: set "
+                    "freeze='shared', too, or leave it out."
+                )
+            return
+        check_choice("freeze", self.freeze, ("shared",))
+        if self.init_from is None:
+            raise ValueError(
+                f"freeze is {self.freeze!r}, but init_from is None: name the run whose network "
+                "stays as it is."
+            )
+        for name in self.trained_tasks:
+            check_choice("trained_tasks", name, self.tasks)
+
+    @property
+    def learning_tasks(self) -> tuple[str, ...]:
+        """The tasks that training changes, in the order of `tasks`."""
+        return tuple(name for name in self.tasks if name in (self.trained_tasks or self.tasks))
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict of plain values, as stored beside checkpoints."""
@@ -129,6 +174,12 @@ def from_recorded(values: Any) -> Config:
 def with_stride_in(config: Config, stride_in: str) -> Config:
     """The settings with another `model.stride_in`."""
     return dataclasses.replace(config, model=dataclasses.replace(config.model, stride_in=stride_in))
+
+
+def with_trained_tasks(config: Config, names: tuple[str, ...]) -> Config:
+    """The settings with `trained_tasks`, and no discriminator: it trains what tasks share."""
+    discriminator = dataclasses.replace(config.discriminator, weight=0.0)
+    return dataclasses.replace(config, trained_tasks=names, discriminator=discriminator)
 
 
 def complete(values: Mapping[str, Any]) -> "ConfigDict":

@@ -104,13 +104,14 @@ class TrainedRun:
 
     @classmethod
     def open(cls, workdir: pathlib.Path, data_dir: pathlib.Path) -> "TrainedRun":
-        """Loads a run, which does not choose where data are read.
+        """Loads a run, which does not choose where data are read; all its tasks are looked at.
 
         Errors as `load` and `Experiment` have them.
         """
         model = load(workdir)
         dataset = dataclasses.replace(model.config.dataset, data_dir=str(data_dir))
-        experiment = Experiment(dataclasses.replace(model.config, dataset=dataset))
+        config = dataclasses.replace(model.config, dataset=dataset, freeze=None, trained_tasks=())
+        experiment = Experiment(config)
         return cls(workdir.resolve().name, model, experiment)
 
     def without_discriminator(self) -> Experiment:

@@ -148,7 +148,7 @@ class TrainingReport:
         self._writer = writer
         self._batch_size = config.train.batch_size
         self._learning_rate = learning_rate
-        self._averages = Averages(config.tasks)
+        self._averages = Averages(config.learning_tasks)
         self._progress = Progress(first_step, num_steps, self._batch_size)
         self._clock = InputClock()
 

@@ -23,20 +23,18 @@ from astmt_jax.pipeline.source import Source
 from astmt_jax.pipeline.survey import check_classes, labelled
 from astmt_jax.records import check_choice
 from astmt_jax.runtime import distributed
-from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.runtime.interruption import check_stop
 from astmt_jax.runtime.sharding import Placement, data_mesh
-from astmt_jax.tasks.task import channels_by_name
-from astmt_jax.training import criterion, trackers
+from astmt_jax.tasks.task import Task, channels_by_name
+from astmt_jax.training import criterion, origin, start, trackers
 from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.schedules import SCHEDULES, learning_rate_schedule, reversal_schedule
 from astmt_jax.training.state import TrainedVariables, TrainState, initial_state
 from astmt_jax.training.train_step import UPDATES, TrainStep
+from astmt_jax.training.trained_tasks import TrainedTasks
 from astmt_jax.training.update import Ingredients
-from astmt_jax.weights import imagenet
-from astmt_jax.weights.checks import WeightsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +59,12 @@ class Experiment:
 
     Raises:
       ValueError: the configuration cannot be built, in one sentence.
-      FileNotFoundError: `model.stride_in` depends on `model.pretrained`, and there is no such file.
+      FileNotFoundError: something is left open that depends on the file `model.pretrained` or the
+        run `init_from`, and there is no such thing.
     """
 
     def __init__(self, config: Config):
-        self.config = config = imagenet.settled(config)
+        self.config = config = origin.settled(config)
         self.input = InputSettings.of(config)
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
@@ -78,7 +77,15 @@ class Experiment:
         self.objective = Objective(self.network, self.tasks, config.discriminator.weight)
         self.optimizer = Optimizer(config.optimizer, len(self.tasks))
         self.placement = Placement(data_mesh(), config.train.shard_parameters)
+        self.trained_tasks = None
+        if config.freeze is not None:
+            self.trained_tasks = TrainedTasks(self.network, config.learning_tasks)
         self.predict = predictor.predictor(self.network, self.tasks)
+
+    @property
+    def learning_tasks(self) -> tuple[Task, ...]:
+        """The records of the tasks that training changes."""
+        return tuple(task for task in self.tasks if task.name in self.config.learning_tasks)
 
     @property
     def scored_by(self) -> dict[str, Any]:
@@ -147,7 +154,7 @@ class Experiment:
     def open_splits(self, prepare: bool = True) -> "Splits":
         """Opens the dataset's splits.
 
-        A network for one task trains on images labelled for it only.
+        One task alone is trained on images labelled for it only.
 
         Args:
           prepare: prepares the dataset first where that needs no download; if not, nothing is
@@ -172,51 +179,43 @@ class Experiment:
             if task.name in self.dataset.named_by_options:
                 for source in filter(None, (training, evaluation, validation)):
                     check_classes(source, task, config.train.num_threads)
-        if len(self.tasks) == 1:
-            training = labelled(training, self.tasks[0], config.train.num_threads)
+        if len(self.learning_tasks) == 1:
+            training = labelled(training, self.learning_tasks[0], config.train.num_threads)
         steps_per_epoch = pipeline.steps_per_epoch(training, config.train.batch_size)
         return Splits(training, evaluation, steps_per_epoch, validation)
 
     def train_step(self, steps_per_epoch: int, placement: Placement | None = None) -> TrainStep:
         """The update of this experiment, with its schedules, for its own devices or others."""
         config, epochs = self.config, self.config.train.epochs
+        objective = self.objective
+        if self.trained_tasks is not None:
+            objective = Objective(self.trained_tasks.alone, self.learning_tasks, 0.0)
         ingredients = Ingredients(
-            self.objective,
+            objective,
             self.optimizer,
             learning_rate_schedule(config.optimizer, steps_per_epoch, epochs),
             reversal_schedule(steps_per_epoch, epochs),
             config.train.accumulate,
             placement or self.placement,
+            self.trained_tasks,
         )
         return TrainStep(ingredients, config.train.update_rule)
 
     def init(self, step: TrainStep) -> TrainState:
         """State before training, placed; every process computes all of it first.
 
-        Raises:
-          WeightsError: `model.pretrained` cannot be read or does not fit the encoder.
-          FileNotFoundError: there is no such file.
+        Errors of `start.from_classifier` and `start.from_run`.
         """
-        model = self.config.model
-        file = model.pretrained
-        tensors = None if file is None else imagenet.read_classifier(file)
-        state = step.init(jax.random.key(self.config.seed))
-        if tensors is not None:
-            try:
-                params, stats = imagenet.load_encoder(
-                    tensors, state.params, state.stats, self.network
-                )
-            except WeightsError as error:
-                raise WeightsError(
-                    f"{file} does not fit backbone {model.backbone}: {error}"
-                ) from error
-            CONSOLE.print(
-                f"The encoder starts from {file}, with model.stride_in={model.stride_in}.",
-                markup=False,
-            )
-            if note := imagenet.scaling_note(self.config):
-                CONSOLE.print(note)
-            state = initial_state(params, stats, self.optimizer)
+        config = self.config
+        state = step.init(jax.random.key(config.seed))
+        variables = state.params, state.stats
+        if config.model.pretrained is not None:
+            variables = start.from_classifier(config, self.network, variables)
+        if config.init_from is not None:
+            replicated = self.placement.replicated
+            variables = start.from_run(config, variables, self.trained_tasks, replicated)
+        if variables[0] is not state.params:
+            state = initial_state(*variables, self.optimizer, self.trained_tasks)
         return self.placement.put(state)
 
     def restore(self, step: TrainStep, checkpoints: Checkpoints) -> TrainState:
@@ -233,7 +232,7 @@ class Experiment:
         """
         return pipeline.train_batches(
             source,
-            self.tasks,
+            self.learning_tasks,
             self.input,
             self.config.augmentation,
             seed=self.config.seed,
@@ -243,7 +242,9 @@ class Experiment:
 
     def describe_batch(self, batch_size: int) -> pipeline.Batch:
         """Shapes and dtypes of the batches that `train_batches` yields."""
-        return pipeline.describe_batch(self.tasks, batch_size, self.config.train.image_size)
+        return pipeline.describe_batch(
+            self.learning_tasks, batch_size, self.config.train.image_size
+        )
 
     def evaluate(
         self,

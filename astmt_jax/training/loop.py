@@ -133,7 +133,7 @@ class Loop:
     def _announce(self, state: TrainState) -> None:
         left = self._num_steps - int(state.step)
         CONSOLE.print(
-            f"Training {', '.join(self._experiment.network.names)} on {self._source.name}: "
+            f"Training {', '.join(self._experiment.config.learning_tasks)} on {self._source.name}: "
             f"{self._source.length} images, "
             f"{left} steps, {parameter_count(state.params):,} parameters, "
             f"{jax.device_count()} {jax.devices()[0].platform} device(s) of "

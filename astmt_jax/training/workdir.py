@@ -3,6 +3,7 @@
 The folder may come from a stranger: what it holds chooses no files, types or programs.
 """
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from astmt_jax.config import (
     differences,
     from_recorded,
     with_stride_in,
+    with_trained_tasks,
 )
 from astmt_jax.datasets import registry
 from astmt_jax.files import documents, storage
@@ -34,8 +36,15 @@ def check_workdir(workdir: pathlib.Path, config: Config) -> None:
 
     Raises:
       ValueError: the folder holds a run with other settings, naming the fields, or its settings
-        cannot be read.
+        cannot be read; or it is the one that `init_from` names.
     """
+    if config.init_from is not None:
+        origin = os.path.realpath(os.path.expanduser(config.init_from))
+        if origin == os.path.realpath(workdir):
+            raise ValueError(
+                f"init_from names {workdir}, which is the --workdir of this run itself: choose "
+                "another --workdir."
+            )
     if not (workdir / CONFIG_FILE).exists():
         return
     recorded, wanted = recorded_config(workdir), as_begun(workdir, config)
@@ -57,8 +66,8 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> None:
 def recorded_config(workdir: pathlib.Path) -> Config:
     """The settings of the run in a folder.
 
-    A folder that leaves `model.stride_in` to a file of weights is none of ours, and has no file
-    read: it gets the reference implementation's.
+    A folder that leaves `model.stride_in` or `trained_tasks` to a file of weights or to another run
+    is none of ours, and has none read: it gets the reference implementation's, or all tasks.
 
     Raises:
       FileNotFoundError: there is none.
@@ -74,7 +83,8 @@ def recorded_config(workdir: pathlib.Path) -> Config:
         raise _unusable(path, error, remedy) from error
     if config.plugins:
         _check_plugins(workdir, config)
-    return config if config.model.pretrained is None else _decided(config)
+    starts = config.model.pretrained is not None or config.init_from is not None
+    return _decided(config) if starts else config
 
 
 def _check_plugins(workdir: pathlib.Path, config: Config) -> None:
@@ -93,25 +103,29 @@ def _check_plugins(workdir: pathlib.Path, config: Config) -> None:
 
 
 def _decided(config: Config) -> Config:
-    """The settings with a stride that depends on no file."""
+    """The settings with a stride, and trained tasks, that depend on no file."""
+    if config.freeze is not None:
+        config = with_trained_tasks(config, config.trained_tasks or config.tasks)
     return config if config.model.stride_in in STRIDES_IN else with_stride_in(config, "conv1")
 
 
 def as_begun(workdir: pathlib.Path, config: Config) -> Config:
-    """The settings with what a run in the folder that starts from the same file decided.
+    """The settings with what a run in the folder decided that starts from the same file or run.
 
-    So that it goes on without that file.
+    So that it goes on without that.
 
     Raises:
       ValueError: the run's settings cannot be read.
     """
     if not (workdir / CONFIG_FILE).exists():
         return config
-    begun = recorded_config(workdir).model
-    if config.model.stride_in in STRIDES_IN:
+    begun = recorded_config(workdir)
+    if (begun.model.pretrained, begun.init_from) != (config.model.pretrained, config.init_from):
         return config
-    same = begun.pretrained == config.model.pretrained
-    return with_stride_in(config, begun.stride_in) if same else config
+    if config.freeze is not None and config.freeze == begun.freeze and not config.trained_tasks:
+        config = with_trained_tasks(config, begun.trained_tasks)
+    needs_stride = config.model.stride_in not in STRIDES_IN
+    return with_stride_in(config, begun.model.stride_in) if needs_stride else config
 
 
 def record_import(workdir: pathlib.Path, file: pathlib.Path, settings: Mapping[str, Any]) -> None:

@@ -56,6 +56,23 @@ REFUSED = {
     "discriminator's kernel": ({"discriminator__kernel": 2}, ["discriminator.kernel", "2", "1, 3"]),
     "no task": ({"tasks": ()}, ["tasks", "at least one"]),
     "task named twice": ({"tasks": ("edge", "sal", "edge")}, ["tasks", "edge", "more than once"]),
+    "two starts of the encoder": (
+        {"init_from": "runs/six", "model__pretrained": "a.npz"},
+        ["init_from", "model.pretrained", "leave one"],
+    ),
+    "unknown freezing": (
+        {"init_from": "runs/six", "freeze": "all"},
+        ["freeze is 'all'", "shared"],
+    ),
+    "nothing to freeze": ({"freeze": "shared"}, ["freeze is 'shared'", "init_from is None"]),
+    "tasks without freezing": (
+        {"trained_tasks": ("albedo",)},
+        ["trained_tasks", "freeze is None", "freeze='shared'"],
+    ),
+    "trained task that there is not": (
+        {"init_from": "runs/six", "freeze": "shared", "trained_tasks": ("flow",)},
+        ["trained_tasks is 'flow'", "albedo"],
+    ),
     "image size": (
         {"train__image_size": 104},
         ["train.image_size", "104", "multiple", "output_stride", "16"],

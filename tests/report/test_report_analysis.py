@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from settings import settings
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tiny_network import PAIR, random_batch, random_state, tiny_step
 
+from astmt_jax.config import from_config_dict
 from astmt_jax.evaluation.inference import Predicted
 from astmt_jax.models.network import one_task
-from astmt_jax.report import confusion, curves, examples, gradients, modulation, probes
+from astmt_jax.report import analysis, confusion, curves, examples, gradients, modulation, probes
 from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.tasks import registry as tasks
@@ -39,6 +41,15 @@ def adversarial():
         for name, label in batch["labels"].items()
     }
     return step, random_state(step), batch
+
+
+def test_all_tasks_are_looked_at_where_one_was_trained(monkeypatch, tmp_path):
+    names = ("semseg", "normals", "depth")
+    start = {"init_from": "elsewhere", "freeze": "shared", "trained_tasks": ("depth",)}
+    config = from_config_dict(settings(tasks=names, model__stride_in="conv1", **start))
+    monkeypatch.setattr(analysis, "load", lambda workdir: types.SimpleNamespace(config=config))
+    run = analysis.TrainedRun.open(tmp_path, tmp_path)
+    assert tuple(task.name for task in run.experiment.learning_tasks) == names
 
 
 def test_curves_hold_what_was_written_last(tmp_path):

@@ -32,7 +32,7 @@ LIGHT = {
     "astmt_jax.datasets.scenes.generate": (*DATA, "jax"),
     "astmt_jax.demo.__main__": (*DATA, "gradio", "scipy.io"),
     "astmt_jax.evaluate": KERAS,
-    "astmt_jax.export": (*DATA, "matplotlib", "scipy.io"),
+    "astmt_jax.export.__main__": (*DATA, "matplotlib", "scipy.io"),
     "astmt_jax.metrics.edges": (*HEAVY, "jax", "rich"),
     "astmt_jax.metrics.saliency": (*HEAVY, "jax", "rich"),
     "astmt_jax.metrics.summary": (*HEAVY, "jax", "rich"),
@@ -104,7 +104,7 @@ def state():
     )
 
 before = state()
-import astmt_jax.main, astmt_jax.evaluate, astmt_jax.predict.__main__, astmt_jax.export
+import astmt_jax.main, astmt_jax.evaluate, astmt_jax.predict.__main__, astmt_jax.export.__main__
 import astmt_jax.compare.__main__, astmt_jax.report.__main__, astmt_jax.datasets.prepare
 import astmt_jax.pipeline.batches
 import astmt_jax.datasets.stored

@@ -16,10 +16,11 @@ from plugged import forgotten
 from tiny_network import TinyNetwork
 from tiny_run import tiny_config, write_run
 
-from astmt_jax import convert, export, trained_model
+from astmt_jax import convert, trained_model
 from astmt_jax.demo import __main__ as demo
 from astmt_jax.evaluation.results import read_results, write_results
 from astmt_jax.evaluation.scoring import Scores
+from astmt_jax.export import __main__ as export
 from astmt_jax.predict import __main__ as predict
 from astmt_jax.report import __main__ as report
 from astmt_jax.training import experiment

@@ -39,6 +39,8 @@ class Dataset(abc.ABC, Generic[Options]):
       make_tasks: the options to its tasks, in the order in which `tasks=all` trains them.
       train_split: split to train on.
       eval_split: split to evaluate on.
+      licence: of what is learnt from it, as model hubs name it ('apache-2.0'); 'other' where the
+        dataset's own terms have to be looked up.
       named_by_options: tasks whose classes only the options name, so that preparing the data cannot
         check the class ids in it.
     """
@@ -48,7 +50,13 @@ class Dataset(abc.ABC, Generic[Options]):
     make_tasks: Callable[[Options], Iterable[Task]]
     train_split: str = "train"
     eval_split: str = "val"
+    licence: str = "other"
     named_by_options: tuple[str, ...] = ()
+
+    @property
+    @abc.abstractmethod
+    def description(self) -> str:
+        """What it is, in a sentence."""
 
     def open(self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str) -> "Source":
         """As `open_prepared`, but prepares the dataset first where that needs no download."""
@@ -111,6 +119,10 @@ class ArchiveDataset(Dataset[Options]):
     configuration: Callable[[Options], str | None] = _no_configuration
     prepared_by: tuple[str, ...] = ()
     read_by: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        return self.archive.description
 
     def open_prepared(
         self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str

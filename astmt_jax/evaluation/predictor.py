@@ -80,9 +80,13 @@ def features(
         output stride.
       modulations: (M,) int32, numbers of the tasks whose modulations the trunk gets.
     """
+    return modulated_features(network, params, stats, scaled(images, normalize), modulations)
+
+
+def scaled(images: jax.Array, normalize: str) -> jax.Array:
+    """Pictures (..., 3) in 0..255 as networks see them that were trained with `normalize`."""
     mean, deviation = (jnp.asarray(value, jnp.float32) for value in NORMALIZATIONS[normalize])
-    scaled = (images.astype(jnp.float32) - mean) / deviation
-    return modulated_features(network, params, stats, scaled, modulations)
+    return (images.astype(jnp.float32) - mean) / deviation
 
 
 def prediction(

@@ -63,7 +63,7 @@ class Conv(nnx.Module):
         """The pixels (B, H', W', C) of (B, H, W, C) on which the kernel is centred."""
         taps, stride = self.kernel.shape[0], self.window.stride
         top, left = (self.window.first_centre(length, taps) for length in x.shape[1:3])
-        return x[:, top::stride, left::stride]
+        return every(x, stride, top, left)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
@@ -78,7 +78,7 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     )
     kernel = kernel[rows, columns]
     if kernel.shape[:2] == (1, 1):
-        x = x[:, :: window.stride, :: window.stride]
+        x = every(x, window.stride)
         if window.groups > 1:
             return kept(grouped_pointwise(x, kernel[0, 0], window.groups))
         return kept(pointwise(x, kernel[0, 0]))
@@ -96,6 +96,17 @@ def _reaching_taps(taps: int, window: Window, length: int) -> slice:
     centre = taps // 2
     reach = min(centre, (length - 1) // window.dilation)
     return slice(centre - reach, centre + reach + 1)
+
+
+def every(x: jax.Array, stride: int, top: int = 0, left: int = 0) -> jax.Array:
+    """One pixel of every `stride` in each direction, from (top, left) on: (B, H, W, C).
+
+    As a slice it stays one where H and W are symbols, in a program that is exported for any size;
+    with brackets it would be a gathering of pixels.
+    """
+    if stride == 1 and top == left == 0:
+        return x
+    return lax.slice(x, (0, top, left, 0), x.shape, (1, stride, stride, 1))
 
 
 @jax.custom_vjp
@@ -138,7 +149,7 @@ class Adapter(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, in) -> (B, ceil(H / stride), ceil(W / stride), out)."""
-        x = x[:, :: self.stride, :: self.stride]
+        x = every(x, self.stride)
         return kept(pointwise(x.astype(self.dtype), self.kernel[...].astype(self.dtype)))
 
 

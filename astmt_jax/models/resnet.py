@@ -89,7 +89,7 @@ class Bottleneck(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H, W, in_channels) -> (B, H / stride, W / stride, 4 * planes)."""
-        x = x[:, :: self.input_stride, :: self.input_stride]
+        x = layers.every(x, self.input_stride)
         y = jax.nn.relu(self.norm1(self.conv1(x), train=train))
         spatial = self.conv2(y)
         if self.adapter is not None:

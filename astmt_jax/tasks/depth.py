@@ -15,7 +15,7 @@ from astmt_jax.tasks.task import Task, metric_choice
 
 
 def _distance(logits: jax.Array) -> jax.Array:
-    return logits[..., 0].astype(jnp.float32)
+    return jnp.squeeze(logits, -1).astype(jnp.float32)
 
 
 def _as_it_is(metres: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 def probability(logits: jax.Array) -> jax.Array:
     """Logits (..., H, W, 1) of any float dtype -> probability (..., H, W) float32 in 0..1."""
-    return jax.nn.sigmoid(logits[..., 0].astype(jnp.float32))
+    return jax.nn.sigmoid(jnp.squeeze(logits, -1).astype(jnp.float32))
 
 
 def class_ids(logits: jax.Array) -> jax.Array:

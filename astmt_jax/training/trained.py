@@ -10,6 +10,7 @@ from astmt_jax.training.checkpoint import CHECKPOINTS, CheckpointError, Checkpoi
 from astmt_jax.training.criterion import SelectionError
 from astmt_jax.training.evaluations import EVALUATIONS_FILE, earlier_best
 from astmt_jax.training.state import TrainedVariables
+from astmt_jax.training.variables_file import VARIABLES_FILE, read_variables
 
 LAST, BEST = "last", "best"
 FOLDERS = {LAST: CHECKPOINTS, BEST: "best"}
@@ -19,6 +20,11 @@ REMEDY = (
     "out train.best_by, or score the last checkpoint by --mode=eval --score=last"
 )
 """What else to do about a best checkpoint that is gone."""
+
+
+def is_hub_folder(workdir: pathlib.Path) -> bool:
+    """Whether a folder has a network's variables as a hub has them, and no checkpoints."""
+    return (workdir / VARIABLES_FILE).is_file() and not (workdir / CHECKPOINTS).exists()
 
 
 def standing(workdir: pathlib.Path, config: Config) -> str:
@@ -63,7 +69,8 @@ def restore_variables(
 ) -> TrainedVariables:
     """What predicts, of one of a run's checkpoints, whole on this process.
 
-    The run may still be going on. Errors as `Checkpoints.restore` and `standing`.
+    The run may still be going on; the folder may also be one for a hub, which holds nothing else.
+    Errors as `Checkpoints.restore` and `standing`, and of such a folder `read_variables`.
 
     Args:
       workdir: the run's folder.
@@ -79,6 +86,8 @@ def restore_variables(
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), described
     )
+    if is_hub_folder(workdir):
+        return read_variables(workdir / VARIABLES_FILE, like)
     which = which or standing(workdir, config)
     with Checkpoints(workdir, read_only=True, name=FOLDERS[which]) as checkpoints:
         try:

@@ -64,6 +64,17 @@ def refuse(path: pathlib.Path, problems: Iterable[str]) -> None:
         )
 
 
+def number_problem(name: str, value: np.ndarray, *, variance: bool) -> str | None:
+    """Why a tensor's numbers cannot be weights, or variances; None if they can."""
+    if value.dtype.kind != "f":
+        return f"wrong type: {name} is {value.dtype}, but must be of floating point"
+    if not np.isfinite(value).all():
+        return f"not finite: {name} holds {'NaN' if np.isnan(value).any() else 'infinity'}"
+    if variance and (value < 0).any():
+        return f"negative: {name} is a variance, but holds {value.min():g}"
+    return None
+
+
 def some(items: list[str], separator: str = ", ") -> str:
     """The first of some names, which may be a stranger's."""
     rest = len(items) - MAX_PROBLEMS

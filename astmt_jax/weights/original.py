@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.weights import checks
 from astmt_jax.weights.checks import WeightsError
 from astmt_jax.weights.names import Slot, canonical, second, slots
 
@@ -103,7 +104,9 @@ def canonical_names(
         name = name.removeprefix("module.")
         if name in plain:
             problems.append(f"duplicate: {name}")
-        problem = _problem(name, np.asarray(value))
+        problem = checks.number_problem(
+            name, np.asarray(value), variance=name.endswith("running_var")
+        )
         if problem is None:
             plain[name] = value
         else:
@@ -115,17 +118,6 @@ def canonical_names(
         if not np.array_equal(first, value):
             problems.append(f"duplicate: {first_name} and {name} differ")
     return {name: value for name, (_, value) in unique.items()}, problems
-
-
-def _problem(name: str, value: np.ndarray) -> str | None:
-    """Why numbers cannot be weights; None if they can."""
-    if value.dtype.kind != "f":
-        return f"wrong type: {name} is {value.dtype}, but must be of floating point"
-    if not np.isfinite(value).all():
-        return f"not finite: {name} holds {'NaN' if np.isnan(value).any() else 'infinity'}"
-    if name.endswith("running_var") and (value < 0).any():
-        return f"negative: {name} is a variance, but holds {value.min():g}"
-    return None
 
 
 def _abstract(network: Network) -> tuple[Params, Stats]:

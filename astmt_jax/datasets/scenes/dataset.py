@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 class ScenesDataset(Dataset[ScenesOptions]):
     """Pictures that are rendered when they are first needed."""
 
+    @property
+    def description(self) -> str:
+        return (
+            "Scenes: rooms and outdoor grounds with objects, people and lights, rendered by the "
+            "software itself with exact labels; no photographs."
+        )
+
     def open(self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str) -> "Source":
         from astmt_jax.datasets.scenes import builder  # imports TensorFlow
 
@@ -43,4 +50,6 @@ def _tasks(options: ScenesOptions) -> tuple[Task, ...]:
     )
 
 
-DATASET = ScenesDataset(name="scenes", options=ScenesOptions, make_tasks=_tasks)
+DATASET = ScenesDataset(
+    name="scenes", options=ScenesOptions, make_tasks=_tasks, licence="apache-2.0"
+)

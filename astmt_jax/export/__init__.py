@@ -1,0 +1,1 @@
+"""The command that exports a trained network for use without this project."""

@@ -1,0 +1,179 @@
+"""A model card, written from a run: what the network is, learnt from what, and how good."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from astmt_jax.datasets import registry
+from astmt_jax.datasets.dataset import Dataset
+from astmt_jax.evaluation.tables import result_row
+from astmt_jax.files.messages import one_line
+from astmt_jax.tasks.task import Task
+from astmt_jax.trained_model import Model
+
+SOFTWARE = "astmt_jax"
+PAPER = "https://arxiv.org/abs/1904.08918"
+OTHER = "other"
+MAX_NAME = 80
+
+
+def model_card(model: Model, results: Mapping[str, Any] | None, imported: bool) -> str:
+    """The text of a hub's README.md: front matter in YAML, then Markdown.
+
+    Args:
+      model: the network.
+      results: what `read_results` gave for it; None if it was not scored.
+      imported: whether its run began with weights of somebody else's.
+
+    Raises:
+      ValueError: the results are not of the network's tasks.
+    """
+    dataset = registry.find(model.config.dataset.name)
+    rows = [] if results is None else [result_row(t, results["results"]) for t in model.tasks]
+    foreign = imported or model.config.model.pretrained is not None
+    licence = OTHER if foreign else dataset.licence
+    front = _front_matter(model, licence, results)
+    sections = (
+        _introduction(model),
+        _use(model),
+        _training(model, dataset, imported),
+        _metrics(results, rows),
+        _limits(model),
+        _licence(model, licence, foreign),
+    )
+    dumped = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    return f"---\n{dumped}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _front_matter(model: Model, licence: str, results: Mapping[str, Any] | None) -> dict[str, Any]:
+    dataset = model.config.dataset.name
+    front = {
+        "license": licence,
+        "library_name": SOFTWARE,
+        "tags": ["jax", "flax", "multi-task-learning", "dense-prediction", *model.network.names],
+        "datasets": [dataset],
+        "metrics": sorted({task.notation[task.headline].label for task in model.tasks}),
+    }
+    if results is None:
+        return front
+    numbers = [(task, results["results"][task.name][task.headline]) for task in model.tasks]
+    scored = [
+        {
+            "task": {"type": "image-to-image", "name": task.name},
+            "dataset": {"type": dataset, "name": dataset, "split": _split(results)},
+            "metrics": [
+                {"type": task.headline, "name": task.notation[task.headline].label, "value": number}
+            ],
+        }
+        for task, number in numbers
+        if not math.isnan(number)
+    ]
+    return front | {"model-index": [{"name": _title(model), "results": scored}]}
+
+
+def _split(results: Mapping[str, Any]) -> str:
+    return one_line(str(results.get("split", "?")), MAX_NAME)
+
+
+def _title(model: Model) -> str:
+    return (
+        f"{model.config.model.backbone} for {len(model.tasks)} tasks of {model.config.dataset.name}"
+    )
+
+
+def _introduction(model: Model) -> str:
+    names = ", ".join(model.network.names)
+    return (
+        f"# {_title(model)}\n\n"
+        f"One network for dense prediction that performs one task at a time: {names}. Most of its "
+        "weights are shared; each task modulates the shared features, as in [Attentive "
+        f"Single-Tasking of Multiple Tasks]({PAPER}) (Maninis, Radosavovic and Kokkinos, CVPR "
+        f"2019). It was trained with {SOFTWARE}."
+    )
+
+
+def _use(model: Model) -> str:
+    lines = [
+        "## Use",
+        "```python\n"
+        "from astmt_jax import load\n\n"
+        'predictions = load("FOLDER").predict("photo.jpg")  # a dict from task to array\n'
+        "```",
+        "| task | a pixel's prediction |\n|---|---|\n"
+        + "\n".join(f"| {task.name} | {_prediction(task)} |" for task in model.tasks),
+    ]
+    return "\n\n".join(lines)
+
+
+def _prediction(task: Task) -> str:
+    if task.class_names:
+        names = [one_line(name, MAX_NAME) for name in task.class_names]
+        return f"one of {len(names)} classes: {', '.join(names)}"
+    kind = "a unit vector" if task.unit_length else "a number"
+    if task.channels > 1 and not task.unit_length:
+        kind = f"{task.channels} numbers"
+    return f"{kind} in {task.color_bar_unit}" if task.color_bar_unit else kind
+
+
+def _training(model: Model, dataset: Dataset, imported: bool) -> str:
+    config = model.config
+    split = config.dataset.train_split or dataset.train_split
+    if imported:
+        start = "The run began with weights imported from a file."
+    elif config.model.pretrained is not None:
+        start = "The encoder's initial weights were those of an ImageNet classifier."
+    else:
+        start = "All initial weights were drawn at random."
+    return (
+        "## Training data\n\n"
+        f"`{dataset.name}`, split `{split}`. {dataset.description}\n\n"
+        f"{start} It went on for {model.step:,} batches of {config.train.batch_size} images of "
+        f"{config.train.image_size} x {config.train.image_size} pixels, with seed {config.seed}; "
+        "`config.json` has all settings."
+    )
+
+
+def _metrics(results: Mapping[str, Any] | None, rows: list) -> str:
+    if results is None:
+        return "## Metrics\n\nThe network was not scored."
+    table = "\n".join(
+        f"| {name} | {metric} | {value} | {'; '.join(others)} |"
+        for name, metric, value, others in rows
+    )
+    images = one_line(str(results.get("images", "?")), MAX_NAME)
+    protocol = one_line(str(results.get("protocol", "astmt")), MAX_NAME)
+    return (
+        f"## Metrics\n\nOn the {images} images of split `{_split(results)}`, by the protocol "
+        f"`{protocol}`, of this one training run:\n\n"
+        f"| task | metric | value | other metrics |\n|---|---|---:|---|\n{table}"
+    )
+
+
+def _limits(model: Model) -> str:
+    config = model.config
+    return (
+        "## Intended use and limits\n\n"
+        f"For research on dense prediction and multi-task learning, on pictures like those of "
+        f"`{config.dataset.name}`. How it does on any others was not measured. Predictions are "
+        f"best where the network sees a picture's longer side at about {config.train.image_size} "
+        "pixels, as in training; `load(...).predict` scales to that. It knows the classes above "
+        "and no others, and says of every pixel something, without a measure of how sure it is. "
+        "It was not made for, and not tested for, decisions that could harm people."
+    )
+
+
+def _licence(model: Model, licence: str, foreign: bool) -> str:
+    dataset = f"`{model.config.dataset.name}`"
+    if licence == OTHER:
+        learnt = f"{dataset} and of the weights that the run began with" if foreign else dataset
+        text = (
+            f"The terms of {learnt} decide what these weights may be used for: look them up, and "
+            "name the licence in `license` at the top of this card before you publish it."
+        )
+    else:
+        text = (
+            f"The weights are under `{licence}`, as {dataset}, from which they were learnt, allows."
+        )
+    return f"## Licence\n\n{text} The software is under Apache-2.0."

@@ -26,7 +26,7 @@ COMMANDS = {
     "compare": Command("astmt_jax.compare", "train and compare methods, with their average drop"),
     "report": Command("astmt_jax.report", "a page about a run: scores, curves, pictures"),
     "demo": Command("astmt_jax.demo", "try a network in the browser"),
-    "export": Command("astmt_jax.export", "a task's network as one file"),
+    "export": Command("astmt_jax.export", "a network for other runtimes or a model hub"),
     "convert": Command("astmt_jax.convert", "weights from and to the original's files"),
     "prepare": Command("astmt_jax.datasets.prepare", "make a dataset ready for training"),
     "show": Command("astmt_jax.datasets.show", "a sheet of a dataset's images and labels"),
@@ -46,6 +46,8 @@ EXTRAS = {
         "threadpoolctl",
     ),
     "demo": ("gradio",),
+    "litert": ("ai_edge_litert",),
+    "onnx": ("onnx", "onnxruntime"),
     "tpu": ("libtpu",),
 }
 """What `pip install 'astmt_jax[EXTRA]'` adds: the packages that may be missing."""

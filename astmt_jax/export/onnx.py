@@ -1,6 +1,5 @@
 """ONNX, for any number and size of pictures: JAX's operations are written as ONNX's, one by one."""
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from astmt_jax.export.comparison import checked
+from astmt_jax.export.comparison import Run, checked
 from astmt_jax.export.onnx_graph import IR_VERSION, OPSET, Graph
 from astmt_jax.export.onnx_operations import OPERATIONS, Value, resize
-from astmt_jax.export.program import describe, named, one_by_one
+from astmt_jax.export.packages import check_installed
+from astmt_jax.export.program import Program, describe, named, one_by_one
 from astmt_jax.export.request import Request
 from astmt_jax.files import storage
 from astmt_jax.trained_model import Model
@@ -28,11 +28,7 @@ def export(model: Model, request: Request) -> str:
     Raises:
       ValueError: ONNX or its runtime is not installed, or has no such operation.
     """
-    missing = [n for n in ("onnx", "onnxruntime") if importlib.util.find_spec(n) is None]
-    if missing:
-        raise ValueError(
-            f"--format=onnx needs {' and '.join(missing)}: pip install 'astmt_jax[onnx]'."
-        )
+    check_installed("onnx", {"onnx": "onnx", "onnxruntime": "onnx"})
     tasks = named(model, request.task)
     written = onnx_model(model, tasks)
     far = checked(runner(written.SerializeToString()), model, tasks)
@@ -45,7 +41,7 @@ def export(model: Model, request: Request) -> str:
     )
 
 
-def runner(model: bytes):
+def runner(model: bytes) -> Run:
     """Pictures (B, H, W, 3) float32 to predictions by task, by ONNX Runtime on the CPU."""
     import onnxruntime
 
@@ -63,31 +59,37 @@ def onnx_model(model: Model, tasks: Sequence[str]) -> Any:
     Raises:
       ValueError: it computes what is not in `OPERATIONS`.
     """
+    from onnx import helper
+
+    written = written_program(one_by_one(model, tasks), model.config.model.output_stride)
+    helper.set_model_props(written, {k: str(v) for k, v in describe(model, tasks).items()})
+    return written
+
+
+def written_program(predict: Program, multiple: int) -> Any:
+    """A program of JAX's as an `onnx.ModelProto`, for any height and width that are multiples."""
     from onnx import checker, helper
 
-    stride = model.config.model.output_stride
     batch, rows, columns = jax_export.symbolic_shape("b, h, w")
-    shape = (batch, stride * rows, stride * columns, 3)
-    images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    traced, described = jax.make_jaxpr(one_by_one(model, tasks), return_shape=True)(images)
-    graph = Graph(IMAGES, {"b": (0, 1), "h": (1, stride), "w": (2, stride)})
-    constants = [np.asarray(constant) for constant in traced.consts]
-    names, leaves = zip(*sorted(described.items()), strict=True)  # as JAX orders a dict
-    for name, value in zip(names, _written(graph, traced.jaxpr, [*constants, IMAGES]), strict=True):
+    images = jax.ShapeDtypeStruct((batch, multiple * rows, multiple * columns, 3), jnp.float32)
+    traced, described = jax.make_jaxpr(predict, return_shape=True)(images)
+    graph = Graph(IMAGES, {"b": (0, 1), "h": (1, multiple), "w": (2, multiple)})
+    results = _written(graph, traced.jaxpr, [*map(np.asarray, traced.consts), IMAGES])
+    outputs = sorted(described.items())  # as JAX orders a dict
+    for (name, _), value in zip(outputs, results, strict=True):
         graph.rename(value, name)
     written = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "astmt_jax",
             [_declared(IMAGES, images)],
-            [_declared(name, leaf) for name, leaf in zip(names, leaves, strict=True)],
+            [_declared(name, shape) for name, shape in outputs],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="astmt_jax",
     )
-    helper.set_model_props(written, {k: str(v) for k, v in describe(model, tasks).items()})
     checker.check_model(written)
     return written
 

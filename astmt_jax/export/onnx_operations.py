@@ -175,6 +175,10 @@ def _clamped(graph: Graph, equation, inputs: list[Value]) -> str:
     return graph.add("Min", graph.add("Max", x, least), most)
 
 
+def _same(graph: Graph, equation, inputs: list[Value]) -> str:
+    return graph.name(inputs[0])
+
+
 def _inverse_root(graph: Graph, equation, inputs: list[Value]) -> str:
     return graph.add("Reciprocal", graph.add("Sqrt", inputs[0]))
 
@@ -205,7 +209,7 @@ OPERATIONS: dict[str, Operation] = {
     "max": _simple("Max"),
     "min": _simple("Min"),
     "mul": _simple("Mul"),
-    "name": lambda graph, equation, inputs: graph.name(inputs[0]),
+    "name": _same,
     "neg": _simple("Neg"),
     "reduce_max": _reduction("ReduceMax"),
     "reduce_sum": _reduction("ReduceSum"),
@@ -217,6 +221,7 @@ OPERATIONS: dict[str, Operation] = {
     "sqrt": _simple("Sqrt"),
     "square": lambda graph, equation, inputs: graph.add("Mul", inputs[0], inputs[0]),
     "squeeze": _squeeze,
+    "stop_gradient": _same,
     "sub": _simple("Sub"),
     "transpose": _transpose,
 }

@@ -1,6 +1,5 @@
 """For TensorFlow (a SavedModel) and for LiteRT, both by way of `jax.experimental.jax2tf`."""
 
-import importlib.util
 import pathlib
 import tempfile
 from collections.abc import Sequence
@@ -8,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from astmt_jax.export.comparison import checked
+from astmt_jax.export.comparison import Run, checked
+from astmt_jax.export.convolutions import with_convolutions
+from astmt_jax.export.packages import check_installed
 from astmt_jax.export.program import Program, named, one_by_one, program
 from astmt_jax.export.request import Request
 from astmt_jax.export.stablehlo import PLATFORMS
@@ -28,7 +29,7 @@ def export_saved_model(model: Model, request: Request) -> str:
       ValueError: TensorFlow is not installed.
       FileExistsError: the folder holds something.
     """
-    _check_installed("savedmodel", {"tensorflow": "train"})
+    check_installed("savedmodel", {"tensorflow": "train"})
     from astmt_jax.runtime.quiet_tensorflow import tf
 
     output, tasks = request.output, named(model, request.task)
@@ -45,17 +46,25 @@ def export_saved_model(model: Model, request: Request) -> str:
         tf.saved_model.save(
             module, str(complete), signatures={SIGNATURE: function.get_concrete_function()}
         )
-        loaded = tf.saved_model.load(str(complete)).signatures[SIGNATURE]
-
-        def run(images: np.ndarray) -> dict[str, np.ndarray]:
-            return {k: v.numpy() for k, v in loaded(**{IMAGES: tf.constant(images)}).items()}
-
-        far = checked(run, model, tasks)
+        far = checked(saved_runner(complete), model, tasks)
         complete.replace(output)
     return (
         f"{', '.join(tasks)} for any number and size of pictures; its predictions are {far:.1e} "
         "from the network's own"
     )
+
+
+def saved_runner(folder: pathlib.Path) -> Run:
+    """Pictures (B, H, W, 3) float32 to predictions by task, by TensorFlow."""
+    from astmt_jax.runtime.quiet_tensorflow import tf
+
+    loaded = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        predictions = loaded(**{IMAGES: tf.constant(images)})
+        return {name: value.numpy() for name, value in predictions.items()}
+
+    return run
 
 
 def export_lite(model: Model, request: Request) -> str:
@@ -64,7 +73,7 @@ def export_lite(model: Model, request: Request) -> str:
     Raises:
       ValueError: a package is not installed, or no picture of that size can be.
     """
-    _check_installed("tflite", {"tensorflow": "train", "ai_edge_litert": "litert"})
+    check_installed("tflite", {"tensorflow": "train", "ai_edge_litert": "litert"})
     tasks, size = named(model, request.task), _size(model, request.size)
     written = lite_model(model, tasks, size)
     far = checked(lite_runner(written), model, tasks, [(1, *size)])
@@ -81,7 +90,8 @@ def lite_model(model: Model, tasks: Sequence[str], size: tuple[int, int]) -> byt
     """The network for one picture of (height, width) `size`, as a LiteRT model."""
     from astmt_jax.runtime.quiet_tensorflow import tf
 
-    function = _function(one_by_one(model, tasks), (1, *size, 3), None, (CONVERTED_AS,))
+    predict = with_convolutions(one_by_one(model, tasks))
+    function = _function(predict, (1, *size, 3), None, (CONVERTED_AS,))
     module = tf.Module()
     module.predict = function
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +101,7 @@ def lite_model(model: Model, tasks: Sequence[str], size: tuple[int, int]) -> byt
         return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
 
-def lite_runner(model: bytes):
+def lite_runner(model: bytes) -> Run:
     """Pictures (1, H, W, 3) float32 to predictions by task, by LiteRT on the CPU."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -129,12 +139,3 @@ def _size(model: Model, size: tuple[int, int] | None) -> tuple[int, int]:
             f"--size is {height}x{width}, but height and width must be multiples of {stride}."
         )
     return height, width
-
-
-def _check_installed(name: str, extras: dict[str, str]) -> None:
-    missing = {k: extra for k, extra in extras.items() if importlib.util.find_spec(k) is None}
-    if missing:
-        raise ValueError(
-            f"--format={name} needs {' and '.join(missing)}: pip install "
-            f"'astmt_jax[{','.join(missing.values())}]'."
-        )

@@ -14,16 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
-from networks import SMALL, SMALL_LITE, SMALL_MOBILENET
+from export_models import real_model
+from networks import SMALL_LITE, SMALL_MOBILENET
 from tiny_network import TinyNetwork
 from tiny_run import TASKS, tiny_config, tiny_model
 
-from astmt_jax.config import from_config_dict
-from astmt_jax.datasets import registry
 from astmt_jax.export import __main__ as export
 from astmt_jax.export import comparison, program, stablehlo
-from astmt_jax.models.network import Network, Params, Stats
-from astmt_jax.tasks.task import channels_by_name
+from astmt_jax.models.network import Params, Stats
 from astmt_jax.trained_model import Model
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "export.md"
@@ -214,16 +212,6 @@ def test_what_exists_is_not_overwritten_unasked(command, tmp_path):
 )
 def test_what_cannot_be_exported_is_said_in_one_sentence(command, arguments, message):
     assert command(*arguments).startswith(f"Error: {message}")
-
-
-def real_model(**model):
-    """A model with the real trunk and random variables."""
-    values = tiny_config().to_dict()
-    values["model"] |= SMALL | model
-    config = from_config_dict(values)
-    tasks = registry.tasks_of(config)
-    network = Network(config.model, channels_by_name(tasks), config.discriminator)
-    return Model(config, network, tasks, *jax.jit(network.init)(jax.random.key(0)), 0)
 
 
 def test_real_network_exports_for_any_size():

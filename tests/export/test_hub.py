@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 import yaml
 from tiny_network import TinyNetwork
-from tiny_run import STEP, TASKS, write_run
+from tiny_run import STEP, TASKS, tiny_config, write_run
 
 from astmt_jax import trained_model
 from astmt_jax.evaluation.results import write_results
@@ -111,7 +111,9 @@ def test_the_card_has_what_results_json_has(folder):
     assert "| semseg | mIoU ↑ | 25.0% |" in text
     assert "| depth | RMSE ↓ | n/a |" in text
     assert "On the 5 images of split `val`" in text
-    assert "7 batches of 8 images of 32 x 32 pixels, with seed" in text
+    config = tiny_config()
+    batches = f"7 batches of {config.train.batch_size} images of 32 x 32 pixels"
+    assert f"It went on for {batches}, with seed {config.seed}" in text
     assert "no photographs" in text
 
 

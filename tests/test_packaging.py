@@ -49,6 +49,7 @@ def test_dependencies_are_what_is_imported():
     """And no more: nothing of the tests, and nothing that is no longer used."""
     providers = importlib.metadata.packages_distributions()
     optional = {"apache_beam", "gradio", "libtpu", "starlette", "torch", "mlflow", "wandb"}
+    optional |= {"ai_edge_litert", "onnx", "onnxruntime"}
     needed = {
         canonicalize_name(name)
         for package in imported() - optional

@@ -1,5 +1,7 @@
 """Networks as SavedModels, run by TensorFlow, and for LiteRT."""
 
+import jax
+import numpy as np
 import pytest
 from export_models import assert_agrees, real_model
 from networks import SMALL_LITE, SMALL_MOBILENET
@@ -9,6 +11,7 @@ from tiny_run import TASKS, tiny_model, write_run
 from astmt_jax import trained_model
 from astmt_jax.export import __main__ as export
 from astmt_jax.export import tensorflow as command
+from astmt_jax.export.convolutions import with_convolutions
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +80,20 @@ def test_all_kinds_of_networks_are_converted(settings):
     for size in ((64, 96), (112, 64)):
         predict = command.lite_runner(command.lite_model(model, TASKS, size))
         assert_agrees(predict, model, TASKS, (1, *size))
+
+
+def test_products_of_images_and_a_matrix_become_convolutions():
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(3, 5)).astype(np.float32)
+    images = random.normal(size=(1, 4, 6, 3)).astype(np.float32)
+
+    def predict(x):
+        y = jax.jit(jax.nn.relu)(x @ matrix)
+        return {"b": y, "a": y.mean((1, 2)) @ matrix.T}
+
+    changed = with_convolutions(predict)
+    names = [e.primitive.name for e in jax.make_jaxpr(changed)(images).eqns]
+    assert (names.count("conv_general_dilated"), names.count("dot_general")) == (1, 1)
+    found, expected = jax.jit(changed)(images), jax.jit(predict)(images)
+    for name in ("a", "b"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)

@@ -128,3 +128,16 @@ def test_batch_norm_gradient_of_bfloat16_is_bfloat16():
     graph, state = nnx.split(norm)
     loss = lambda x: jnp.sum(nnx.merge(graph, state, copy=True)(x, train=True) ** 2)  # noqa: E731
     assert jax.grad(loss)(x).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(("stride", "top", "left"), [(1, 0, 0), (2, 0, 1), (3, 2, 0)])
+def test_every_is_what_brackets_take(stride, top, left):
+    x = np.arange(2 * 7 * 8 * 3, dtype=np.float32).reshape(2, 7, 8, 3)
+    found = layers.every(x, stride, top, left)
+    np.testing.assert_array_equal(found, x[:, top::stride, left::stride])
+
+
+def test_every_gathers_nothing_in_a_program_for_any_size():
+    shape = jax.export.symbolic_shape("b, 16*h, 16*w, 3")
+    traced = jax.make_jaxpr(lambda x: layers.every(x, 2))(jax.ShapeDtypeStruct(shape, np.float32))
+    assert [equation.primitive.name for equation in traced.eqns] == ["slice"]

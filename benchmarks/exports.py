@@ -48,10 +48,11 @@ def main(argv: list[str] | None = None) -> None:
     photos = [read_photo(path) for path in sorted(args.input.iterdir())[: args.photos]]
     with tempfile.TemporaryDirectory() as folder:
         exported = export_all(model, args.workdir, pathlib.Path(folder), sizes)
-        table = Table("", *model.network.names, "MB")
-        for name, (runs, size) in exported.items():
-            far = largest_differences(model, runs, photos)
-            table.add_row(name, *[f"{value:.1e}" for value in far.values()], f"{size / 1e6:.1f}")
+        table = Table("", *exported)
+        far = [largest_differences(model, runs, photos) for runs, _ in exported.values()]
+        for name in model.network.names:
+            table.add_row(name, *[f"{differences[name]:.1e}" for differences in far])
+        table.add_row("MB", *[f"{size / 1e6:.1f}" for _, size in exported.values()])
     table.title = f"{len(photos)} photos at {args.sizes}"
     CONSOLE.print(table)
 

@@ -49,6 +49,10 @@ class ExtendedDataset(Dataset):
     base: Dataset
     added: tuple[AddedTask, ...]
 
+    @property
+    def description(self) -> str:
+        return self.base.description
+
     def open(self, data_dir: pathlib.Path, options: Mapping[str, Any], split: str) -> "Source":
         return self.base.open(data_dir, options, split).deriving(self._labels())
 

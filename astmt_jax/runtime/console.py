@@ -1,5 +1,6 @@
 """The terminal: where every command prints, and how it writes names and durations."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -38,7 +39,14 @@ class Terminal(Console):
         return super().render_str(legible(text), **settings)
 
 
-CONSOLE = Terminal(emoji=False, highlight=False, markup=False, soft_wrap=True)
+CONSOLE = Terminal(
+    emoji=False,
+    highlight=False,
+    markup=False,
+    soft_wrap=True,
+    # A notebook asks for colours (FORCE_COLOR), but would keep every frame of a moving bar.
+    force_interactive=None if sys.stdout is not None and sys.stdout.isatty() else False,
+)
 
 
 class Description(progress.ProgressColumn):

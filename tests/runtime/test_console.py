@@ -1,6 +1,9 @@
 """Names from strangers on the terminal: shown as they are written, without effect."""
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from rich.table import Table
@@ -60,3 +63,20 @@ def test_text_stays_as_it_is():
     text = "J\u00fcrgen's \u0939\u093f\u0928\u094d\u0926\u0940\n\tsecond line \u00b1 0.1\u00b0"
     assert legible(text) == text
     assert legible("x" * 10**6) == "x" * LONGEST_LINE + "..."
+
+
+def test_bars_do_not_move_where_nobody_watches():
+    """A notebook's shell asks for colours, and keeps all that is printed."""
+    loop = """
+import time
+from astmt_jax.runtime.console import tracked
+for _ in tracked(range(50), "a"):
+    time.sleep(0.01)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", loop],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"FORCE_COLOR": "1"},
+    )
+    assert done.stdout.count("%") == done.stdout.count("\n") == 1

@@ -118,7 +118,8 @@ def _module(name: str) -> str:
 
 def _entry_points() -> dict[str, str]:
     """Name -> module of the plugins that are installed; nothing is imported."""
-    return {it.name: it.module for it in importlib.metadata.entry_points(group=GROUP)}
+    found = importlib.metadata.entry_points(group=GROUP)
+    return {it.name: re.split(r"[:\[]", it.value)[0].strip() for it in found}
 
 
 def _file_module(name: str) -> str:
@@ -127,9 +128,10 @@ def _file_module(name: str) -> str:
     Raises:
       PluginError: there is no such file, or none that can be imported by its name.
     """
-    path, shown_path = pathlib.Path(os.path.expanduser(name)).resolve(), _shown_path(name)
-    if not path.is_file():
+    shown_path = _shown_path(name)
+    if not os.path.isfile(os.path.expanduser(name)):  # unlike `Path.is_file`, takes any text
         raise PluginError(f"There is no plugin {shown_path}: there is no such file.")
+    path = pathlib.Path(os.path.expanduser(name)).resolve()
     if not _FILE.fullmatch(path.stem):
         raise PluginError(
             f"The plugin {shown_path} cannot be imported by its name: use letters, digits and '_'."
@@ -158,11 +160,11 @@ def _origin(module: str) -> pathlib.Path | None:
 
 def _line(error: BaseException, module: str) -> str:
     """Where in the plugin an error comes from, as far as that is known."""
-    if isinstance(error, SyntaxError):
-        return f" (line {error.lineno})"
     file = str(_origin(module))
     lines = [it.lineno for it in traceback.extract_tb(error.__traceback__) if it.filename == file]
-    return f" (line {lines[-1]})" if lines else ""
+    if isinstance(error, SyntaxError) and error.filename == file:  # no part of what it imports
+        lines.append(error.lineno)
+    return f" (line {lines[-1]})" if lines and lines[-1] else ""
 
 
 def _reason(error: BaseException) -> str:

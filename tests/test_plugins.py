@@ -82,16 +82,21 @@ def test_a_file_a_module_and_an_entry_point(folder):
 def test_nothing_is_loaded_that_is_not_named(folder):
     (folder / "installed.py").write_text("raise AssertionError")
     install(folder, "theirs", "installed")
+    install(folder, "wrong", "///")
     (folder / "one.py").write_text(ADDS.format(name="first"))
     load("one")
     assert "installed" not in sys.modules
-    refused(lambda: load("tehirs"), "There is no plugin tehirs", "(theirs)")
+    refused(lambda: load("tehirs"), "There is no plugin tehirs", "(theirs, wrong)")
+    refused(lambda: load("wrong"), "The plugin wrong cannot be imported")
 
 
 WRONG = {
     "import nothing_like_it": ("(line 1)", "ModuleNotFoundError", "nothing_like_it"),
     "a = 1\nb = c": ("(line 2)", "NameError", "name 'c' is not defined"),
     "a = 1\nb = = c": ("(line 2)", "SyntaxError"),
+    "import json.tests_of_none": ("(line 1)", "json.tests_of_none"),
+    "a = 1\nexec('b = = c')": ("(line 2)", "SyntaxError"),
+    "a = '\0'": ("cannot be imported: SyntaxError",),
     "import sys\nsys.exit('gone')": ("(line 2)", "SystemExit: gone"),
     "raise ValueError('one\\ntwo')": ("(line 1)", "ValueError: one two."),
     "raise Exception": ("(line 1)", "Exception."),
@@ -109,6 +114,7 @@ def test_a_plugin_with_an_error(tmp_path, text):
 
 def test_a_plugin_that_is_missing(tmp_path):
     refused(lambda: load(f"{tmp_path}/none.py"), f"{tmp_path}/none.py", "no such file")
+    refused(lambda: load(f"{tmp_path}/{'a' * 5000}.py"), "no such file")
     refused(lambda: load("no_project.tasks"), "There is no plugin no_project.tasks")
     refused(lambda: load("astmt_jax.nothing"), "There is no plugin astmt_jax.nothing")
     refused(lambda: load("a..b"), "a..b")
@@ -158,6 +164,16 @@ TASKS = {
     "a function": (lambda: add(near), "must be a Task"),
     "a text as inputs": (lambda: add(near(), inputs="depth"), "must be a tuple"),
     "no inputs": (lambda: add(near(), inputs=()), "must be a tuple"),
+    "a number as input": (lambda: add(near(), inputs=(1,)), "must be a tuple"),
+    "no map as input": (lambda: add(near(), inputs=("name",)), "must be a tuple"),
+    "no function": (
+        lambda: registry.add_task("scenes", near(), ("depth",), "depth"),
+        "must be a Callable",
+    ),
+    "another truth": (
+        lambda: add(dataclasses.replace(near(), truth="depth")),
+        "would be compared with depth",
+    ),
     "no dataset": (lambda: add(near(), "screens"), "'screens'|screens, but there are: scenes"),
     "a task that is there": (lambda: add(depth()), "scenes has a task depth already"),
     "a reserved name": (lambda: add(dataclasses.replace(near(), name="all")), "called all"),

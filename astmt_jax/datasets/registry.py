@@ -47,7 +47,7 @@ def add_task(
 
     Args:
       dataset: name of the dataset.
-      task: the task's record; `truth` is its own name.
+      task: the task's record; `truth` is its own name, or a stored map that is no task's label.
       inputs: what the label is made of: names of maps that the dataset stores, such as 'depth',
         or 'image'.
       label: these maps (H, W, c) of one image, in that order, to the label: uint8 (H, W, 1) where
@@ -59,18 +59,26 @@ def add_task(
         used, saying which field is wrong.
     """
     check_task(task)
-    if not isinstance(inputs, tuple) or not inputs:
+    named = isinstance(inputs, tuple) and all(isinstance(it, str) and it != "name" for it in inputs)
+    if not named or not inputs:
         raise PluginError(
             f"The task {task.name} has the inputs {shown(inputs)}, but they must be a tuple of "
-            "names, such as ('depth',)."
+            "names of maps, such as ('depth',)."
         )
+    check_kind(f"What makes the label of {task.name}", label, Callable)
     if dataset not in DATASETS:
         raise PluginError(
             f"The task {task.name} is for the dataset {shown_name(dataset)}, but there are: "
             f"{', '.join(DATASETS)}."
         )
-    if task.name in DATASETS[dataset].tasks():
+    own = DATASETS[dataset].tasks()
+    if task.name in own:
         raise PluginError(f"{dataset} has a task {task.name} already: choose another name.")
+    if task.truth in own:
+        raise PluginError(
+            f"The task {task.name} would be compared with {task.truth}, another task's label: "
+            "give its truth its own name."
+        )
     made = DerivedLabel(inputs, label, *label_form(task.geometry, task.channels))
     _ADDED_TASKS[dataset].add(task.name, AddedTask(task, made))
 

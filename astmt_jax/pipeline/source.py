@@ -173,11 +173,14 @@ class Source:
         """
         derived = {key: self.derived[key] for key in keys if key in self.derived}
         inputs = {key for label in derived.values() for key in label.inputs}
-        stored = {*keys, *inputs} - derived.keys()
+        stored = (set(keys) - derived.keys()) | inputs
         missing = sorted(stored - set(self.features))
         if missing:
+            lacks, has = (
+                ("has", self.keys) if inputs.isdisjoint(missing) else ("stores", self.features)
+            )
             raise ValueError(
-                f"{self.name} has no {', '.join(missing)}; it has {', '.join(self.keys)}"
+                f"{self.name} {lacks} no {', '.join(missing)}; it has {', '.join(has)}"
             )
         wanted = tfds.decode.PartialDecoding(dict.fromkeys(stored, True))
         features: Any = wanted.extract_features(self.features)  # like them, a FeaturesDict

@@ -66,6 +66,19 @@ def test_packed_maps_are_unpacked_where_others_are_made_of_them():
     np.testing.assert_array_equal(packed["grey"], EXAMPLES[0]["grey"])
 
 
+def test_it_may_be_called_as_what_it_is_made_of():
+    double = source(grey=DerivedLabel(("grey",), lambda grey: grey // 2, 1, np.uint8))
+    parsed = double.parser(["grey"])(RECORDS[0])
+    np.testing.assert_array_equal(parsed["grey"], EXAMPLES[0]["grey"] // 2)
+
+
+def test_it_is_not_made_of_another_one_that_is_made():
+    second = DerivedLabel(("mean",), lambda mean: mean, 1, np.float32)
+    for keys in (["second"], ["mean", "second"], ["second", "mean"]):
+        with pytest.raises(ValueError, match=r"^pictures stores no mean; it has name, "):
+            source(mean=MEAN, second=second).parser(keys)
+
+
 WRONG = {
     "another type": (lambda grey: grey.astype(float), "it is float64 (4, 6, 1), but must be uint8"),
     "another shape": (lambda grey: grey[..., 0], "(4, 6), but must be uint8 (4, 6, 1)"),
@@ -89,5 +102,5 @@ def test_a_label_that_cannot_be_made_names_the_plugin_not_the_data(case):
 def test_what_it_is_made_of_must_be_stored():
     lacking = source(own=DerivedLabel(("depth", "grey"), np.add, 1, np.uint8))
     assert "own" not in lacking.keys
-    with pytest.raises(ValueError, match=r"pictures has no depth; it has .*grey"):
+    with pytest.raises(ValueError, match=r"pictures stores no depth; it has .*grey"):
         lacking.parser(["own"])

@@ -1,5 +1,6 @@
 """Writes what the finished runs of a comparison say: tables, figure, JSON."""
 
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -38,7 +39,7 @@ def check_report(ladder: Ladder, workdir: pathlib.Path) -> None:
         return
     document = read_document(path)
     former = document.get(ROWS) if isinstance(document, dict) else None
-    if isinstance(former, str) and former != str(ladder.rows) and pathlib.Path(former).exists():
+    if isinstance(former, str) and former != str(ladder.rows) and os.path.exists(former):
         raise ValueError(f"{path} is about the rows of {former}: give {ladder.rows} another name.")
 
 

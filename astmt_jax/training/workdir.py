@@ -122,7 +122,8 @@ def as_begun(workdir: pathlib.Path, config: Config) -> Config:
     begun = recorded_config(workdir)
     if (begun.model.pretrained, begun.init_from) != (config.model.pretrained, config.init_from):
         return config
-    if config.freeze is not None and config.freeze == begun.freeze and not config.trained_tasks:
+    same = (config.freeze, config.tasks) == (begun.freeze, begun.tasks)  # else it is refused
+    if config.freeze is not None and same and not config.trained_tasks:
         config = with_trained_tasks(config, begun.trained_tasks)
     needs_stride = config.model.stride_in not in STRIDES_IN
     return with_stride_in(config, begun.model.stride_in) if needs_stride else config

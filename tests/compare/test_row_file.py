@@ -112,3 +112,6 @@ def test_another_file_of_the_same_name_replaces_no_report(tmp_path):
     assert str(other.rows) in str(caught.value)
     files[0].unlink()
     check_report(other, workdir)
+    for no_path in ("a" * 5000, "a\0b"):
+        storage.write_json(workdir / f"{own.report}.json", {"rows": no_path})
+        check_report(other, workdir)

@@ -143,6 +143,15 @@ def test_it_goes_on_without_the_run_that_it_started_from(folder, new):
     assert found == expected
 
 
+def test_it_does_not_go_on_with_other_tasks(folder, new):
+    """Whatever tasks the run in the folder trains; nothing is said of settings nobody gave."""
+    del new
+    fewer = as_begun(folder / "new", added(folder, tasks=OLD))
+    assert fewer.trained_tasks == ()
+    with pytest.raises(ValueError, match=r"other settings \(.*tasks: "):
+        check_workdir(folder / "new", fewer)
+
+
 def test_without_freeze_a_run_starts_as_the_other_one_predicts(folder, old):
     made = Experiment(config_of(folder, OLD, init_from=str(folder / "old")))
     state = made.init(made.train_step(3))

@@ -95,8 +95,9 @@ def _introduction(model: Model) -> str:
         text = f"A network for dense prediction of one task: {names}."
     elif jax.tree.leaves(model.params.task):
         text = (
-            f"One network for dense prediction that performs one task at a time: {names}. Most of "
-            f"its weights are shared; each task modulates the shared features, as in {paper}."
+            f"One network for dense prediction that performs one task at a time: {names}. Its "
+            "tasks share weights, and with some of its own each task modulates the shared "
+            f"features, as in {paper}."
         )
     else:
         text = (

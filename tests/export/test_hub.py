@@ -172,7 +172,7 @@ def test_a_run_that_began_with_another_one_is_not_said_to_be_from_scratch(change
 @pytest.mark.parametrize(
     ("changes", "expected", "wrong"),
     [
-        ({}, "each task modulates the shared features", "plain multi-task"),
+        ({}, "each task modulates the shared features, as in", "plain multi-task"),
         (PLAIN, "as plain multi-task learning", "modulates"),
         (PLAIN | {"tasks": ("depth",)}, "dense prediction of one task: depth.", "modulates"),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import yaml
 
+from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.datasets.dataset import Dataset
 from astmt_jax.evaluation.tables import result_row
@@ -150,8 +151,16 @@ def _training(model: Model, dataset: Dataset, start: str) -> str:
         f"`{dataset.name}`, split `{split}`. {dataset.description}\n\n"
         f"{start} It went on for {model.step:,} batches of {config.train.batch_size} images of "
         f"{config.train.image_size} x {config.train.image_size} pixels, with seed {config.seed}; "
-        "`config.json` has all settings."
+        f"`config.json` has the settings.{_choice(config)}"
     )
+
+
+def _choice(config: Config) -> str:
+    """By what the checkpoint was chosen among those of the run, as a sentence."""
+    if config.train.best_by is None:
+        return ""
+    split = config.dataset.validation_split
+    return f" It was chosen among the run's checkpoints by `{config.train.best_by}` on `{split}`."
 
 
 def _metrics(results: Mapping[str, Any] | None, rows: list) -> str:

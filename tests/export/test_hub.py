@@ -169,6 +169,17 @@ def test_a_run_that_began_with_another_one_is_not_said_to_be_from_scratch(change
     assert yaml.safe_load(text.split("---\n")[1])["license"] == "other"
 
 
+def test_the_card_says_by_what_a_checkpoint_was_chosen():
+    model = tiny_model()
+    assert "chosen" not in model_card(model, None, None)
+    model.config = dataclasses.replace(
+        model.config,
+        dataset=dataclasses.replace(model.config.dataset, validation_split="train[80%:]"),
+        train=dataclasses.replace(model.config.train, best_by="depth.rmse"),
+    )
+    assert "by `depth.rmse` on `train[80%:]`." in model_card(model, None, None)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected", "wrong"),
     [

@@ -35,7 +35,8 @@ def load(workdir: str | pathlib.Path, plugins: str | pathlib.Path = "") -> "Mode
     network.
 
     Args:
-      workdir: folder that `astmt_jax.main` or `astmt_jax.convert` made.
+      workdir: folder that `astmt_jax.main` or `astmt_jax.convert` made, or `astmt_jax.export` for
+        a model hub.
       plugins: what adds the run's tasks, dataset or backbone, as `plugins.load` takes it. Those
         that `config.json` names are not loaded: the folder may come from a stranger.
 

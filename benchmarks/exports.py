@@ -11,7 +11,7 @@ units, and for classes the share of the pixels whose class differs. Needs the ex
 import argparse
 import pathlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import jax
@@ -21,14 +21,13 @@ from rich.table import Table
 from astmt_jax.command_line import arguments
 from astmt_jax.export import onnx, tensorflow
 from astmt_jax.export.__main__ import bytes_of, picture_size
+from astmt_jax.export.comparison import Run
 from astmt_jax.export.program import program
 from astmt_jax.export.request import Request
 from astmt_jax.pictures.photos import read_photo
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, load
-
-Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
 def main(argv: list[str] | None = None) -> None:

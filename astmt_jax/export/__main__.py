@@ -106,6 +106,8 @@ def main(argv: list[str] | None = None) -> None:
     compilation_cache.enable()
     with told():
         chosen = format_of(args.format, args.output)
+        if args.size is not None and chosen is not FORMATS["tflite"]:
+            raise ValueError("--size is for --format=tflite only: leave it out.")
         arguments.output_file(args.output, args.overwrite)
         request = Request(args.workdir, args.output, args.task, args.size)
         written = chosen.export(load(args.workdir), request)

@@ -4,8 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import yaml
 
+from astmt_jax.config import Config
 from astmt_jax.datasets import registry
 from astmt_jax.datasets.dataset import Dataset
 from astmt_jax.evaluation.tables import result_row
@@ -19,26 +21,27 @@ OTHER = "other"
 MAX_NAME = 80
 
 
-def model_card(model: Model, results: Mapping[str, Any] | None, imported: bool) -> str:
+def model_card(model: Model, results: Mapping[str, Any] | None, start: str | None) -> str:
     """The text of a hub's README.md: front matter in YAML, then Markdown.
 
     Args:
       model: the network.
       results: what `read_results` gave for it; None if it was not scored.
-      imported: whether its run began with weights of somebody else's.
+      start: a sentence on how its run began, where the settings do not tell; None if they do.
 
     Raises:
       ValueError: the results are not of the network's tasks.
     """
     dataset = registry.find(model.config.dataset.name)
     rows = [] if results is None else [result_row(t, results["results"]) for t in model.tasks]
-    foreign = imported or model.config.model.pretrained is not None
+    start = start or _recorded_start(model)
+    foreign = start is not None
     licence = OTHER if foreign else dataset.licence
     front = _front_matter(model, licence, results)
     sections = (
         _introduction(model),
         _use(model),
-        _training(model, dataset, imported),
+        _training(model, dataset, start or "All initial weights were drawn at random."),
         _metrics(results, rows),
         _limits(model),
         _licence(model, licence, foreign),
@@ -78,20 +81,31 @@ def _split(results: Mapping[str, Any]) -> str:
 
 
 def _title(model: Model) -> str:
-    return (
-        f"{model.config.model.backbone} for {len(model.tasks)} tasks of {model.config.dataset.name}"
-    )
+    names = model.network.names
+    tasks = names[0] if len(names) == 1 else f"{len(names)} tasks"
+    return f"{model.config.model.backbone} for {tasks} of {model.config.dataset.name}"
 
 
 def _introduction(model: Model) -> str:
     names = ", ".join(model.network.names)
-    return (
-        f"# {_title(model)}\n\n"
-        f"One network for dense prediction that performs one task at a time: {names}. Most of its "
-        "weights are shared; each task modulates the shared features, as in [Attentive "
-        f"Single-Tasking of Multiple Tasks]({PAPER}) (Maninis, Radosavovic and Kokkinos, CVPR "
-        f"2019). It was trained with {SOFTWARE}."
+    paper = (
+        f"[Attentive Single-Tasking of Multiple Tasks]({PAPER}) (Maninis, Radosavovic and "
+        "Kokkinos, CVPR 2019)"
     )
+    if len(model.network.names) == 1:
+        text = f"A network for dense prediction of one task: {names}."
+    elif jax.tree.leaves(model.params.task):
+        text = (
+            f"One network for dense prediction that performs one task at a time: {names}. Its "
+            "tasks share weights, and with some of its own each task modulates the shared "
+            f"features, as in {paper}."
+        )
+    else:
+        text = (
+            f"One network for dense prediction of several tasks: {names}. They share its features; "
+            f"each has a prediction layer of its own, as plain multi-task learning in {paper}."
+        )
+    return f"# {_title(model)}\n\n{text} It was trained with {SOFTWARE}."
 
 
 def _use(model: Model) -> str:
@@ -117,22 +131,36 @@ def _prediction(task: Task) -> str:
     return f"{kind} in {task.color_bar_unit}" if task.color_bar_unit else kind
 
 
-def _training(model: Model, dataset: Dataset, imported: bool) -> str:
+def _recorded_start(model: Model) -> str | None:
+    """What the run began with, by its settings; None where all was drawn at random."""
+    if model.config.model.pretrained is not None:
+        return "The encoder's initial weights were those of an ImageNet classifier."
+    if model.config.init_from is None:
+        return None
+    start = "The run began with the variables of another run"
+    if model.config.freeze is None:
+        return f"{start}."
+    return f"{start}, and trained only those of {', '.join(model.config.learning_tasks)}."
+
+
+def _training(model: Model, dataset: Dataset, start: str) -> str:
     config = model.config
     split = config.dataset.train_split or dataset.train_split
-    if imported:
-        start = "The run began with weights imported from a file."
-    elif config.model.pretrained is not None:
-        start = "The encoder's initial weights were those of an ImageNet classifier."
-    else:
-        start = "All initial weights were drawn at random."
     return (
         "## Training data\n\n"
         f"`{dataset.name}`, split `{split}`. {dataset.description}\n\n"
         f"{start} It went on for {model.step:,} batches of {config.train.batch_size} images of "
         f"{config.train.image_size} x {config.train.image_size} pixels, with seed {config.seed}; "
-        "`config.json` has all settings."
+        f"`config.json` has the settings.{_choice(config)}"
     )
+
+
+def _choice(config: Config) -> str:
+    """By what the checkpoint was chosen among those of the run, as a sentence."""
+    if config.train.best_by is None:
+        return ""
+    split = config.dataset.validation_split
+    return f" It was chosen among the run's checkpoints by `{config.train.best_by}` on `{split}`."
 
 
 def _metrics(results: Mapping[str, Any] | None, rows: list) -> str:
@@ -153,13 +181,15 @@ def _metrics(results: Mapping[str, Any] | None, rows: list) -> str:
 
 def _limits(model: Model) -> str:
     config = model.config
+    classes = any(task.class_names for task in model.tasks)
+    known = "knows the classes above and no others, and " if classes else ""
     return (
         "## Intended use and limits\n\n"
         f"For research on dense prediction and multi-task learning, on pictures like those of "
         f"`{config.dataset.name}`. How it does on any others was not measured. Predictions are "
         f"best where the network sees a picture's longer side at about {config.train.image_size} "
-        "pixels, as in training; `load(...).predict` scales to that. It knows the classes above "
-        "and no others, and says of every pixel something, without a measure of how sure it is. "
+        "pixels, as in training; `load(...).predict` scales to that. It "
+        f"{known}says of every pixel something, without a measure of how sure it is. "
         "It was not made for, and not tested for, decisions that could harm people."
     )
 

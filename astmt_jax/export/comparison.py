@@ -66,7 +66,7 @@ def difference(
         for name in tasks:
             expected = np.stack([prediction[name] for prediction in wanted])
             distances.append(_distance(outputs[name], expected))
-    return max(distances)
+    return float(np.max(distances))  # NaN if any is
 
 
 def _distance(output: np.ndarray, expected: np.ndarray) -> float:

@@ -12,8 +12,10 @@ from astmt_jax.export import card
 from astmt_jax.export.program import ALL_TASKS
 from astmt_jax.export.request import Request
 from astmt_jax.files import storage
+from astmt_jax.plugins import JOIN, names
 from astmt_jax.trained_model import Model
 from astmt_jax.training.state import TrainedVariables
+from astmt_jax.training.trained import is_hub_folder
 from astmt_jax.training.variables_file import VARIABLES_FILE, write_variables
 from astmt_jax.training.workdir import CONFIG_FILE, imported_settings
 
@@ -38,7 +40,7 @@ def export(model: Model, request: Request) -> str:
     if request.output.exists() and not request.output.is_dir():
         raise FileExistsError(f"{request.output} is a file, but --format=hub writes a folder.")
     results = _results(model, request.workdir)
-    text = card.model_card(model, results, bool(imported_settings(request.workdir)))
+    text = card.model_card(model, results, _start(request.workdir))
     request.output.mkdir(parents=True, exist_ok=True)
     prefix = f".{request.output.name}."
     with tempfile.TemporaryDirectory(prefix=prefix, dir=request.output.parent) as folder:
@@ -54,7 +56,8 @@ def export(model: Model, request: Request) -> str:
 
 def published(config: Config) -> Config:
     """The settings without what they tell of this machine: paths become names."""
-    pretrained = config.model.pretrained
+    pretrained, origin = config.model.pretrained, config.init_from
+    plugins = [pathlib.PurePath(name).name for name in names(config.plugins)]
     return dataclasses.replace(
         config,
         dataset=dataclasses.replace(config.dataset, data_dir=DATA_DIR),
@@ -62,7 +65,18 @@ def published(config: Config) -> Config:
             config.model, pretrained=pretrained and pathlib.PurePath(pretrained).name
         ),
         train=dataclasses.replace(config.train, best_by=None, baselines=None, trackers=()),
+        init_from=origin and (pathlib.PurePath(origin).name or "run"),
+        plugins=JOIN.join(plugins),
     )
+
+
+def _start(workdir: pathlib.Path) -> str | None:
+    """What a folder holds of how the run began, in words; None where its settings say all."""
+    if imported_settings(workdir):
+        return "The run began with weights imported from a file."
+    if is_hub_folder(workdir):
+        return "The network was read from a folder for a hub, which does not say how its run began."
+    return None
 
 
 def _variables(model: Model) -> TrainedVariables:

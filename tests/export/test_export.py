@@ -154,6 +154,17 @@ def test_distance_is_a_share():
     assert comparison._distance(np.uint8([[1, 2], [3, 200]]), classes) == 0.25
 
 
+def test_numbers_that_are_none_are_far_wherever_they_stand(model):
+    """Here the second task's predictions, of the second size only."""
+
+    def broken(images):
+        found = jax.device_get(program.program(model, ("depth", "edge"))(jnp.asarray(images)))
+        return found if len(images) == 1 else found | {"edge": np.full_like(found["edge"], np.nan)}
+
+    with pytest.raises(comparison.ExportError, match="are nan from the network's own"):
+        comparison.checked(broken, model, ("depth", "edge"))
+
+
 def test_weights_are_those_of_the_single_task_network(command, model, tmp_path):
     """A network for this task alone predicts the same with them."""
     path = tmp_path / "depth.safetensors"
@@ -207,6 +218,7 @@ def test_what_exists_is_not_overwritten_unasked(command, tmp_path):
         (["--output=x", "--format=torch"], "--format is 'torch', but must be one of: stablehlo, "),
         (["--output=x.zip", "--format=safetensors"], "x.zip must end in .safetensors, as "),
         (["--output=x.zip", "--format=hub"], "x.zip is to be a folder, as --format=hub writes"),
+        (["--output=x.onnx", "--size=32x32"], "--size is for --format=tflite only"),
         (["--output=x", "--format=hub", "--task=edge"], "--format=hub writes the whole network"),
     ],
 )

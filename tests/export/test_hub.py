@@ -10,13 +10,14 @@ import pytest
 import safetensors.numpy
 import yaml
 from tiny_network import TinyNetwork
-from tiny_run import STEP, TASKS, tiny_config, write_run
+from tiny_run import STEP, TASKS, tiny_config, tiny_model, write_run
 
 from astmt_jax import trained_model
 from astmt_jax.evaluation.results import write_results
 from astmt_jax.evaluation.scoring import Scores
 from astmt_jax.export import __main__ as export
 from astmt_jax.export import hub
+from astmt_jax.export.card import model_card
 from astmt_jax.trained_model import load
 from astmt_jax.training.workdir import CONFIG_FILE, record_import
 from astmt_jax.weights.checks import WeightsError
@@ -27,6 +28,15 @@ RESULTS = {
     "edge": {"odsF": 0.5},
     "depth": {"rmse": float("nan")},
 }
+PLAIN = {
+    "model__encoder_norm": "shared",
+    "model__encoder_se": "shared",
+    "model__encoder_adapters": False,
+    "model__decoder_norm": "shared",
+    "model__decoder_se": False,
+    "model__decoder_adapters": False,
+}
+"""Settings of plain multi-task learning: tasks own nothing but prediction layers."""
 PHOTO = np.random.default_rng(0).integers(0, 256, (24, 40, 3)).astype(np.uint8)
 
 
@@ -96,7 +106,11 @@ def test_an_exported_folder_is_exported_again(folder, tmp_path):
     )
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert "model-index" not in card(tmp_path / "again")[0]
+    front, text = card(tmp_path / "again")
+    assert "model-index" not in front
+    assert front["license"] == "other"  # the folder does not say where its weights came from
+    assert "does not say how its run began" in text
+    assert "drawn at random" not in text
 
 
 def test_the_card_has_what_results_json_has(folder):
@@ -136,6 +150,51 @@ def test_weights_of_others_have_their_licence(run, tmp_path):
     assert "The terms of `scenes` and of the weights that the run began with decide" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "began with the variables of another run."),
+        (
+            {"freeze": "shared", "trained_tasks": ("edge", "depth")},
+            "began with the variables of another run, and trained only those of edge, depth.",
+        ),
+    ],
+)
+def test_a_run_that_began_with_another_one_is_not_said_to_be_from_scratch(changes, expected):
+    model = tiny_model()
+    model.config = dataclasses.replace(model.config, init_from="runs/six", **changes)
+    text = model_card(model, None, None)
+    assert expected in text
+    assert "drawn at random" not in text
+    assert yaml.safe_load(text.split("---\n")[1])["license"] == "other"
+
+
+def test_the_card_says_by_what_a_checkpoint_was_chosen():
+    model = tiny_model()
+    assert "chosen" not in model_card(model, None, None)
+    model.config = dataclasses.replace(
+        model.config,
+        dataset=dataclasses.replace(model.config.dataset, validation_split="train[80%:]"),
+        train=dataclasses.replace(model.config.train, best_by="depth.rmse"),
+    )
+    assert "by `depth.rmse` on `train[80%:]`." in model_card(model, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "wrong"),
+    [
+        ({}, "each task modulates the shared features, as in", "plain multi-task"),
+        (PLAIN, "as plain multi-task learning", "modulates"),
+        (PLAIN | {"tasks": ("depth",)}, "dense prediction of one task: depth.", "modulates"),
+    ],
+)
+def test_the_card_claims_no_more_than_the_network_has(changes, expected, wrong):
+    text = model_card(tiny_model(**changes), None, None)
+    assert expected in text
+    assert wrong not in text
+    assert ("It knows the classes above" in text) == ("tasks" not in changes)
+
+
 def test_settings_tell_nothing_of_the_machine(run):
     config = load(run).config
     config = dataclasses.replace(
@@ -144,9 +203,13 @@ def test_settings_tell_nothing_of_the_machine(run):
         model=dataclasses.replace(config.model, pretrained="/home/me/resnet.pth"),
         train=dataclasses.replace(config.train, baselines="/home/me/baselines"),
     )
+    config = dataclasses.replace(config, plugins="/home/me/own_task.py+my.module")
     text = json.dumps(hub.published(config).to_dict())
+    assert '"plugins": "own_task.py+my.module"' in text
     assert "/home/me" not in text
     assert '"pretrained": "resnet.pth"' in text
+    started = dataclasses.replace(tiny_config(), init_from="/home/me/runs/six")
+    assert hub.published(started).init_from == "six"
 
 
 def test_what_exists_stays_unless_it_is_to_be_replaced(run, tmp_path):

@@ -363,13 +363,16 @@ def test_how_a_run_can_end(command, monkeypatch, capfd, error, code, words):
         assert words in found
 
 
-FRACTIONS = ("optimizer.ema_decay",)  # not set, and less than 1 if they are
+SAMPLES = {"optimizer.ema_decay": 0.5, "freeze": "shared"}
+"""Of fields that are not set, and cannot be 2."""
+NEEDED = {"freeze": ["--config.init_from=run"]}
+"""Field -> what must be said, too."""
 
 
 def sample_of(field, value):
     """A legal value of a field: its own, or some value if it is not set."""
     if value is None:
-        return 0.5 if field in FRACTIONS else 2
+        return SAMPLES.get(field, 2)
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
@@ -383,6 +386,7 @@ def test_every_field_can_be_set(monkeypatch):
     for field, value in fields_of(settings):
         sample = sample_of(field, value)
         argv = ["main", f"--config={CONFIG}", f"--config.{field}={sample}"]
+        argv += NEEDED.get(field, [])
         monkeypatch.setattr(sys, "argv", argv)
         with flagsaver.flagsaver():
             try:

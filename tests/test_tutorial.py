@@ -18,6 +18,7 @@ def test_tutorial(tmp_path, monkeypatch):
     """It trains, and what it exports predicts what the network does."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("XLA_FLAGS", "")  # those of tests make programs that run slowly
     monkeypatch.setenv("PATH", str(pathlib.Path(sys.executable).parent), prepend=os.pathsep)
     notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
     where = {"metadata": {"path": str(tmp_path)}}

@@ -21,7 +21,7 @@ from astmt_jax import plugins
 from astmt_jax.command_line import arguments, config_flag
 from astmt_jax.command_line.errors import fail, told
 from astmt_jax.config import STRIDES_IN, Config, with_stride_in
-from astmt_jax.models.network import parameter_count
+from astmt_jax.models.variables import parameter_count
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training.checkpoint import Checkpoints
 from astmt_jax.training.experiment import Experiment

@@ -20,7 +20,8 @@ from astmt_jax.evaluation.views import (
     mean_values,
     tiled_predictions,
 )
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.pictures.network_input import NetworkInput
 from astmt_jax.pictures.photos import Photo, read_photo
 from astmt_jax.tasks.task import Task, channels_by_name

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.config import OptimizerConfig
-from astmt_jax.models.network import one_task, slice_of_task
+from astmt_jax.models.variables import one_task, slice_of_task
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.state import TrainState

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from astmt_jax.models.discriminator import unit_length
-from astmt_jax.models.network import slice_of_task
+from astmt_jax.models.variables import slice_of_task
 from astmt_jax.training.train_step import TrainStep
 from astmt_jax.weights import original as convert
 from tests import golden_cases, golden_runs

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.config import NORMALIZATIONS
-from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats, slice_of_task
 from astmt_jax.tasks.task import Task
 
 

@@ -11,7 +11,7 @@ import safetensors.numpy
 from astmt_jax.export.program import ALL_TASKS
 from astmt_jax.export.request import Request
 from astmt_jax.files import storage
-from astmt_jax.models.network import one_task
+from astmt_jax.models.variables import one_task
 from astmt_jax.trained_model import Model
 
 

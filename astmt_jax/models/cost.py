@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from astmt_jax.config import ModelConfig
-from astmt_jax.models.network import Network, Params, Stats, parameter_count
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats, parameter_count
 from astmt_jax.multiply_adds import multiply_adds
 
 

@@ -10,12 +10,10 @@ layers after the trunk.
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, check_discriminator
 from astmt_jax.models import families, layers
@@ -26,7 +24,15 @@ from astmt_jax.models.freezing import freeze_shared
 from astmt_jax.models.initialization import INITIAL_DEVIATIONS, draw_initial
 from astmt_jax.models.rematerialization import REMATERIALIZATIONS
 from astmt_jax.models.uber import EncoderFeatures, UberHead
-from astmt_jax.models.variables import FrozenParam, TaskParam, TaskStat
+from astmt_jax.models.variables import (
+    FrozenParam,
+    Params,
+    Stats,
+    TaskParam,
+    TaskStat,
+    one_task,
+    slice_of_task,
+)
 from astmt_jax.records import check_choice
 
 # Of each decoder, what belongs to the trunk and what each task has of its own.
@@ -38,55 +44,6 @@ VARIABLE_TYPES = (
     nnx.Param,
     nnx.BatchStat,
 )  # subclasses before their bases; exhaustive, so that a stray variable raises
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Params:
-    """Trained variables, as nested dicts of arrays.
-
-    Attributes:
-      shared: used by every task.
-      task: owned by each task; leading axis T, or none in the view of one task.
-      heads: what each task has after the trunk (prediction layers), by task name.
-      discriminator: empty without a discriminator.
-    """
-
-    shared: dict
-    task: dict
-    heads: dict[str, dict]
-    discriminator: dict
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Stats:
-    """Variables that the optimizer does not train, as nested dicts of arrays.
-
-    Attributes:
-      shared: running statistics of shared batch norms.
-      task: running statistics owned by each task; leading axis T, or none in one task's view.
-      heads: running statistics of the heads, by task name.
-      frozen: weights that are loaded but never trained.
-    """
-
-    shared: dict
-    task: dict
-    heads: dict[str, dict]
-    frozen: dict
-
-
-Variables = TypeVar("Variables", Params, Stats)
-
-
-def one_task(variables: Variables, index: ArrayLike) -> Variables:
-    """The view of one task: its slice of `task`; `index` may be traced."""
-    return dataclasses.replace(variables, task=slice_of_task(variables.task, index))
-
-
-def slice_of_task(stacked, index: ArrayLike):
-    """One task's entry of every array in a tree of arrays with a leading task axis."""
-    return jax.tree.map(lambda x: x[index], stacked)
 
 
 class Trunk(nnx.Module):
@@ -304,8 +261,3 @@ def _declared(module: nnx.Module, *types: type[nnx.Variable]) -> list[dict]:
     """The variables of a module, which are of these types, as a nested dict for each type."""
     _, *states = nnx.split(module, *types)
     return [nnx.to_pure_dict(state, lambda variable: variable) for state in states]
-
-
-def parameter_count(variables) -> int:
-    """Number of scalars in a tree of arrays (or of their shapes)."""
-    return sum(leaf.size for leaf in jax.tree.leaves(variables))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.discriminator import unit_length
-from astmt_jax.models.network import Params, Stats, slice_of_task
+from astmt_jax.models.variables import Params, Stats, slice_of_task
 from astmt_jax.training.objective import Batch, Objective
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from astmt_jax.models.network import Params, Stats, one_task
+from astmt_jax.models.variables import Params, Stats, one_task
 from astmt_jax.training.objective import Objective
 
 Grams = dict[str, np.ndarray]

@@ -13,9 +13,9 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from astmt_jax.models.layers import SqueezeExcite
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network
 from astmt_jax.models.normalization import BatchNorm
-from astmt_jax.models.variables import TaskParam
+from astmt_jax.models.variables import Params, Stats, TaskParam
 from astmt_jax.report.probes import observe
 
 

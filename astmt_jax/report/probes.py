@@ -7,8 +7,9 @@ import jax
 from flax import nnx
 
 from astmt_jax.models.layers import Conv, SqueezeExcite
-from astmt_jax.models.network import Network, Params, Stats, Trunk, one_task
+from astmt_jax.models.network import Network, Trunk
 from astmt_jax.models.normalization import BatchNorm
+from astmt_jax.models.variables import Params, Stats, one_task
 
 Record = Callable[[str, nnx.Module, jax.Array], None]
 """Called with a layer's path, such as 'encoder.stages.0.1.se', the layer, and what goes into it."""

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.training.accumulation import in_parts
 from astmt_jax.training.objective import Batch, Labels, Metrics
 from astmt_jax.training.optimizer import select

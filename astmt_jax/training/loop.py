@@ -6,7 +6,7 @@ import pathlib
 import jax
 
 from astmt_jax.metrics.summary import Results
-from astmt_jax.models.network import parameter_count
+from astmt_jax.models.variables import parameter_count
 from astmt_jax.pipeline.transfer import prefetch
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.console import CONSOLE

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 
 Variables = tuple[Params, Stats]
 Owner = str | tuple[str, ...] | None

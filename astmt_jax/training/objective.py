@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 
 from astmt_jax.labels import IGNORE
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
-from astmt_jax.models.network import Network, Params, Stats, slice_of_task
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats, slice_of_task
 from astmt_jax.tasks.losses import softmax_cross_entropy
 from astmt_jax.tasks.task import Task
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from astmt_jax.config import OptimizerConfig
-from astmt_jax.models.network import Params
+from astmt_jax.models.variables import Params
 from astmt_jax.records import check_choice
 
 DIRECTIONS: dict[str, Callable[[OptimizerConfig], optax.GradientTransformation]] = {

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax.models.network import Params, Stats, one_task
+from astmt_jax.models.variables import Params, Stats, one_task
 from astmt_jax.training.accumulation import in_parts
 from astmt_jax.training.objective import Batch, Labels, Metrics
 from astmt_jax.training.optimizer import select

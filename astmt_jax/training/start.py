@@ -3,7 +3,8 @@
 import jax
 
 from astmt_jax.config import Config
-from astmt_jax.models.network import Network, parameter_count
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import parameter_count
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.training import origin
 from astmt_jax.training.matching import Variables

@@ -6,7 +6,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.trained_tasks import TrainedTasks
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats
 
 
 class TrainedTasks:

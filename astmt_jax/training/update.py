@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from astmt_jax.labels import IGNORE
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.runtime.sharding import Placement
 from astmt_jax.training.objective import Batch, Labels, Objective
 from astmt_jax.training.optimizer import Optimizer, moving_average

@@ -36,7 +36,8 @@ import numpy as np
 
 from astmt_jax.config import STRIDES_IN, Config, with_stride_in
 from astmt_jax.models import families
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.weights.architectures import recognize
 from astmt_jax.weights.checks import Tensors, WeightsError
 from astmt_jax.weights.files import read_tensors

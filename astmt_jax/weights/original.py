@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from astmt_jax.models.network import Network, Params, Stats
+from astmt_jax.models.network import Network
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.weights import checks
 from astmt_jax.weights.checks import WeightsError
 from astmt_jax.weights.names import Slot, canonical, second, slots

@@ -5,17 +5,9 @@ import pytest
 
 from astmt_jax.datasets.scenes import primitives, raycast
 from astmt_jax.datasets.scenes.generate import Recipe
-from astmt_jax.datasets.scenes.world import (
-    Kind,
-    SceneObject,
-    Texture,
-    box,
-    capsule,
-    ellipsoid,
-    frustum,
-    rotation_x,
-    rotation_z,
-)
+from astmt_jax.datasets.scenes.rotations import rotation_x, rotation_z
+from astmt_jax.datasets.scenes.shapes import box, capsule, ellipsoid, frustum
+from astmt_jax.datasets.scenes.world import Kind, SceneObject, Texture
 
 WHITE = Texture(np.full((2, 3), 255.0))
 SHAPES = [

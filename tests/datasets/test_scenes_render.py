@@ -11,7 +11,8 @@ from astmt_jax.datasets.scenes import raycast
 from astmt_jax.datasets.scenes.generate import Recipe
 from astmt_jax.datasets.scenes.renderer import MAX_DEPTH, render
 from astmt_jax.datasets.scenes.sample import CATEGORIES, sample_camera, sample_scene
-from astmt_jax.datasets.scenes.world import Pattern, Scene, SceneObject, Texture, box
+from astmt_jax.datasets.scenes.shapes import box
+from astmt_jax.datasets.scenes.world import Pattern, Scene, SceneObject, Texture
 from astmt_jax.pipeline import augment
 from astmt_jax.pipeline.warp import Motion
 

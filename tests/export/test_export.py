@@ -21,7 +21,7 @@ from tiny_run import TASKS, tiny_config, tiny_model
 
 from astmt_jax.export import __main__ as export
 from astmt_jax.export import comparison, program, stablehlo
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.trained_model import Model
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "export.md"

@@ -5,7 +5,7 @@ from networks import SHARED, SMALL, network_of, shapes_of
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.cost import TotalCost, network_cost, single_task_costs, total_cost
-from astmt_jax.models.network import parameter_count
+from astmt_jax.models.variables import parameter_count
 
 CHANNELS = {"semseg": 5, "normals": 3, "edge": 1}
 SIZE = 64

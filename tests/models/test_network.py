@@ -30,8 +30,9 @@ from tiny_network import CHANNELS, PAIR, random_batch, tiny_step
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models import convolution, families, layers, normalization
-from astmt_jax.models.network import Trunk, one_task, parameter_count
+from astmt_jax.models.network import Trunk
 from astmt_jax.models.resnet import Bottleneck
+from astmt_jax.models.variables import one_task, parameter_count
 
 
 def names_in(tree):

@@ -15,7 +15,7 @@ from tiny_network import PAIR, random_batch, random_state, tiny_step
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.evaluation.inference import Predicted
-from astmt_jax.models.network import one_task
+from astmt_jax.models.variables import one_task
 from astmt_jax.report import analysis, confusion, curves, examples, gradients, modulation, probes
 from astmt_jax.runtime.quiet_clu import metric_writers
 from astmt_jax.runtime.quiet_tensorflow import tf

@@ -12,7 +12,7 @@ from tiny_network import TinyNetwork
 
 from astmt_jax import trained_model
 from astmt_jax.config import from_config_dict
-from astmt_jax.models.network import one_task, parameter_count
+from astmt_jax.models.variables import one_task, parameter_count
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.trained_model import Model, load
 from astmt_jax.training import experiment, loop, origin

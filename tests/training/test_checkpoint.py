@@ -15,7 +15,7 @@ from settings import settings
 from tiny_network import PAIR, random_state, tiny_step
 
 from astmt_jax.config import from_config_dict
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.training import checksums
 from astmt_jax.training.checkpoint import CheckpointError, Checkpoints
 from astmt_jax.training.state import TrainedVariables, TrainState

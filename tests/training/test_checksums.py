@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.training import checksums
 from astmt_jax.training.state import TrainedVariables
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_network import CHANNELS, PAIR, SHARED, copied, random_state, tiny_step
 
-from astmt_jax.models.network import one_task
+from astmt_jax.models.variables import one_task
 from astmt_jax.training.matching import match
 
 

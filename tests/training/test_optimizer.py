@@ -8,7 +8,7 @@ import pytest
 from networks import on_device
 
 from astmt_jax.config import OptimizerConfig
-from astmt_jax.models.network import Params, one_task
+from astmt_jax.models.variables import Params, one_task
 from astmt_jax.training.optimizer import Optimizer, moving_average
 from astmt_jax.training.schedules import poly_schedule, reversal_schedule
 

@@ -13,7 +13,7 @@ from settings import settings
 
 from astmt_jax.config import from_config_dict
 from astmt_jax.files import storage
-from astmt_jax.models.network import Params, Stats
+from astmt_jax.models.variables import Params, Stats
 from astmt_jax.runtime.interruption import Interrupted
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.training import loop as module

@@ -26,8 +26,9 @@ from tiny_network import (
 from astmt_jax.config import DiscriminatorConfig, ModelConfig, OptimizerConfig
 from astmt_jax.models import layers
 from astmt_jax.models.discriminator import reverse_gradient, unit_length
-from astmt_jax.models.network import Network, one_task
+from astmt_jax.models.network import Network
 from astmt_jax.models.normalization import BatchNorm
+from astmt_jax.models.variables import one_task
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.objective import Objective

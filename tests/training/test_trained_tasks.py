@@ -20,8 +20,8 @@ from tiny_network import (
 )
 
 from astmt_jax.config import OptimizerConfig
-from astmt_jax.models.network import one_task, parameter_count
 from astmt_jax.models.normalization import BatchNorm
+from astmt_jax.models.variables import one_task, parameter_count
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.state import initial_state
 

@@ -18,7 +18,7 @@ from networks import network_of, on_device, random_variables
 from settings import load, settings
 
 from astmt_jax.config import from_config_dict
-from astmt_jax.models.network import one_task
+from astmt_jax.models.variables import one_task
 from astmt_jax.training import loop
 from astmt_jax.training.experiment import Experiment
 from astmt_jax.training.workdir import as_begun, check_workdir, claim_workdir, recorded_config

@@ -4,16 +4,9 @@ import numpy as np
 
 from astmt_jax.datasets.scenes import paint
 from astmt_jax.datasets.scenes.people import SEAT_HEIGHT
-from astmt_jax.datasets.scenes.world import (
-    Primitive,
-    SceneObject,
-    Texture,
-    box,
-    capsule,
-    ellipsoid,
-    frustum,
-    rotation_x,
-)
+from astmt_jax.datasets.scenes.rotations import rotation_x
+from astmt_jax.datasets.scenes.shapes import box, capsule, ellipsoid, frustum
+from astmt_jax.datasets.scenes.world import Primitive, SceneObject, Texture
 
 CHAIR, TABLE, PLANT, SOFA, TELEVISION = 9, 11, 16, 18, 20
 

@@ -3,16 +3,9 @@
 import numpy as np
 
 from astmt_jax.datasets.scenes import paint
-from astmt_jax.datasets.scenes.world import (
-    Primitive,
-    SceneObject,
-    Texture,
-    box,
-    capsule,
-    ellipsoid,
-    frustum,
-    rotation_y,
-)
+from astmt_jax.datasets.scenes.rotations import rotation_y
+from astmt_jax.datasets.scenes.shapes import box, capsule, ellipsoid, frustum
+from astmt_jax.datasets.scenes.world import Primitive, SceneObject, Texture
 
 BUS, CAR, COW, SHEEP = 6, 7, 10, 17
 

@@ -9,18 +9,9 @@ import dataclasses
 import numpy as np
 
 from astmt_jax.datasets.scenes import paint
-from astmt_jax.datasets.scenes.world import (
-    Primitive,
-    SceneObject,
-    Texture,
-    box,
-    capsule,
-    ellipsoid,
-    frustum,
-    rotation_x,
-    rotation_y,
-    rotation_z,
-)
+from astmt_jax.datasets.scenes.rotations import rotation_x, rotation_y, rotation_z
+from astmt_jax.datasets.scenes.shapes import box, capsule, ellipsoid, frustum
+from astmt_jax.datasets.scenes.world import Primitive, SceneObject, Texture
 
 PERSON = 15
 HEAD, TORSO, UPPER_ARM, LOWER_ARM, UPPER_LEG, LOWER_LEG = range(1, 7)

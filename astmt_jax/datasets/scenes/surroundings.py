@@ -5,16 +5,8 @@ import dataclasses
 import numpy as np
 
 from astmt_jax.datasets.scenes import paint
-from astmt_jax.datasets.scenes.world import (
-    Light,
-    SceneObject,
-    Sky,
-    Texture,
-    box,
-    ellipsoid,
-    frustum,
-    plane,
-)
+from astmt_jax.datasets.scenes.shapes import box, ellipsoid, frustum, plane
+from astmt_jax.datasets.scenes.world import Light, SceneObject, Sky, Texture
 
 _DAYLIGHT = np.array([1.0, 0.98, 0.94])
 

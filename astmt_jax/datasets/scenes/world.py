@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from astmt_jax.datasets.scenes.rotations import rotation_z
+
 Vector = Sequence[float] | np.ndarray  # (3,), metres or a direction
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
@@ -216,101 +218,3 @@ class Scene:
             eye=self.eye * _MIRROR,
             target=self.target * _MIRROR,
         )
-
-
-def rotation_z(angle: float) -> np.ndarray:
-    """(3, 3) rotation by `angle` radians about the vertical, from x towards y."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def rotation_x(angle: float) -> np.ndarray:
-    """(3, 3) rotation by `angle` radians about x, from y towards z."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
-
-
-def rotation_y(angle: float) -> np.ndarray:
-    """(3, 3) rotation by `angle` radians about y, from z towards x."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
-
-
-def frame_along(direction: Vector) -> np.ndarray:
-    """(3, 3) rotation whose third column is `direction` (any length but 0) made unit."""
-    z = np.asarray(direction, float)
-    z = z / np.sqrt((z * z).sum())
-    helper = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.7 else np.array([0.0, 1.0, 0.0])
-    y = _cross(z, helper)
-    y /= np.sqrt((y * y).sum())
-    return np.stack([_cross(y, z), y, z], axis=1)
-
-
-def ellipsoid(
-    centre: Vector,
-    radii: Vector,
-    texture: Texture,
-    rotation: np.ndarray | None = None,
-    part: int = 0,
-) -> Primitive:
-    """Ellipsoid with `radii` (3,) metres along its own axes."""
-    return Primitive(Kind.SPHERE, _vector(centre), _axes(radii, rotation), texture, part=part)
-
-
-def box(
-    centre: Vector,
-    half: Vector,
-    texture: Texture,
-    rotation: np.ndarray | None = None,
-    taper: tuple[float, float] = (0.0, 0.0),
-    part: int = 0,
-) -> Primitive:
-    """Box with half sizes `half` (3,) metres; its top is narrower by the fractions `taper`."""
-    axes = _axes(half, rotation)
-    return Primitive(Kind.BOX, _vector(centre), axes, texture, shape=taper, part=part)
-
-
-def frustum(
-    bottom: Vector,
-    top: Vector,
-    radii: tuple[float, float],
-    texture: Texture,
-    part: int = 0,
-) -> Primitive:
-    """Cylinder or cut cone between two points, with `radii` metres at the bottom and the top."""
-    low, high = _vector(bottom), _vector(top)
-    half = np.sqrt(((high - low) ** 2).sum()) / 2
-    axes = frame_along(high - low) * np.array([radii[0], radii[0], half])
-    shape = (radii[1] / radii[0], 0.0)
-    return Primitive(Kind.FRUSTUM, (low + high) / 2, axes, texture, shape=shape, part=part)
-
-
-def capsule(
-    start: Vector, end: Vector, radius: float, texture: Texture, part: int = 0
-) -> Primitive:
-    """All points within `radius` metres of the segment from `start` to `end`."""
-    first, last = _vector(start), _vector(end)
-    length = np.sqrt(((last - first) ** 2).sum())
-    axes = frame_along(last - first) * radius
-    shape = (length / 2 / radius, 0.0)
-    return Primitive(Kind.CAPSULE, (first + last) / 2, axes, texture, shape=shape, part=part)
-
-
-def plane(point: Vector, normal: Vector, texture: Texture) -> Primitive:
-    """Infinite plane through `point`, visible from the side that `normal` points to."""
-    return Primitive(Kind.PLANE, _vector(point), frame_along(normal), texture)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The vector product of two (3,), many times as fast as np.cross."""
-    return np.array([
-        a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0],
-    ])  # fmt: skip
-
-
-def _vector(values: Vector) -> np.ndarray:
-    return np.asarray(values, float)
-
-
-def _axes(scale: Vector, rotation: np.ndarray | None) -> np.ndarray:
-    return (np.eye(3) if rotation is None else rotation) * _vector(scale)

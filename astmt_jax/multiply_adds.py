@@ -31,7 +31,7 @@ def multiply_adds(function: Callable[[Any, Any], Any], weights: Any, data: Any) 
       data: the same for what is not a weight.
 
     Raises:
-      NotImplementedError: the function has a loop.
+      ValueError: the function has a loop whose number of rounds is not known beforehand.
     """
     jaxpr = jax.make_jaxpr(function)(weights, data).jaxpr
     origins = [Origin.WEIGHTS] * len(jax.tree.leaves(weights))
@@ -67,15 +67,34 @@ def _count_equation(
             strict=True,
         )
         return max(counts), [max(index, *column) for column in zip(*outputs, strict=True)]
+    if name == "scan":
+        return _count_scan(equation, operands)
     programs = [value for value in equation.params.values() if _is_program(value)]
     if programs:
-        if len(programs) > 1 or name in ("scan", "while"):
-            raise NotImplementedError(f"Multiply-adds of {name} are not counted.")
+        if len(programs) > 1:  # `while`: its condition and its body
+            raise ValueError(
+                f"Multiply-adds of {name} cannot be counted: its number of rounds is not known "
+                "beforehand. `jax.lax.scan` has one."
+            )
         program = getattr(programs[0], "jaxpr", programs[0])
         return _count(program, operands)
     outputs = [max(operands, default=Origin.CONSTANT)] * len(equation.outvars)
     product = name in COSTS and set(operands) == {Origin.WEIGHTS, Origin.DATA}
     return COSTS[name](equation) if product else 0, outputs
+
+
+def _count_scan(equation: core.JaxprEqn, operands: Sequence[Origin]) -> tuple[int, list[Origin]]:
+    """All rounds of a scan; what is carried on has the origins that it has in the last one."""
+    parameters = equation.params
+    begin = parameters["num_consts"]
+    end = begin + parameters["num_carry"]
+    origins = list(operands)
+    while True:
+        count, outputs = _count(parameters["jaxpr"].jaxpr, origins)
+        carried = [max(pair) for pair in zip(origins[begin:end], outputs, strict=False)]
+        if carried == origins[begin:end]:
+            return parameters["length"] * count, outputs
+        origins[begin:end] = carried
 
 
 def _is_program(value: Any) -> bool:

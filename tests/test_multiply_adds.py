@@ -81,11 +81,34 @@ def test_one_platform_counts():
     assert multiply_adds(function, array(5, 5), array(2, 5)) == 3 * 50
 
 
-def test_loops_are_refused():
-    def function(w, x):
-        return lax.fori_loop(0, 3, lambda _, y: y @ w, x)
+def test_rounds_of_a_scan():
+    """Three rounds of (2, 5) x (5, 5); a carry of zeros becomes data with the first."""
 
-    with pytest.raises(NotImplementedError, match=r"(scan|while)"):
+    def of_data(w, x):
+        return lax.scan(lambda y, _: (y @ w, None), x, length=3)[0]
+
+    def of_slices(w, x):
+        return lax.scan(lambda y, row: (y + row @ w, row @ w), jnp.zeros((2, 5)), x)
+
+    def of_carry(w, x):
+        return lax.scan(lambda y, row: (y @ w + row, None), jnp.zeros((2, 5)), x)[0]
+
+    assert multiply_adds(of_data, array(5, 5), array(2, 5)) == 3 * 50
+    assert multiply_adds(of_carry, array(5, 5), array(3, 2, 5)) == 3 * 50
+    assert multiply_adds(of_slices, array(5, 5), array(3, 2, 5)) == 2 * 3 * 50
+    assert (
+        multiply_adds(
+            lambda w, x: lax.fori_loop(0, 3, lambda _, y: y @ w, x), array(5, 5), array(2, 5)
+        )
+        == 3 * 50
+    )
+
+
+def test_loops_without_a_known_end_are_refused():
+    def function(w, x):
+        return lax.while_loop(lambda y: y.sum() < 1, lambda y: y @ w, x)
+
+    with pytest.raises(ValueError, match="while cannot be counted"):
         multiply_adds(function, array(5, 5), array(2, 5))
 
 

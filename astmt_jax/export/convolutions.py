@@ -4,12 +4,11 @@ Networks compute them as matrix products. LiteRT's converter refuses those of on
 batch of 1 it drops from one side only; its convolutions are fast, too.
 """
 
-from collections.abc import Sequence
-
 import jax
 from jax import lax
 
 from astmt_jax.export.program import Program
+from astmt_jax.export.traces import called, evaluated
 
 
 def with_convolutions(predict: Program) -> Program:
@@ -17,30 +16,17 @@ def with_convolutions(predict: Program) -> Program:
 
     def run(images):
         traced, described = jax.make_jaxpr(predict, return_shape=True)(images)
-        results = _evaluated(traced.jaxpr, [*traced.consts, images])
+        results = evaluated(traced.jaxpr, [*traced.consts, images], _results)
         return jax.tree.unflatten(jax.tree.structure(described), results)
 
     return run
 
 
-def _evaluated(jaxpr, inputs: Sequence[jax.Array]) -> list[jax.Array]:
-    """The results of a program of JAX's (`jax.extend.core.Jaxpr`), given its constants first."""
-    known = dict(zip((*jaxpr.constvars, *jaxpr.invars), inputs, strict=True))
-
-    def value(atom):
-        return atom.val if hasattr(atom, "val") else known[atom]
-
-    for equation in jaxpr.eqns:
-        results = _results(equation, [value(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, results, strict=True))
-    return [value(atom) for atom in jaxpr.outvars]
-
-
 def _results(equation, inputs: list[jax.Array]) -> list[jax.Array]:
     settings = equation.params
-    inner = settings.get("jaxpr", settings.get("call_jaxpr"))
+    inner = called(equation)
     if inner is not None:
-        return _evaluated(inner.jaxpr, [*inner.consts, *inputs])
+        return evaluated(inner.jaxpr, [*inner.consts, *inputs], _results)
     if equation.primitive.name == "dot_general" and _is_pointwise(equation):
         images, kernel = inputs
         layout = ("NHWC", "HWIO", "NHWC")

@@ -1,6 +1,7 @@
 """ONNX, for any number and size of pictures: JAX's operations are written as ONNX's, one by one."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from astmt_jax.export.onnx_operations import OPERATIONS, Value, resize
 from astmt_jax.export.packages import check_installed
 from astmt_jax.export.program import Program, describe, named, one_by_one
 from astmt_jax.export.request import Request
+from astmt_jax.export.traces import called, evaluated
 from astmt_jax.files import storage
 from astmt_jax.trained_model import Model
 
@@ -113,21 +115,13 @@ def _written(graph: Graph, jaxpr, inputs: Sequence[Value]) -> list[Value]:
     Returns:
       Its results.
     """
-    known = dict(zip((*jaxpr.constvars, *jaxpr.invars), inputs, strict=True))
-
-    def value(atom) -> Value:
-        return np.asarray(atom.val, atom.aval.dtype) if hasattr(atom, "val") else known[atom]
-
-    for equation in jaxpr.eqns:
-        results = _results(graph, equation, [value(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, results, strict=True))
-    return [value(atom) for atom in jaxpr.outvars]
+    return evaluated(jaxpr, inputs, partial(_results, graph))
 
 
 def _results(graph: Graph, equation, inputs: list[Value]) -> list[Value]:
     """The results of one equation."""
     name, settings = equation.primitive.name, equation.params
-    inner = settings.get("jaxpr", settings.get("call_jaxpr"))
+    inner = called(equation)
     if settings.get("name") == RESIZE:
         return [resize(graph, equation, inputs)]
     if inner is not None:

@@ -42,7 +42,7 @@ def program(model: Model, tasks: Sequence[str]) -> Program:
     return predict
 
 
-def one_by_one(model: Model, tasks: Sequence[str]) -> Callable[[jax.Array], dict[str, jax.Array]]:
+def one_by_one(model: Model, tasks: Sequence[str]) -> Program:
     """As `program`, with a trunk for each task: no array has a task axis."""
     network, normalize = model.network, model.config.train.normalize
 

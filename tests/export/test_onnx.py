@@ -111,6 +111,13 @@ def test_what_onnx_has_not_is_said(model, monkeypatch):
         command.onnx_model(model, ["depth"])
 
 
+def test_loops_are_no_calls():
+    """A scan has a program, too, which it repeats."""
+    repeated = lambda x: {"y": jax.lax.scan(lambda y, _: (y + x, None), x, length=3)[0]}  # noqa: E731
+    with pytest.raises(ValueError, match="There is no ONNX for JAX's scan"):
+        command.written_program(repeated, multiple=16)
+
+
 def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(trained_model, "Network", TinyNetwork)
     write_run(tmp_path / "run")

@@ -62,6 +62,10 @@ def compare(config: Config, chosen: Ladder, num_seeds: int, workdir: pathlib.Pat
       FloatingPointError: a loss stopped being finite.
       WeightsError: weights to start from cannot be used.
     """
+    if config.freeze is not None:
+        raise ValueError(
+            f"freeze is {config.freeze!r}, but a comparison trains whole networks: leave it out."
+        )
     check_report(chosen, workdir)
     config = settled(config)
     compared = chosen.methods(config)

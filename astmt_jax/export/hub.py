@@ -48,7 +48,9 @@ def export(model: Model, request: Request) -> str:
         write_variables(complete / VARIABLES_FILE, _variables(model))
         storage.write_json(complete / CONFIG_FILE, published(model.config).to_dict())
         storage.write_text(complete / CARD_FILE, text)
-        for name in (VARIABLES_FILE, CONFIG_FILE, CARD_FILE):
+        # The settings go first and come last: weights never lie beside those of another network.
+        (request.output / CONFIG_FILE).unlink(missing_ok=True)
+        for name in (VARIABLES_FILE, CARD_FILE, CONFIG_FILE):
             (complete / name).replace(request.output / name)
     scored = "the scores in results.json" if results else "no scores: the network was not scored"
     return f"{CARD_FILE} with {scored}, {CONFIG_FILE} and {VARIABLES_FILE}"

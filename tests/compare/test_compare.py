@@ -99,6 +99,10 @@ def test_interrupted_comparison_goes_on(tmp_path):
         (["--config=configs/scenes.py", "--config.dataset.name=imagenet"], ["'imagenet'"]),
         (["--config=configs/scenes.py", "again"], ["Unexpected arguments: again."]),
         (
+            ["--config=configs/scenes.py", "--config.init_from=run", "--config.freeze=shared"],
+            ["freeze is 'shared'", "leave it out"],
+        ),
+        (
             ["--config=configs/pascal.py:backbone=resnet14"],
             ["astmt_jax.datasets.prepare"],
         ),

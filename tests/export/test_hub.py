@@ -225,6 +225,25 @@ def test_what_exists_stays_unless_it_is_to_be_replaced(run, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("written", range(3))
+def test_a_kill_leaves_no_weights_beside_settings_of_others(theirs, run, monkeypatch, written):
+    """Whichever file was the last to be replaced: nothing can be loaded but the whole."""
+    replace, left = pathlib.Path.replace, iter(range(written))
+
+    def killed(path, target):
+        if target.parent == theirs and next(left, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(trained_model, "Network", TinyNetwork)
+    load(theirs)
+    monkeypatch.setattr(pathlib.Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        exported(run, theirs, "--overwrite")
+    with pytest.raises(FileNotFoundError):
+        load(theirs)
+
+
 def spoil(theirs, change, **notes):
     path = theirs / "model.safetensors"
     tensors = safetensors.numpy.load_file(path)

@@ -56,10 +56,7 @@ def difference(
     """
     random = np.random.default_rng(0)
     distances = []
-    for batch, height, width in shapes or (
-        (1, 64, 64),
-        (2, 32, 48),
-    ):
+    for batch, height, width in shapes or ((1, 64, 64), (2, 32, 48)):
         pictures = random.integers(0, 256, (batch, height, width, 3)).astype(np.uint8)
         outputs = run(pictures.astype(np.float32))
         wanted = model.predict_batch(list(pictures), tasks, size=max(height, width))

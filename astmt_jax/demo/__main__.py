@@ -3,10 +3,11 @@
     pip install '.[demo]'
     python -m astmt_jax.demo --workdir=DIR
 
-Shows all tasks side by side with the time that each takes, a slider that lays predictions over the
-photo, and a switch that gives all tasks the modulation of one, so that one sees what it does. The
-server is for this machine only and needs no network. Photos stay in memory and in temporary files,
-which are deleted after an hour and at the end.
+Opens with an example that the network has performed. Shows all tasks side by side, what the colours
+of each mean and the time that each takes, a slider that lays predictions over the photo, and a
+switch that gives all tasks the modulation of one, so that one sees what it does. The server is for
+this machine only and needs no network. Photos stay in memory and in temporary files, which are
+deleted after an hour and at the end.
 """
 
 from astmt_jax.runtime import large_pages
@@ -15,50 +16,25 @@ if __name__ == "__main__":
     large_pages.use()
 
 import os
-import pathlib
 from collections.abc import Sequence
-
-import numpy as np
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import fail, told
-from astmt_jax.datasets import registry
+from astmt_jax.demo.examples import MOST_OF_A_FOLDER, Example, examples_for
 from astmt_jax.demo.performance import Performer
-from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES, shrunk
+from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES
 from astmt_jax.runtime import compilation_cache
 from astmt_jax.runtime.console import CONSOLE
 from astmt_jax.trained_model import Model, load
 
 LOOPBACK = "127.0.0.1"
-NUM_EXAMPLES = 6
 EXTRA_MISSING = "The demo needs Gradio, which is not installed: pip install '.[demo]'."
-
-
-def example_photos(model: Model, data_dir: pathlib.Path) -> list[tuple[np.ndarray, str]]:
-    """Photos of the run's evaluation split and their names; none where the data are not there.
-
-    Args:
-      model: whose settings name the dataset and the split.
-      data_dir: where prepared datasets live; nothing is prepared there.
-    """
-    config = model.config.dataset
-    dataset = registry.find(config.name).with_splits(config.train_split, config.eval_split)
-    try:
-        source = dataset.open_prepared(data_dir, config.options, dataset.eval_split)
-    except (OSError, ValueError) as error:
-        CONSOLE.print(f"No examples: {error} Say where the data are with --data_dir=DIR.")
-        return []
-    count = min(NUM_EXAMPLES, source.length)
-    parse = source.parser(["image", "name"])
-    records = source.read([i * source.length // count for i in range(count)])
-    examples = [parse(record) for record in records]
-    return [(shrunk(e["image"]), e["name"].decode()) for e in examples]
 
 
 def launch(
     model: Model,
     name: str,
-    examples: Sequence[tuple[np.ndarray, str]],
+    examples: Sequence[Example],
     *,
     host: str = LOOPBACK,
     port: int | None = None,
@@ -69,7 +45,7 @@ def launch(
     Args:
       model: what is shown.
       name: of its folder.
-      examples: photos uint8 (H, W, 3) to pick from, and their names.
+      examples: photos to pick from; the page opens with the first, performed.
       host: address to listen at.
       port: to listen at; None is the first free one from 7860 on.
       block: until interrupted; if not, the server runs as long as this process.
@@ -90,6 +66,8 @@ def launch(
     from astmt_jax.demo import page
     from astmt_jax.demo.guard import Guard
 
+    if examples:
+        CONSOLE.print("Performing the first example, with which the page opens ...")
     blocks = page.build(model, name, examples, Performer(model))
     guard = Middleware(Guard, host=host)
     _, address, _ = blocks.launch(
@@ -125,12 +103,19 @@ def main(argv: list[str] | None = None) -> None:
         default=LOOPBACK,
         help="address to listen at (default: this machine only; there is no password)",
     )
+    add(
+        "--examples",
+        type=arguments.path,
+        metavar="FOLDER",
+        help=f"photos to pick from, at most {MOST_OF_A_FOLDER} (default: images of the evaluation "
+        "split in --data_dir, or else rendered scenes)",
+    )
     arguments.add_data_dir(parser)
     args = arguments.parse(parser, argv)
     compilation_cache.enable()
     with told():
         model = load(args.workdir)
-        examples = example_photos(model, args.data_dir)
+        examples = examples_for(model, args.data_dir, args.examples)
         try:
             launch(model, args.workdir.resolve().name, examples, host=args.host, port=args.port)
         except ModuleNotFoundError as error:

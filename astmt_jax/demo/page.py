@@ -1,156 +1,194 @@
 """The demo's page and what happens on it."""
 
-import dataclasses
-import html
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
+from astmt_jax.datasets import registry
+from astmt_jax.demo import legends
+from astmt_jax.demo.examples import Example
+from astmt_jax.demo.legends import as_text
 from astmt_jax.demo.performance import Performer
-from astmt_jax.demo.uploads import overlay, read_upload
+from astmt_jax.demo.shown import Shown, performed
+from astmt_jax.demo.uploads import read_upload
 from astmt_jax.pictures.photos import PhotoError
-from astmt_jax.runtime.console import legible
 from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model
 
-INTRODUCTION = """<h1>{name}</h1>
-<p>One network, {tasks}: the shared weights perform one task at a time, each with its own modulation
-(batch norm, squeeze-and-excitation, adapters). Drop a photo or pick an example.</p>"""
-TIMES = """| task | modulation of | time without compilation |
-| --- | --- | ---: |
-"""
+INTRODUCTION = """<h1>One network, {count}</h1>
+<p>The network <b>{name}</b> looks at a photo and performs one task at a time. Its weights are
+shared by all tasks; each task modulates them in its own way (batch norm, squeeze-and-excitation,
+adapters). Drop a photo, or pick an example.</p>
+<p>Training data: {data}</p>"""
 WRONG_MODULATION = "Use the wrong task's modulation"
-WHOSE = "Whose modulation all tasks get then"
+WHAT_IS_WRONG = "All tasks get the modulation of one. What then goes wrong is what their own did."
+WHOSE = "Whose modulation all tasks get"
 OPACITY = "Prediction over photo"
-IMAGE_HEIGHT = 260
+OPACITY_INFO = "0 shows the photo, 1 the prediction."
+IMAGE_HEIGHT = 240
 STYLE = """
-.tasks { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); }
-.tasks img, #photo img { width: 100%; height: 100%; object-fit: contain; }
-.tasks img, #photo img { image-rendering: pixelated; }
+#photo img { width: 100%; height: 100%; object-fit: contain; }
+#photo img, #panels img, #examples img { image-rendering: pixelated; }
+#examples .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+#examples .caption-label { font-size: .65rem; padding: 0 4px; }
+#opacity, #wrong { --block-info-text-color: var(--body-text-color); }
+#panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+#panels { gap: 8px 20px; }
+#panels > * { display: grid; grid-row: span 3; grid-template-rows: subgrid; align-content: start; }
+#panels > * { margin-bottom: 20px; }
+#panels .image-frame { width: 100%; }
+#panels .image-frame img { width: 100%; max-height: 320px; object-fit: contain; }
+#panels .html-container { padding: 0; }
+.about h2 { margin: 0; font-size: 1rem; }
+.about p { margin: 0; font-size: .875rem; line-height: 1.4; opacity: .8; }
+.colors, .colors p { margin: 0; font-size: .8rem; line-height: 1.6; }
+.colors ul { display: flex; flex-wrap: wrap; gap: 0 12px; margin: 0; padding: 0; list-style: none; }
+.colors li { display: flex; align-items: center; gap: 5px; margin: 0; }
+.colors .swatch { width: 13px; height: 13px; border: 1px solid #8888; flex: none; }
+.colors .bar { height: 13px; border: 1px solid #8888; }
+.colors .ticks { display: flex; justify-content: space-between; }
+#times { font-size: .8rem; }
+#times table { width: auto; }
+#times table, #times tr { border: none !important; }
+#times th, #times td { padding: 2px 16px 2px 0; border: none !important; }
+@media (min-width: 900px) {
+  #panels { grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); }
+  .column:has(> #photo) { position: sticky; top: 12px; align-self: start; }
+}
 """
-"""CSS: small pictures fill their frames, with square pixels."""
+"""CSS: pictures fill their frames, small ones with square pixels; headings, pictures and legends of
+a row of panels are level; the photo stays beside them where there is room."""
 KEPT_SECONDS = 3600
 """How long the server keeps a visitor's photo and predictions."""
 CACHE = (600, KEPT_SECONDS)
 """Seconds between clean-ups of the server's temporary files, and the age at which they go."""
+HIDDEN = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Shown:
-    """What a visitor sees.
-
-    Attributes:
-      photo: uint8 (H, W, 3); None before there is one.
-      colors: by task, its prediction in colours.
-    """
-
-    photo: np.ndarray | None = None
-    colors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-
-def build(
-    model: Model, name: str, examples: Sequence[tuple[np.ndarray, str]], performer: Performer
-) -> gr.Blocks:
-    """The page.
+def build(model: Model, name: str, examples: Sequence[Example], performer: Performer) -> gr.Blocks:
+    """The page, with the first example performed.
 
     Args:
       model: what is shown.
       name: of its folder.
-      examples: photos uint8 (H, W, 3) to pick from, and their names.
+      examples: photos to pick from.
       performer: of the model's tasks.
     """
-    names = list(model.network.names)
-    readable = [_readable(task) for task in names]
-    choices = list(zip(readable, names, strict=True))
+    opening = Shown()
+    for photo, _ in examples[:1]:
+        *_, opening = performed(performer, model.tasks, photo)
     with gr.Blocks(analytics_enabled=False, title="astmt_jax demo", delete_cache=CACHE) as page:
-        gr.HTML(INTRODUCTION.format(name=as_text(name), tasks=as_text(", ".join(readable))))
+        gr.HTML(_introduction(model, name), elem_id="introduction")
+        # The opening is no initial value: a visitor's state that was forgotten would return to it.
         shown = gr.State(Shown(), time_to_live=KEPT_SECONDS)
         with gr.Row():
-            photo = gr.Image(
-                label="Photo",
-                sources=["upload", "clipboard"],
-                type="filepath",
-                height=IMAGE_HEIGHT,
-                elem_id="photo",
-                buttons=[],
-            )
-            gallery = gr.Gallery(
-                value=list(examples),
-                label="Examples",
-                columns=3,
-                height=IMAGE_HEIGHT,
-                allow_preview=False,
-                interactive=False,
-                visible=bool(examples),
-                elem_id="examples",
-                buttons=[],
-            )
-            with gr.Column():
-                wrong = gr.Checkbox(label=WRONG_MODULATION, elem_id="wrong")
-                modulation = gr.Dropdown(
-                    choices, value=names[0], label=WHOSE, interactive=True, elem_id="modulation"
-                )
-                opacity = gr.Slider(0, 1, 1, step=0.05, label=OPACITY, elem_id="opacity")
-        with gr.Row(elem_classes="tasks"):
-            pictures = [_picture(task) for task in model.tasks]
-        times = gr.Markdown(elem_id="times")
+            with gr.Column(scale=1, min_width=280):
+                photo, gallery = _input(opening, examples)
+                wrong, modulation, opacity = _controls(model.tasks)
+            with gr.Column(scale=3, min_width=280):
+                with gr.Row(elem_id="panels"):
+                    panels = [_panel(task, opening) for task in model.tasks]
+                times = gr.Markdown(opening.times, elem_id="times")
+        pictures, explained = (list(column) for column in zip(*panels, strict=True))
 
-        def perform(
-            now: Shown,
-            wrong: bool,
-            modulation: str,
-            opacity: float,
-            progress=gr.Progress(),  # noqa: B008
-        ) -> Iterator[tuple]:
-            chosen = modulation if wrong else None
-            yield from _performed(performer, names, now, chosen, opacity, progress)
-
-        def blend(now: Shown, opacity: float) -> list:
-            return [_blended(now, task, opacity) for task in names]
-
-        settings = [shown, wrong, modulation, opacity]
-        results = [shown, times, *pictures]
         run = {
-            "fn": perform, "inputs": settings, "outputs": results, "api_visibility": "private",
-            "show_progress_on": [photo], "concurrency_limit": 1,
+            "fn": _performing(performer, model.tasks),
+            "inputs": [shown, wrong, modulation, opacity],
+            "outputs": [shown, times, *pictures, *explained],
+            "api_visibility": "private", "show_progress_on": [photo], "concurrency_limit": 1,
         }  # fmt: skip
-        hidden = {"api_visibility": "private", "show_progress": "hidden"}
+        page.load(lambda: opening, None, shown, **HIDDEN)
         # Gradio would open the file itself and show its own errors: preprocess=False leaves the
         # reading to us. That the file was uploaded is checked all the same.
-        taken = photo.upload(_take, photo, shown, preprocess=False, **hidden)
+        taken = photo.upload(_take, photo, shown, preprocess=False, **HIDDEN)
         taken.success(**run)
-        taken.failure(Shown, None, shown, **hidden).success(**run)
-        photo.clear(Shown, None, shown, **hidden).success(**run)
-        gallery.select(_picker(examples), None, [shown, photo], **hidden).success(**run)
+        taken.failure(Shown, None, shown, **HIDDEN).success(**run)
+        photo.clear(Shown, None, shown, **HIDDEN).success(**run)
+        gallery.select(_picker(examples), None, [shown, photo], **HIDDEN).success(**run)
         for control in (wrong, modulation):
             control.input(**run)
-        opacity.input(blend, [shown, opacity], pictures, trigger_mode="always_last", **hidden)
+        opacity.input(
+            lambda now, opacity: _pictures(now, model.tasks, opacity),
+            [shown, opacity],
+            pictures,
+            trigger_mode="always_last",
+            **HIDDEN,
+        )
     page.queue(default_concurrency_limit=2, max_size=32, api_open=False)
     return page
 
 
-def as_text(name: str) -> str:
-    """HTML that shows a text, such as the name of a file, as it is written."""
-    return html.escape(legible(name))
-
-
-def _picture(task: Task) -> gr.Image:
-    return gr.Image(
-        label=_readable(task.name),
-        interactive=False,
-        format="png",
-        height=IMAGE_HEIGHT,
-        min_width=200,
-        elem_id=f"task-{task.name}",
-        buttons=["download", "fullscreen"],
+def _introduction(model: Model, name: str) -> str:
+    count = len(model.tasks)
+    data = registry.find(model.config.dataset.name).description
+    return INTRODUCTION.format(
+        count=f"{count} tasks" if count > 1 else "one task", name=as_text(name), data=as_text(data)
     )
 
 
-def _readable(task: str) -> str:
-    return task.replace("_", " ")
+def _input(opening: Shown, examples: Sequence[Example]) -> tuple[gr.Image, gr.Gallery]:
+    """The photo, and the examples below it."""
+    photo = gr.Image(
+        opening.photo,
+        label="Photo",
+        sources=["upload", "clipboard"],
+        type="filepath",
+        height=IMAGE_HEIGHT,
+        elem_id="photo",
+        buttons=[],
+    )
+    gallery = gr.Gallery(
+        list(examples),
+        label="Examples",
+        columns=3,
+        height=min(2, -(-len(examples) // 3)) * 100 + 20,
+        allow_preview=False,
+        interactive=False,
+        visible=bool(examples),
+        elem_id="examples",
+        buttons=[],
+    )
+    return photo, gallery
+
+
+def _controls(tasks: Sequence[Task]) -> tuple[gr.Checkbox, gr.Dropdown, gr.Slider]:
+    """What changes the predictions, and how they are laid over the photo."""
+    opacity = gr.Slider(0, 1, 1, step=0.05, label=OPACITY, info=OPACITY_INFO, elem_id="opacity")
+    wrong = gr.Checkbox(label=WRONG_MODULATION, info=WHAT_IS_WRONG, elem_id="wrong")
+    choices = [(legends.title(task), task.name) for task in tasks]
+    modulation = gr.Dropdown(
+        choices,
+        value=tasks[0].name,
+        label=WHOSE,
+        interactive=True,
+        visible=False,
+        elem_id="modulation",
+    )
+    wrong.change(lambda on: gr.Dropdown(visible=on), wrong, modulation, **HIDDEN)
+    return wrong, modulation, opacity
+
+
+def _panel(task: Task, opening: Shown) -> tuple[gr.Image, gr.HTML]:
+    """A task: what it shows, its picture, and what the colours mean."""
+    with gr.Column(min_width=0):
+        gr.HTML(legends.heading(task), elem_classes="about")
+        picture = gr.Image(
+            opening.blended(task.name, 1),
+            label=legends.title(task),
+            show_label=False,
+            interactive=False,
+            format="png",
+            min_width=0,
+            elem_id=f"task-{task.name}",
+            buttons=["download", "fullscreen"],
+            alt_text=f"{legends.title(task)}, as predicted",
+        )
+        explained = gr.HTML(
+            opening.legends.get(task.name, ""), elem_classes="colors", elem_id=f"colors-{task.name}"
+        )
+    return picture, explained
 
 
 def _take(upload: dict[str, Any] | None) -> Shown:
@@ -164,8 +202,8 @@ def _take(upload: dict[str, Any] | None) -> Shown:
         raise gr.Error(as_text(str(error))) from error
 
 
-def _picker(examples: Sequence[tuple[np.ndarray, str]]) -> Any:
-    def pick(event: gr.SelectData) -> tuple[Shown, np.ndarray]:
+def _picker(examples: Sequence[Example]) -> Callable[[gr.SelectData], tuple]:
+    def pick(event: gr.SelectData) -> tuple:
         if not isinstance(event.index, int) or not 0 <= event.index < len(examples):
             raise gr.Error("There is no such example.")
         photo = examples[event.index][0]
@@ -174,30 +212,33 @@ def _picker(examples: Sequence[tuple[np.ndarray, str]]) -> Any:
     return pick
 
 
-def _performed(
-    performer: Performer,
-    names: Sequence[str],
-    shown: Shown,
-    modulation: str | None,
-    opacity: float,
-    progress: gr.Progress,
-) -> Iterator[tuple]:
-    """The page's state, the table of times and all pictures, after each task anew."""
-    colors, times = {}, TIMES
-    if shown.photo is None:
-        yield Shown(), "", *[None] * len(names)
-        return
-    progress((0, len(names)), desc="the first photo of a shape takes longer")
-    for done in performer.perform(shown.photo, modulation or None):
-        colors[done.task] = done.colors
-        times += f"| {done.task} | {modulation or done.task} | {1000 * done.seconds:.0f} ms |\n"
-        progress((len(colors), len(names)), desc=_readable(done.task))
-        now = Shown(shown.photo, dict(colors))
-        yield now, times, *[_blended(now, name, opacity) for name in names]
+def _performing(performer: Performer, tasks: Sequence[Task]) -> Callable[..., Iterator[tuple]]:
+    """What yields the page's state, the table of times, all pictures and legends, task by task."""
+
+    def perform(
+        now: Shown,
+        wrong: bool,
+        modulation: str,
+        opacity: float,
+        progress=gr.Progress(),  # noqa: B008
+    ) -> Iterator[tuple]:
+        if now.photo is None:
+            yield _values(Shown(), tasks, opacity)
+            return
+        progress((0, len(tasks)), desc="the first photo of a shape takes longer")
+        chosen = modulation if wrong else None
+        for shown in performed(performer, tasks, now.photo, chosen or None):
+            count = len(shown.colors)
+            progress((count, len(tasks)), desc=legends.title(tasks[count - 1]))
+            yield _values(shown, tasks, opacity)
+
+    return perform
 
 
-def _blended(shown: Shown, task: str, opacity: float) -> np.ndarray | None:
-    """A task's picture; None before there is one."""
-    if shown.photo is None or task not in shown.colors:
-        return None
-    return overlay(shown.photo, shown.colors[task], opacity)
+def _values(shown: Shown, tasks: Sequence[Task], opacity: float) -> tuple:
+    explained = [shown.legends.get(task.name, "") for task in tasks]
+    return shown, shown.times, *_pictures(shown, tasks, opacity), *explained
+
+
+def _pictures(shown: Shown, tasks: Sequence[Task], opacity: float) -> list:
+    return [shown.blended(task.name, opacity) for task in tasks]

@@ -15,11 +15,13 @@ class TimedPrediction:
 
     Attributes:
       task: its name.
-      colors: the prediction in the task's colours, uint8 (H, W, 3).
+      prediction: as `Model.predict` returns it.
+      colors: the same in the task's colours, uint8 (H, W, 3).
       seconds: that the prediction took, without compilation.
     """
 
     task: str
+    prediction: np.ndarray
     colors: np.ndarray
     seconds: float
 
@@ -50,4 +52,5 @@ class Performer:
             start = time.perf_counter()
             prediction = self._model.predict(photo, [task], modulation)[task]
             seconds = time.perf_counter() - start
-            yield TimedPrediction(task, self._model.colorize(task, prediction), seconds)
+            colors = self._model.colorize(task, prediction)
+            yield TimedPrediction(task, prediction, colors, seconds)

@@ -43,4 +43,6 @@ def albedo() -> Task:
         colorize=colorize_albedo,
         truth="albedo",
         averaging=averaging.Averaging(_reflectance, np.asarray),
+        title="Albedo",
+        meaning="The colour that every surface has of itself, without light and shadow.",
     )

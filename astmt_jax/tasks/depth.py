@@ -47,6 +47,8 @@ def depth(loss_weight: float = 1.0) -> Task:
             "max_depth": metric_choice("max_depth"),
         },
         color_bar_unit="m",
+        title="Depth",
+        meaning="How far away everything is: near is dark, far is bright.",
     )
 
 
@@ -56,5 +58,11 @@ def disparity() -> Task:
     In pictures far is dark and near bright. There is no other convention to score it by.
     """
     return dataclasses.replace(
-        depth(), geometry="disparity", notation=DISPARITY_NOTATION, choices={}, color_bar_unit=""
+        depth(),
+        geometry="disparity",
+        notation=DISPARITY_NOTATION,
+        choices={},
+        color_bar_unit="",
+        title="Disparity",
+        meaning="How near everything is, without a unit: far is dark, near is bright.",
     )

@@ -117,4 +117,7 @@ def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "
             "edge_protocol": Choice(lambda task: task.metric_setting("protocol"), _with_protocol),
             "edge_truth": Choice(_truth, _compared_with),
         },
+        title="Edges",
+        meaning="Where one thing ends and another begins: the darker, the more certain.",
+        legend=((0.0, "no edge"), (0.5, "perhaps"), (1.0, "edge")),
     )

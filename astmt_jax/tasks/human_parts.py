@@ -65,4 +65,6 @@ def human_parts() -> Task:
         truth="human_parts",
         averaging=averaging.CLASSES,
         class_names=PART_CLASSES,
+        title="Human parts",
+        meaning="Which part of a body every pixel belongs to.",
     )

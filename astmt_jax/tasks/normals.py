@@ -70,4 +70,13 @@ def normals() -> Task:
         truth="normals",
         unit_length=True,
         averaging=averaging.Averaging(_unit_vectors, _mean_direction, _mirrored),
+        title="Surface normals",
+        meaning="Which way every surface faces, as seen from the camera.",
+        legend=(
+            ((0, 0, 1), "to the camera"),
+            ((-1, 0, 0), "left"),
+            ((1, 0, 0), "right"),
+            ((0, -1, 0), "up"),
+            ((0, 1, 0), "down"),
+        ),
     )

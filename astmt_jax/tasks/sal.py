@@ -46,4 +46,7 @@ def sal() -> Task:
         truth="sal",
         averaging=averaging.PROBABILITY,
         choices={"sal_convention": Choice(_convention, _under_convention)},
+        title="Saliency",
+        meaning="What the eye goes to first: the brighter, the more certain.",
+        legend=((0.0, "background"), (0.5, "perhaps"), (1.0, "stands out")),
     )

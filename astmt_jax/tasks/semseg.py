@@ -55,4 +55,6 @@ def semseg(
         averaging=averaging.CLASSES,
         choices={"semseg_classes": metric_choice("classes")},
         class_names=class_names,
+        title="Semantic segmentation",
+        meaning="What kind of thing every pixel belongs to.",
     )

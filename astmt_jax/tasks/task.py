@@ -61,6 +61,10 @@ class Task:
       unit_length: whether predictions are vectors of length 1.
       averaging: how several predictions of one pixel become one, of tiles, mirror images and
         scales; None where they cannot be averaged.
+      title: what the field calls the task, as a heading; '' is its name.
+      meaning: what a map of it shows, in a sentence for those who do not know the field.
+      legend: values of a pixel, and what each means, whose colours explain all others; for maps
+        without class names and without a colour bar.
     """
 
     name: str
@@ -80,6 +84,9 @@ class Task:
     class_names: tuple[str, ...] = ()
     unit_length: bool = False
     averaging: Averaging | None = None
+    title: str = ""
+    meaning: str = ""
+    legend: tuple[tuple[Any, str], ...] = ()
 
     @property
     def higher_is_better(self) -> bool:

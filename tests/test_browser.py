@@ -22,6 +22,7 @@ from astmt_jax.report import __main__ as report
 
 pytestmark = pytest.mark.browser
 TIMEOUT = 240_000  # milliseconds; programs are compiled on the way
+TITLES = ("Semantic segmentation", "Surface normals", "Edges", "Depth")
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 
 
@@ -115,9 +116,26 @@ def upload(page, name, content):
     )
 
 
-def wait_for_all(page):
-    """Waits until the last task is performed, and its time is shown."""
-    page.locator("#times tbody tr", has_text=TASKS[-1]).wait_for()
+def open_demo(page, address):
+    """Opens the demo, which has performed its first example already."""
+    page.goto(address)
+    for task in TASKS:
+        page.locator(f"#task-{task} img").wait_for()
+
+
+def change(page, act):
+    """Does something, and waits until the last task is performed anew."""
+    last = f"#task-{TASKS[-1]} img"
+    before = page.locator(last).get_attribute("src")
+    act()
+    page.wait_for_function(
+        "([last, before]) => ![before, undefined].includes(document.querySelector(last)?.src)",
+        arg=[last, before],
+    )
+
+
+def pick(page, number):
+    change(page, page.locator("#examples button").nth(number).click)
 
 
 def picture(page, task):
@@ -128,19 +146,29 @@ def picture(page, task):
     return np.asarray(Image.open(io.BytesIO(answer.body())).convert("RGB")).astype(int)
 
 
+@pytest.mark.parametrize("width", [360, 1400])
+def test_demo_opens_with_an_example_and_says_what_it_shows(page, address, width):
+    """And nothing sticks out of the window, be it that of a telephone."""
+    page.set_viewport_size({"width": width, "height": 800})
+    open_demo(page, address)
+    assert picture(page, "depth").shape == GREY.shape
+    for title in TITLES:
+        assert page.get_by_role("heading", name=title, exact=True).is_visible()
+    assert page.locator("#colors-normals").get_by_text("to the camera").is_visible()
+    assert page.locator("#colors-depth .ticks").get_by_text(" m").count() == 3
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_demo_performs_every_task_on_an_upload(page, address):
-    page.goto(address)
-    upload(page, "photo.jpg", jpeg(photo(48, 64)))
-    wait_for_all(page)
+    open_demo(page, address)
+    change(page, lambda: upload(page, "photo.jpg", jpeg(photo(48, 64))))
     for task in TASKS:
         assert picture(page, task).shape == (48, 64, 3)
-    assert page.locator("#times tbody tr td:first-child").all_inner_texts() == list(TASKS)
+    assert page.locator("#times tbody tr td:first-child").all_inner_texts() == list(TITLES)
 
 
-def test_demo_lays_predictions_over_an_example(page, address):
-    page.goto(address)
-    page.locator("#examples button").first.click()
-    wait_for_all(page)
+def test_demo_lays_predictions_over_the_example(page, address):
+    open_demo(page, address)
     before = picture(page, "depth")
     assert np.abs(before - 128).max() > 20
     handle = page.locator("#opacity input[type=range]")
@@ -155,21 +183,22 @@ def test_demo_lays_predictions_over_an_example(page, address):
 
 
 def test_demo_runs_the_wrong_modulation(page, address):
-    page.goto(address)
-    page.locator("#examples button").nth(1).click()
-    wait_for_all(page)
+    open_demo(page, address)
+    pick(page, 1)
     right = {task: picture(page, task) for task in ("depth", "semseg")}
-    page.locator("#wrong input").click()
-    page.locator("#times tbody tr", has_text="depth").get_by_text(TASKS[0]).wait_for()
+    assert not page.locator("#modulation").is_visible()
+    change(page, page.locator("#wrong input").click)
+    page.locator("#modulation").wait_for()
+    whose = page.locator("#times tbody tr td:nth-child(2)").all_inner_texts()
+    assert whose == [TITLES[0]] * len(TASKS)
     wrong = {task: picture(page, task) for task in right}
     assert (wrong["depth"] != right["depth"]).mean() > 0.1
     np.testing.assert_array_equal(wrong["semseg"], right["semseg"])  # it has its own, still
 
 
 def test_demo_takes_thirty_megapixels(page, address):
-    page.goto(address)
-    upload(page, "large.jpg", jpeg(photo(5000, 6000)))
-    wait_for_all(page)
+    open_demo(page, address)
+    change(page, lambda: upload(page, "large.jpg", jpeg(photo(5000, 6000))))
     assert picture(page, TASKS[-1]).shape == (853, 1024, 3)
 
 
@@ -182,16 +211,15 @@ def test_demo_takes_thirty_megapixels(page, address):
     ],
 )
 def test_demo_tells_what_is_wrong_with_a_photo(page, address, name, content, words):
-    page.goto(address)
+    open_demo(page, address)
     upload(page, name, content)
     page.get_by_text(words).first.wait_for()
-    assert not page.locator("#task-depth img").count()
+    page.locator("#task-depth img").wait_for(state="detached")
 
 
 def test_demo_forgets_the_photo_before_a_bad_one(page, address):
-    page.goto(address)
-    upload(page, "photo.jpg", jpeg(photo()))
-    wait_for_all(page)
+    open_demo(page, address)
+    change(page, lambda: upload(page, "photo.jpg", jpeg(photo())))
     upload(page, "notes.jpg", b"no picture but text")
     page.get_by_text("notes.jpg is no picture").first.wait_for()
     page.locator("#task-depth img").wait_for(state="detached")

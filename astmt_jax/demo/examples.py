@@ -54,17 +54,16 @@ def photos_of(folder: pathlib.Path) -> list[Example]:
       OSError: there is no such folder, or nothing in it.
       PhotoError: none of the files can be read.
     """
-    examples, problem = [], ""
+    examples = []
     for name, path in find_photos(str(folder)).items():
         try:
             examples.append((read_upload(path, path.name), name))
         except PhotoError as error:
-            problem = str(error)
-            CONSOLE.print(f"No example: {problem}")
+            CONSOLE.print(f"No example: {error}")
         if len(examples) == MOST_OF_A_FOLDER:
             break
     if not examples:
-        raise PhotoError(f"There is no photo in {folder} that can be shown: {problem}")
+        raise PhotoError(f"There is no photo in {folder} that can be shown.")
     return examples
 
 
@@ -97,6 +96,6 @@ def rendered_scenes(side: int) -> list[Example]:
     side = int(np.clip(side, *SCENE_SIDES))
     recipe = Recipe(seed=0, split="val", image_size=side)
     return [
-        (renderer.render(*recipe.draw(index), side)["image"], f"rendered scene {number}")
+        (renderer.render(*recipe.draw(index), side)["image"], f"scene {number}")
         for number, index in enumerate(SCENES, 1)
     ]

@@ -18,9 +18,9 @@ from astmt_jax.tasks.task import Task
 from astmt_jax.trained_model import Model
 
 INTRODUCTION = """<h1>One network, {count}</h1>
-<p>The network <b>{name}</b> looks at a photo and performs one task at a time. Its weights are
-shared by all tasks; each task modulates them in its own way (batch norm, squeeze-and-excitation,
-adapters). Drop a photo, or pick an example.</p>
+<p>The network <strong>{name}</strong> looks at a photo and performs one task at a time. Its weights
+are shared by all tasks; each task modulates them in its own way (batch norm, squeeze-and-excitation
+and adapters). Drop a photo, or pick an example.</p>
 <p>Training data: {data}</p>"""
 WRONG_MODULATION = "Use the wrong task's modulation"
 WHAT_IS_WRONG = "All tasks get the modulation of one. What then goes wrong is what their own did."

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import html
 import io
 import json
@@ -15,12 +14,10 @@ import pytest
 from PIL import Image
 from tiny_run import SIZE, TASKS, tiny_model
 
-from astmt_jax.datasets import registry
 from astmt_jax.demo import __main__ as command
 from astmt_jax.demo import uploads
 from astmt_jax.demo.performance import Performer
 from astmt_jax.pictures.photos import PhotoError
-from astmt_jax.trained_model import Model
 
 RED = np.full((SIZE, SIZE, 3), (255, 0, 0), np.uint8)
 
@@ -119,6 +116,7 @@ def test_tasks_are_performed_one_by_one(model, modulation):
     for done in performed:
         colors = model.colorize(done.task, expected[done.task])
         assert np.abs(done.colors.astype(int) - colors).max() <= 1
+        np.testing.assert_allclose(done.prediction, expected[done.task], atol=1e-4)
         assert done.seconds > 0
 
 
@@ -209,6 +207,47 @@ def call(address, function, data, session):
     return next(answer for answer in answers if answer["msg"] == "process_completed")
 
 
+def components(address):
+    """The page's components by `elem_id`, as it opens."""
+    with urllib.request.urlopen(f"{address}config", timeout=60) as answer:
+        listed = json.load(answer)["components"]
+    return {component["props"].get("elem_id"): component["props"] for component in listed}
+
+
+def pixels_of(address, picture):
+    with urllib.request.urlopen(f"{address}gradio_api/file={picture['path']}") as answer:
+        return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
+
+
+def test_page_opens_with_the_first_example_performed(address, model):
+    """Pictures, legends and times are there before the visitor does anything."""
+    found = components(address)
+    predicted = model.predict(RED)
+    assert np.abs(pixels_of(address, found["photo"]["value"]).astype(int) - RED).max() < 8  # webp
+    for task in TASKS:
+        colors = model.colorize(task, predicted[task]).astype(int)
+        shown = pixels_of(address, found[f"task-{task}"]["value"])
+        assert np.abs(shown - colors).max() <= 1
+        assert found[f"colors-{task}"]["value"]
+    lines = found["times"]["value"].splitlines()[2:]
+    titles = ["Semantic segmentation", "Surface normals", "Edges", "Depth"]
+    assert [line.split(" | ")[0] for line in lines] == [f"| {title}" for title in titles]
+
+
+def test_a_forgotten_visitor_is_not_shown_the_example_again(address):
+    """A session that the server knows nothing of (any more) has no photo to lay pictures over."""
+    with urllib.request.urlopen(f"{address}config", timeout=60) as answer:
+        functions = json.load(answer)["dependencies"]
+    slider = next(f for f in functions if len(f["outputs"]) == len(TASKS))
+    request = {"data": [None, 0.5], "fn_index": slider["id"], "session_hash": "forgotten"}
+    assert post(f"{address}gradio_api/queue/join", request)[0] == 200
+    url = f"{address}gradio_api/queue/data?session_hash=forgotten"
+    with urllib.request.urlopen(url) as events:
+        answers = [json.loads(line[6:]) for line in events if line.startswith(b"data: ")]
+    completed = next(answer for answer in answers if answer["msg"] == "process_completed")
+    assert completed["output"]["data"] == [None] * len(TASKS)
+
+
 def upload(address, *files):
     """Status and answer to a form with these files."""
     parts = b"".join(
@@ -236,6 +275,7 @@ def test_temporary_files_may_lie_below_the_current_folder(model, tmp_path, monke
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "tmp"))
     address = command.launch(model, "tiny", [], block=False)
+    assert not any(components(address)[f"task-{task}"].get("value") for task in TASKS)
     assert take(address, jpeg(photo()), "a.jpg", "below")["success"]
     assert list((tmp_path / "tmp").rglob("*.jpg"))
     for secret in (tmp_path / "secret.txt", tmp_path / ".secret", tmp_path / "tmp.txt"):
@@ -342,27 +382,3 @@ def test_missing_run_is_told_in_one_sentence(tmp_path):
     with pytest.raises(SystemExit) as caught:
         command.main([f"--workdir={tmp_path}"])
     assert str(caught.value) == f"Error: There is no run in {tmp_path}."
-
-
-def test_examples_are_read_only_where_the_user_says(model, tmp_path, capsys):
-    """Neither is a dataset prepared nor does the run's own folder count."""
-    dataset = dataclasses.replace(model.config.dataset, data_dir=str(tmp_path / "theirs"))
-    config = dataclasses.replace(model.config, dataset=dataset)
-    theirs = Model(config, model.network, model.tasks, model.params, model.stats, 0)
-    assert command.example_photos(theirs, tmp_path / "mine") == []
-    assert not list(tmp_path.iterdir())
-    told = capsys.readouterr().out
-    assert f"is not rendered in {tmp_path / 'mine'}" in told
-    assert told.endswith("Say where the data are with --data_dir=DIR.\n")
-
-
-@pytest.mark.slow
-def test_examples_are_images_of_the_evaluation_split(tmp_path):
-    model = tiny_model()
-    registry.find("scenes").open(tmp_path, model.config.dataset.options, "val")
-    examples = command.example_photos(model, tmp_path)
-    assert len(examples) == len({name for _, name in examples}) > 0
-    for image, name in examples:
-        assert image.dtype == np.uint8
-        assert image.shape == (image.shape[0], image.shape[1], 3)
-        assert isinstance(name, str)

@@ -196,6 +196,21 @@ def test_demo_runs_the_wrong_modulation(page, address):
     np.testing.assert_array_equal(wrong["semseg"], right["semseg"])  # it has its own, still
 
 
+def test_demo_performs_a_photo_that_comes_while_another_is_performed(page, address):
+    """Programs for the first one's shape have to be compiled; the last one is what stays."""
+    open_demo(page, address)
+    upload(page, "wide.jpg", jpeg(photo(20, 90)))
+    page.wait_for_function("document.querySelector('#task-depth img')?.naturalWidth != 32")
+    page.locator("#examples button").nth(1).click()
+    page.wait_for_function("document.querySelector('#task-depth img')?.naturalWidth == 32")
+    page.wait_for_timeout(2000)
+    last = {task: picture(page, task) for task in TASKS}
+    pick(page, 0)
+    pick(page, 1)
+    for task in TASKS:
+        np.testing.assert_array_equal(picture(page, task), last[task])
+
+
 def test_demo_takes_thirty_megapixels(page, address):
     open_demo(page, address)
     change(page, lambda: upload(page, "large.jpg", jpeg(photo(5000, 6000))))

@@ -84,6 +84,7 @@ def launch(
         allowed_paths=[],
         footer_links=[],
         css=page.STYLE,
+        head=page.HEAD,
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None},
     )

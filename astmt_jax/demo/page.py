@@ -1,10 +1,12 @@
 """The demo's page and what happens on it."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from astmt_jax.datasets import registry
 from astmt_jax.demo import legends
@@ -30,7 +32,6 @@ OPACITY_INFO = "0 shows the photo, 1 the prediction."
 IMAGE_HEIGHT = 240
 STYLE = """
 #photo img { width: 100%; height: 100%; object-fit: contain; }
-#photo img, #panels img, #examples img { image-rendering: pixelated; }
 #examples .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)); }
 #examples .caption-label { font-size: .65rem; padding: 0 4px; }
 #opacity, #wrong { --block-info-text-color: var(--body-text-color); }
@@ -50,7 +51,7 @@ STYLE = """
 .colors .bar { height: 13px; border: 1px solid #8888; }
 .colors .ticks { display: flex; justify-content: space-between; }
 #times { font-size: .8rem; }
-#times table { width: auto; }
+#times table { width: auto; word-break: normal; overflow-wrap: normal; }
 #times table, #times tr { border: none !important; }
 #times th, #times td { padding: 2px 16px 2px 0; border: none !important; }
 @media (min-width: 900px) {
@@ -58,13 +59,36 @@ STYLE = """
   .column:has(> #photo) { position: sticky; top: 12px; align-self: start; }
 }
 """
-"""CSS: pictures fill their frames, small ones with square pixels; headings, pictures and legends of
-a row of panels are level; the photo stays beside them where there is room."""
+"""CSS: pictures fill their frames; headings, pictures and legends of a row of panels are level; the
+photo stays beside them where there is room."""
+HEAD = """<script>
+const look = () => {
+  for (const image of document.images)
+    image.style.imageRendering = image.naturalWidth < image.clientWidth ? "pixelated" : "auto";
+};
+document.addEventListener("load", look, true);  // of any picture
+addEventListener("resize", look);
+</script>"""
+"""Pictures that are shown larger than they are have square pixels, as predictions have."""
 KEPT_SECONDS = 3600
 """How long the server keeps a visitor's photo and predictions."""
 CACHE = (600, KEPT_SECONDS)
 """Seconds between clean-ups of the server's temporary files, and the age at which they go."""
 HIDDEN = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What the page consists of; pictures and legends are by task."""
+
+    photo: gr.Image
+    gallery: gr.Gallery
+    wrong: gr.Checkbox
+    modulation: gr.Dropdown
+    opacity: gr.Slider
+    times: gr.Markdown
+    pictures: dict[str, gr.Image]
+    legends: dict[str, gr.HTML]
 
 
 def build(model: Model, name: str, examples: Sequence[Example], performer: Performer) -> gr.Blocks:
@@ -80,44 +104,66 @@ def build(model: Model, name: str, examples: Sequence[Example], performer: Perfo
     for photo, _ in examples[:1]:
         *_, opening = performed(performer, model.tasks, photo)
     with gr.Blocks(analytics_enabled=False, title="astmt_jax demo", delete_cache=CACHE) as page:
-        gr.HTML(_introduction(model, name), elem_id="introduction")
-        # The opening is no initial value: a visitor's state that was forgotten would return to it.
-        shown = gr.State(Shown(), time_to_live=KEPT_SECONDS)
-        with gr.Row():
-            with gr.Column(scale=1, min_width=280):
-                photo, gallery = _input(opening, examples)
-                wrong, modulation, opacity = _controls(model.tasks)
-            with gr.Column(scale=3, min_width=280):
-                with gr.Row(elem_id="panels"):
-                    panels = [_panel(task, opening) for task in model.tasks]
-                times = gr.Markdown(opening.times, elem_id="times")
-        pictures, explained = (list(column) for column in zip(*panels, strict=True))
-
-        run = {
-            "fn": _performing(performer, model.tasks),
-            "inputs": [shown, wrong, modulation, opacity],
-            "outputs": [shown, times, *pictures, *explained],
-            "api_visibility": "private", "show_progress_on": [photo], "concurrency_limit": 1,
-        }  # fmt: skip
-        page.load(lambda: opening, None, shown, **HIDDEN)
-        # Gradio would open the file itself and show its own errors: preprocess=False leaves the
-        # reading to us. That the file was uploaded is checked all the same.
-        taken = photo.upload(_take, photo, shown, preprocess=False, **HIDDEN)
-        taken.success(**run)
-        taken.failure(Shown, None, shown, **HIDDEN).success(**run)
-        photo.clear(Shown, None, shown, **HIDDEN).success(**run)
-        gallery.select(_picker(examples), None, [shown, photo], **HIDDEN).success(**run)
-        for control in (wrong, modulation):
-            control.input(**run)
-        opacity.input(
-            lambda now, opacity: _pictures(now, model.tasks, opacity),
-            [shown, opacity],
-            pictures,
-            trigger_mode="always_last",
-            **HIDDEN,
-        )
+        gr.HTML(_introduction(model, name))
+        parts = _lay_out(model.tasks, opening, examples)
+        _connect(page, parts, opening, examples, _performing(performer, model.tasks))
     page.queue(default_concurrency_limit=2, max_size=32, api_open=False)
     return page
+
+
+def _lay_out(tasks: Sequence[Task], opening: Shown, examples: Sequence[Example]) -> Parts:
+    with gr.Row():
+        with gr.Column(scale=1, min_width=280):
+            photo, gallery = _input(opening, examples)
+            wrong, modulation, opacity = _controls(tasks)
+        with gr.Column(scale=3, min_width=280):
+            with gr.Row(elem_id="panels"):
+                panels = {task.name: _panel(task, opening) for task in tasks}
+            times = gr.Markdown(opening.times, elem_id="times")
+    pictures = {name: picture for name, (picture, _) in panels.items()}
+    explained = {name: legend for name, (_, legend) in panels.items()}
+    return Parts(photo, gallery, wrong, modulation, opacity, times, pictures, explained)
+
+
+def _connect(
+    page: gr.Blocks,
+    parts: Parts,
+    opening: Shown,
+    examples: Sequence[Example],
+    perform: Callable[..., Iterator[tuple]],
+) -> None:
+    """Says what happens when something is done on the page.
+
+    Only what takes photos writes which is the last, and only what performs writes what is shown:
+    a photo that comes while another is performed is the next.
+    """
+    # The opening is no initial value: a visitor's state that was forgotten would return to it.
+    last = gr.State(None, time_to_live=KEPT_SECONDS)
+    shown = gr.State(Shown(), time_to_live=KEPT_SECONDS)
+    page.load(lambda: (opening.photo, opening), None, [last, shown], **HIDDEN)
+    run = {
+        "fn": perform,
+        "inputs": [last, parts.wrong, parts.modulation, parts.opacity],
+        "outputs": [shown, parts.times, *parts.pictures.values(), *parts.legends.values()],
+        "api_visibility": "private", "show_progress_on": [parts.photo], "concurrency_limit": 1,
+        "trigger_mode": "always_last",
+    }  # fmt: skip
+    # Gradio would open the file itself and show its own errors: preprocess=False leaves the
+    # reading to us. That the file was uploaded is checked all the same.
+    taken = parts.photo.upload(_take, parts.photo, last, preprocess=False, **HIDDEN)
+    picked = parts.gallery.select(_picker(examples), None, [last, parts.photo], **HIDDEN)
+    cleared = parts.photo.clear(lambda: None, None, last, **HIDDEN)
+    for done in (taken, picked, cleared, taken.failure(lambda: None, None, last, **HIDDEN)):
+        done.success(**run)
+    for control in (parts.wrong, parts.modulation):
+        control.input(**run)
+    parts.opacity.input(
+        lambda now, opacity: [now.blended(name, opacity) for name in parts.pictures],
+        [shown, parts.opacity],
+        list(parts.pictures.values()),
+        trigger_mode="always_last",
+        **HIDDEN,
+    )
 
 
 def _introduction(model: Model, name: str) -> str:
@@ -191,13 +237,13 @@ def _panel(task: Task, opening: Shown) -> tuple[gr.Image, gr.HTML]:
     return picture, explained
 
 
-def _take(upload: dict[str, Any] | None) -> Shown:
+def _take(upload: dict[str, Any] | None) -> np.ndarray | None:
     """The photo of an upload, which Gradio has checked to be one."""
     if upload is None:
-        return Shown()
+        return None
     path = pathlib.Path(upload["path"])
     try:
-        return Shown(read_upload(path, upload.get("orig_name") or "The file"))
+        return read_upload(path, upload.get("orig_name") or "The file")
     except PhotoError as error:
         raise gr.Error(as_text(str(error))) from error
 
@@ -206,39 +252,34 @@ def _picker(examples: Sequence[Example]) -> Callable[[gr.SelectData], tuple]:
     def pick(event: gr.SelectData) -> tuple:
         if not isinstance(event.index, int) or not 0 <= event.index < len(examples):
             raise gr.Error("There is no such example.")
-        photo = examples[event.index][0]
-        return Shown(photo), photo
+        photo, _ = examples[event.index]
+        return photo, photo
 
     return pick
 
 
 def _performing(performer: Performer, tasks: Sequence[Task]) -> Callable[..., Iterator[tuple]]:
-    """What yields the page's state, the table of times, all pictures and legends, task by task."""
+    """What yields what is shown, the table of times, all pictures and legends, task by task."""
+
+    def values(shown: Shown, opacity: float) -> tuple:
+        pictures = [shown.blended(task.name, opacity) for task in tasks]
+        return shown, shown.times, *pictures, *[shown.legends.get(task.name, "") for task in tasks]
 
     def perform(
-        now: Shown,
+        photo: np.ndarray | None,
         wrong: bool,
         modulation: str,
         opacity: float,
         progress=gr.Progress(),  # noqa: B008
     ) -> Iterator[tuple]:
-        if now.photo is None:
-            yield _values(Shown(), tasks, opacity)
+        if photo is None:
+            yield values(Shown(), opacity)
             return
         progress((0, len(tasks)), desc="the first photo of a shape takes longer")
         chosen = modulation if wrong else None
-        for shown in performed(performer, tasks, now.photo, chosen or None):
+        for shown in performed(performer, tasks, photo, chosen or None):
             count = len(shown.colors)
             progress((count, len(tasks)), desc=legends.title(tasks[count - 1]))
-            yield _values(shown, tasks, opacity)
+            yield values(shown, opacity)
 
     return perform
-
-
-def _values(shown: Shown, tasks: Sequence[Task], opacity: float) -> tuple:
-    explained = [shown.legends.get(task.name, "") for task in tasks]
-    return shown, shown.times, *_pictures(shown, tasks, opacity), *explained
-
-
-def _pictures(shown: Shown, tasks: Sequence[Task], opacity: float) -> list:
-    return [shown.blended(task.name, opacity) for task in tasks]

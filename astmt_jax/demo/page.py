@@ -259,11 +259,16 @@ def _picker(examples: Sequence[Example]) -> Callable[[gr.SelectData], tuple]:
 
 
 def _performing(performer: Performer, tasks: Sequence[Task]) -> Callable[..., Iterator[tuple]]:
-    """What yields what is shown, the table of times, all pictures and legends, task by task."""
+    """What yields what is shown, the table of times, all pictures and legends, task by task.
 
-    def values(shown: Shown, opacity: float) -> tuple:
-        pictures = [shown.blended(task.name, opacity) for task in tasks]
-        return shown, shown.times, *pictures, *[shown.legends.get(task.name, "") for task in tasks]
+    A picture is sent once: Gradio would write its file anew while the browser reads it.
+    """
+
+    def values(shown: Shown, opacity: float, performing: Sequence[str]) -> tuple:
+        pictures = [shown.blended(name, opacity) for name in performing]
+        explained = [shown.legends.get(name, "") for name in performing]
+        kept = [gr.skip()] * (len(tasks) - len(performing))
+        return shown, shown.times, *kept, *pictures, *kept, *explained
 
     def perform(
         photo: np.ndarray | None,
@@ -272,14 +277,14 @@ def _performing(performer: Performer, tasks: Sequence[Task]) -> Callable[..., It
         opacity: float,
         progress=gr.Progress(),  # noqa: B008
     ) -> Iterator[tuple]:
+        names = [task.name for task in tasks]
         if photo is None:
-            yield values(Shown(), opacity)
+            yield values(Shown(), opacity, names)
             return
         progress((0, len(tasks)), desc="the first photo of a shape takes longer")
         chosen = modulation if wrong else None
-        for shown in performed(performer, tasks, photo, chosen or None):
-            count = len(shown.colors)
-            progress((count, len(tasks)), desc=legends.title(tasks[count - 1]))
-            yield values(shown, opacity)
+        for done, shown in enumerate(performed(performer, tasks, photo, chosen or None)):
+            progress((done + 1, len(tasks)), desc=legends.title(tasks[done]))
+            yield values(shown, opacity, names[done:])
 
     return perform

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from astmt_jax.command_line import arguments
 from astmt_jax.command_line.errors import fail, told
+from astmt_jax.demo import style
 from astmt_jax.demo.examples import MOST_OF_A_FOLDER, Example, examples_for
 from astmt_jax.demo.performance import Performer
 from astmt_jax.demo.uploads import MAX_FILE_MEGABYTES
@@ -83,8 +84,8 @@ def launch(
         max_file_size=f"{MAX_FILE_MEGABYTES}mb",
         allowed_paths=[],
         footer_links=[],
-        css=page.STYLE,
-        head=page.HEAD,
+        css=style.STYLE,
+        head=style.HEAD,
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None},
     )

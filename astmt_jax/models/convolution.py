@@ -8,7 +8,7 @@ device the tasks are, which needs no copy.
 
 On CPUs, XLA computes two of its convolutions at a fraction of the speed of its matrix products: the
 gradients of kernels, and dilated convolutions to few channels, such as the pyramid's. There they
-are one product of all taps at once.
+are one product of all taps at once. Depthwise convolutions are sums over taps: see `depthwise`.
 
 The three primitives, the convolution and its two gradients, are derivatives of one another, so that
 all of JAX's transformations hold for them.
@@ -24,6 +24,8 @@ from jax import lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+
+from astmt_jax.models import depthwise
 
 IMAGE_AXES = 4
 FEW = 8
@@ -75,19 +77,43 @@ class Window:
             feature_group_count=self.groups,
         )
 
-    def views(self, x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
-        """What each tap of a kernel sees: (B, H, W, c) to (B, H', W', taps * taps * c)."""
+    def views(self, x: jax.Array, taps: tuple[int, ...]) -> list[jax.Array]:
+        """What each tap of a kernel sees: (B, H, W, c) to (B, H', W', c), tap by tap."""
         (rows, columns), (height, width) = taps, x.shape[1:3]
         margins = (self.margins(height, rows), self.margins(width, columns))
         padded = jnp.pad(x, ((0, 0), *margins, (0, 0)))
-        return jnp.concatenate(
-            [
-                padded[:, top : top + height : self.stride, left : left + width : self.stride]
-                for top in range(0, rows * self.dilation, self.dilation)
-                for left in range(0, columns * self.dilation, self.dilation)
-            ],
-            axis=-1,
-        )
+        return [
+            padded[:, top : top + height : self.stride, left : left + width : self.stride]
+            for top in range(0, rows * self.dilation, self.dilation)
+            for left in range(0, columns * self.dilation, self.dilation)
+        ]
+
+    def all_views(self, x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
+        """`views` side by side: (B, H', W', taps * taps * c)."""
+        return jnp.concatenate(self.views(x, taps), axis=-1)
+
+    def reached(self, y: jax.Array, size: tuple[int, ...], taps: tuple[int, ...]) -> list:
+        """What each tap hands back to images of `size`: (B, H', W', c) to (B, H, W, c)."""
+        spans = [self.dilation * (count - 1) for count in taps]
+        low = [
+            span - self.margins(length, count)[0]
+            for span, length, count in zip(spans, size, taps, strict=True)
+        ]
+        spread = [(count - 1) * self.stride + 1 for count in y.shape[1:3]]
+        padding = [
+            (before, length + span - before - own, self.stride - 1)
+            for before, length, span, own in zip(low, size, spans, spread, strict=True)
+        ]
+        padded = jax.lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *padding, (0, 0, 0)))
+        return [
+            padded[:, top : top + size[0], left : left + size[1]]
+            for top in range(spans[0], -1, -self.dilation)
+            for left in range(spans[1], -1, -self.dilation)
+        ]
+
+    def is_depthwise(self, shape: tuple[int, ...]) -> bool:
+        """Whether a kernel of `shape` makes every channel of one."""
+        return self.groups == shape[3] > 1 == shape[2]
 
     def has_few_outputs(self, shape: tuple[int, ...]) -> bool:
         """Whether a kernel of `shape` makes so few channels that moving them costs little."""
@@ -101,13 +127,21 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
 
 def _forward(x, kernel, *, window: Window, images_outermost: bool, on_cpu: bool):
     """Images (B, ...) or (T, B, ...) and a kernel to images of the same form."""
-    method = _few_outputs if on_cpu and window.has_few_outputs(kernel.shape) else Window.__call__
-    y = method(window, _fold(x, images_outermost), kernel)
+    images = _fold(x, images_outermost)
+    if on_cpu and window.is_depthwise(kernel.shape):
+        y = depthwise.weighted(window.views(images, kernel.shape[:2]), kernel)
+    elif on_cpu and window.has_few_outputs(kernel.shape):
+        y = _few_outputs(window, images, kernel)
+    else:
+        y = window(images, kernel)
     return _unfold(y, x.shape, images_outermost)
 
 
 def _input_gradient(y, kernel, *, window: Window, shape, images_outermost: bool, on_cpu: bool):
     """Cotangent `y` of the result, and a kernel, to the cotangent of the images of `shape`."""
+    if on_cpu and window.is_depthwise(kernel.shape):
+        views = window.reached(_fold(y, images_outermost), shape[-3:-1], kernel.shape[:2])
+        return _unfold(depthwise.weighted(views, kernel), shape, images_outermost)
     x = jax.ShapeDtypeStruct(shape, y.dtype)
     forward = partial(_forward, window=window, images_outermost=images_outermost, on_cpu=on_cpu)
     return jax.linear_transpose(lambda x: forward(x, kernel), x)(y)[0]
@@ -116,6 +150,8 @@ def _input_gradient(y, kernel, *, window: Window, shape, images_outermost: bool,
 def _kernel_gradient(x, y, *, window: Window, shape, images_outermost: bool, on_cpu: bool):
     """Images and cotangent `y` of the result to the cotangent of the kernel of `shape`."""
     x, y = _fold(x, images_outermost), _fold(y, images_outermost)
+    if on_cpu and window.is_depthwise(shape):
+        return depthwise.kernel_gradient(window.views(x, shape[:2]), y, shape)
     if on_cpu and window.groups == 1:
         return _products_of_pixels(window, x, y, shape)
     kernel = jax.ShapeDtypeStruct(shape, x.dtype)
@@ -131,7 +167,7 @@ def _few_outputs(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
     mirrored = kernel[::-1, ::-1].reshape(-1, inputs, outputs)
     products = x @ mirrored.swapaxes(0, 1).reshape(inputs, -1)
     y = jax.ShapeDtypeStruct((*x.shape[:3], outputs), products.dtype)
-    return jax.linear_transpose(lambda y: window.views(y, taps), y)(products)[0]
+    return jax.linear_transpose(lambda y: window.all_views(y, taps), y)(products)[0]
 
 
 def _products_of_pixels(window: Window, x: jax.Array, y: jax.Array, shape) -> jax.Array:
@@ -141,8 +177,8 @@ def _products_of_pixels(window: Window, x: jax.Array, y: jax.Array, shape) -> ja
     """
     taps, inputs, outputs = shape[:2], *shape[2:]
     if window.stride > 1 or inputs < outputs:
-        return product_over_rows(window.views(x, taps), y).reshape(shape)
-    mirrored = product_over_rows(x, window.views(y, taps)).reshape(inputs, -1, outputs)
+        return product_over_rows(window.all_views(x, taps), y).reshape(shape)
+    mirrored = product_over_rows(x, window.all_views(y, taps)).reshape(inputs, -1, outputs)
     return mirrored.swapaxes(0, 1).reshape(shape)[::-1, ::-1]
 
 

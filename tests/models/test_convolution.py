@@ -75,6 +75,10 @@ WINDOWS = {
     "stride, fewer outputs": (Window(2, 1, 1), (3, 3, 5, 2)),
     "one row of taps": (Window(1, 4, 1), (1, 3, 16, 2)),
     "groups": (Window(1, 1, 4), (3, 3, 1, 4)),
+    "depthwise, dilated": (Window(1, 2, 4), (5, 5, 1, 4)),
+    "depthwise with a stride": (Window(2, 1, 4), (3, 3, 1, 4)),
+    "depthwise, far apart": (Window(3, 4, 4), (3, 1, 1, 4)),
+    "several of each channel": (Window(1, 1, 4), (3, 3, 1, 8)),
     "groups with a stride": (Window(2, 2, 2), (3, 3, 2, 6)),
     "stem, more at the end": (Window(2, 1, 1, "same"), (3, 3, 3, 5)),
     "groups, more at the end": (Window(2, 1, 4, "same"), (5, 5, 1, 4)),
@@ -112,12 +116,18 @@ def test_every_window_on_this_platform(case, tasks):
 @pytest.mark.parametrize(
     ("case", "convolutions"),
     # Forwards, to the images, to the kernel.
-    [("few outputs", (0, 0, 0)), ("fewer outputs", (1, 1, 0)), ("stem", (1, 1, 0))],
+    [
+        ("few outputs", (0, 0, 0)),
+        ("fewer outputs", (1, 1, 0)),
+        ("stem", (1, 1, 0)),
+        ("groups, more at the end", (0, 0, 0)),
+        ("several of each channel", (1, 1, 1)),
+    ],
 )
 def test_only_cpus_compute_products(case, convolutions):
     """How many convolutions are left of one and its two gradients, by platform."""
     window, shape = WINDOWS[case]
-    images, kernel = jnp.zeros((2, 9, 8, shape[2])), jnp.zeros(shape)
+    images, kernel = jnp.zeros((2, 9, 8, shape[2] * window.groups)), jnp.zeros(shape)
     y = jnp.zeros(jax.eval_shape(window, images, kernel).shape)
     convolve = lambda x, kernel: convolution.convolve(x, kernel, window)  # noqa: E731
     programs = (

@@ -25,7 +25,7 @@ def prepared_once(dataset, make, folder):
 
 def read_examples(source):
     """name -> map -> NumPy array, in the order of the source."""
-    parse = source.parser(list(source.features))
+    parse = source.parser(list(source.keys))
     examples = {}
     for record in source.read(range(source.length)):
         example = parse(record)

@@ -8,10 +8,11 @@ import abc
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from astmt_jax.datasets.contents import Archive
+from astmt_jax.pipeline.layout import ONE_DATASET, Layout
 from astmt_jax.records import Record, build_record
 from astmt_jax.tasks.task import Task
 
@@ -77,6 +78,16 @@ class Dataset(abc.ABC, Generic[Options]):
           ValueError: an option is unknown or impossible, or there is no such split.
           FileNotFoundError: the dataset is not prepared; says how it is.
         """
+
+    def layout(self, options: Mapping[str, Any], tasks: Collection[str]) -> Layout:
+        """Which images of a batch that is drawn for these tasks have labels for which of them."""
+        del options, tasks
+        return ONE_DATASET
+
+    def tasks_named_by(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The tasks of `named_by_options`, of a dataset with these options."""
+        del options
+        return self.named_by_options
 
     def tasks(self, options: Mapping[str, Any] = NO_OPTIONS) -> dict[str, Task]:
         """The records of its tasks, by name; ValueError for an unknown or impossible option."""

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from astmt_jax.config import Config
-from astmt_jax.datasets import bsds500, camvid, ccp, fsv, nyud, own_data, pascal_context, voc_sbd
+from astmt_jax.datasets import (
+    bsds500,
+    camvid,
+    ccp,
+    fsv,
+    mixture,
+    nyud,
+    own_data,
+    pascal_context,
+    voc_sbd,
+)
 from astmt_jax.datasets.added_tasks import AddedTask, check_task, extended
 from astmt_jax.datasets.dataset import NO_OPTIONS, Dataset
 from astmt_jax.datasets.scenes import dataset as scenes
@@ -19,9 +29,9 @@ from astmt_jax.tasks.task import Task
 
 MODULES = (scenes, pascal_context, nyud, fsv, voc_sbd, bsds500, ccp, camvid, own_data)
 
-DATASETS: Registry[Dataset] = Registry(
-    "dataset", Dataset, {module.DATASET.name: module.DATASET for module in MODULES}
-)
+OWN = (*(module.DATASET for module in MODULES), mixture.mixture(lambda name: find(name)))
+
+DATASETS: Registry[Dataset] = Registry("dataset", Dataset, {it.name: it for it in OWN})
 """Name -> record, without the tasks that plugins add: see `find`."""
 
 _ADDED_TASKS: dict[str, Registry[AddedTask]] = collections.defaultdict(
@@ -113,5 +123,7 @@ def select_tasks(
     unknown = [task for task in task_names if task not in known]
     if unknown:
         named = ", ".join(map(shown_name, unknown[:5]))
-        raise ValueError(f"config.tasks names {named}, but {name} has: {', '.join(known)}.")
+        raise ValueError(
+            f"config.tasks names {named}, but {name} has: {', '.join(known) or 'none'}."
+        )
     return tuple(known[task] for task in task_names)

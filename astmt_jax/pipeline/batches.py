@@ -18,7 +18,7 @@ from astmt_jax.pipeline import augment, truths
 from astmt_jax.pipeline.geometries import label_form
 from astmt_jax.pipeline.iteration import iterate, python_call
 from astmt_jax.pipeline.settings import InputSettings
-from astmt_jax.pipeline.source import Source
+from astmt_jax.pipeline.source import Part, Source
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.runtime.workers import count_threads
 from astmt_jax.tasks.task import Task
@@ -83,17 +83,26 @@ class EvalBatch:
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
-    """Number of full batches in the source; each epoch drops other examples that are left over.
+    """Number of full batches in an epoch; each drops other examples that are left over.
+
+    That of the largest part of the source, unless the source says otherwise; others are gone
+    through more often.
 
     Raises:
       ValueError: there is not even one.
     """
-    if not 1 <= batch_size <= source.length:
-        raise ValueError(
-            f"batch_size is {batch_size}; it must be 1 to {source.length}, the number of examples"
-            f" of {source.name}"
+    parts = source.drawn_from()
+    smallest = min(parts, key=lambda part: part.groups)
+    if not 1 <= batch_size <= smallest.groups:
+        most = (
+            f"{smallest.groups}, the number of examples of {smallest.name}"
+            if smallest.images == 1
+            else f"{smallest.groups}, as it takes {smallest.images} of the {len(smallest.indices)} "
+            f"examples of {smallest.name} for each image"
         )
-    return source.length // batch_size
+        raise ValueError(f"batch_size is {batch_size}; it must be 1 to {most}")
+    groups = source.groups or max(part.groups for part in parts)
+    return max(1, groups // batch_size)
 
 
 def train_batches(
@@ -120,21 +129,24 @@ def train_batches(
     Returns:
       An iterator over dicts of NumPy arrays: `image` float32 (B, S, S, 3), normalised, and
       `labels`, by task name: (B, S, S, c), uint8 for classes, float32 for values, `IGNORE` where
-      unknown.
+      unknown. Where the source has parts, B is `batch_size` groups (see `layout.Layout`).
 
     Raises:
       ValueError: the source lacks a label, or an argument is out of its range.
     """
-    batch_size = settings.batch_size
-    per_epoch, rows = steps_per_epoch(source, batch_size), share.size(batch_size)
+    batch_size, parts = settings.batch_size, source.drawn_from()
+    steps_per_epoch(source, batch_size)
+    rows = share.size(batch_size) * sum(part.images for part in parts)
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be at least 0")
 
     def locate(step: int) -> tuple[np.ndarray, np.ndarray]:
-        epoch, batch = divmod(step, per_epoch)
-        order = _epoch_order(source.length, seed, epoch)
-        indices = share.of(order[batch * batch_size :][:batch_size], batch_size)
-        return np.full_like(indices, epoch), indices
+        drawn = [_drawn(part, i, seed, step, batch_size) for i, part in enumerate(parts)]
+        epochs, indices = (
+            share.of(np.concatenate(columns, axis=1), batch_size).ravel()
+            for columns in zip(*drawn, strict=True)
+        )
+        return epochs, indices
 
     threads = count_threads(settings.num_threads)
     process = _training_example(source, tasks, settings, augmentation, seed)
@@ -256,6 +268,17 @@ def _padded(rows: list[Mapping[str, Any]], size: int, image_size: int) -> EvalBa
     )
 
 
+def _drawn(
+    part: Part, number: int, seed: int, step: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The epochs and indices (batch_size, part.images) of a part's examples in a step's groups."""
+    epoch, batch = divmod(step, part.groups // batch_size)
+    order = _epoch_order(len(part.indices), seed, epoch, number)
+    count = batch_size * part.images
+    indices = part.indices[order[batch * count :][:count]].reshape(batch_size, part.images)
+    return np.full_like(indices, epoch), indices
+
+
 STREAMS = {"order": 1, "augmentation": 2}
 """Independent streams of random numbers that one seed gives."""
 
@@ -264,6 +287,6 @@ def _random(seed: int, stream: str, epoch: int, index: int = 0) -> np.random.Gen
     return np.random.default_rng((seed, STREAMS[stream], int(epoch), int(index)))
 
 
-@functools.lru_cache(maxsize=4)
-def _epoch_order(length: int, seed: int, epoch: int) -> np.ndarray:
-    return _random(seed, "order", epoch).permutation(length)
+@functools.lru_cache(maxsize=64)
+def _epoch_order(length: int, seed: int, epoch: int, part: int) -> np.ndarray:
+    return _random(seed, "order", epoch, part).permutation(length)

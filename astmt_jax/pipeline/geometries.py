@@ -185,6 +185,9 @@ GEOMETRIES = {
     "normals": Geometry(_normals_sampler, _mark_zero_vector),
 }
 
+UNKNOWN_IS_ZERO = ("depth", "disparity", "normals")
+"""Geometries of maps that are stored as 0 where unknown; all others are `IGNORE` there."""
+
 INTEGER_GEOMETRIES = ("label", "framed", "foreground")
 """Geometries of uint8 maps (H, W, 1); all others are of float32 maps with the task's channels."""
 

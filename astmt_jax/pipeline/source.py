@@ -8,7 +8,7 @@ import itertools
 import pathlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from array_record.python import array_record_module  # ty: ignore[missing-module-member]
@@ -16,16 +16,11 @@ from array_record.python import array_record_module  # ty: ignore[missing-module
 from astmt_jax.files import record_chunks
 from astmt_jax.files.messages import as_written, one_line
 from astmt_jax.pipeline.derived import DerivedLabel
+from astmt_jax.pipeline.examples import Example, Examples, SourceError, StoredExamples
 from astmt_jax.pipeline.iteration import limit_libraries, python_call
 from astmt_jax.runtime.quiet_tensorflow import tf, tfds
 
-Example = dict[str, Any]
-
 READ_AT_ONCE = 64
-
-
-class SourceError(ValueError):
-    """Stored examples cannot be read; one sentence that names them and says what to do."""
 
 
 class Stored(NamedTuple):
@@ -36,6 +31,27 @@ class Stored(NamedTuple):
     stop: int
 
 
+class Part(NamedTuple):
+    """Examples of a source that have labels for the same tasks.
+
+    Attributes:
+      name: what messages call it.
+      tasks: names of the tasks.
+      images: how many of its examples stand in a group of a batch: see `layout.Layout`.
+      indices: int64 (n,), ascending: which examples of the source they are.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    images: int
+    indices: np.ndarray
+
+    @property
+    def groups(self) -> int:
+        """Number of groups that the examples fill."""
+        return len(self.indices) // self.images
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Labelled images with random access.
@@ -44,27 +60,19 @@ class Source:
       name: what messages call it.
       length: number of examples.
       read: indices in 0..length-1 to serialized examples.
-      features: parses serialized examples; its keys are those of the examples: `image` (uint8 RGB),
-        `name` (unique string), labels.
-      decode: stored features, a dict with any subset of the keys, to the example's entries of the
-        same keys, NumPy arrays except the name: uint8 (H, W, 1) class and binary maps, float32
-        normals, depth and albedo. A label that an example lacks is `IGNORE` everywhere (normals,
-        depth: 0).
-      packing: decoders of TFDS by key, for maps that `augment.move` moves faster in a packed form.
-      remedy: what to do where examples are damaged.
+      examples: what these hold.
       stored: the records that `from_builder` opened, of which `select` takes some.
-      derived: labels that are not stored, by key.
+      parts: of the examples, where not all have labels for the same tasks; () where they do.
+      groups: of a batch that make an epoch; None for as many as the largest part fills.
     """
 
     name: str
     length: int
     read: Callable[[Sequence[int]], Sequence[bytes]]
-    features: tfds.features.FeaturesDict
-    decode: Callable[[Example], Example]
-    packing: Mapping[str, tfds.decode.Decoder] = dataclasses.field(default_factory=dict)
-    remedy: str = "prepare the dataset again"
+    examples: Examples
     stored: tuple[Stored, ...] = ()
-    derived: Mapping[str, DerivedLabel] = dataclasses.field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+    groups: int | None = None
 
     @classmethod
     def from_builder(
@@ -124,7 +132,8 @@ class Source:
                     f"Examples of {name} cannot be read ({one_line(error, 120)}): {remedy}."
                 ) from error
 
-        return cls(name, len(records), read, info.features, decode, packing, remedy, stored)
+        examples = StoredExamples(name, info.features, decode, packing, remedy)
+        return cls(name, len(records), read, examples, stored)
 
     def shared_with(self, other: "Source") -> int:
         """How many records both have, before `select`; the same picture stored twice is two."""
@@ -137,86 +146,41 @@ class Source:
 
     def select(self, indices: Sequence[int]) -> "Source":
         """Returns the source that has only these examples, in this order."""
-        read = self.read
+        read, chosen = self.read, np.asarray(indices, np.int64)
+        parts = (
+            part._replace(indices=np.flatnonzero(np.isin(chosen, part.indices)))
+            for part in self.parts
+        )
         return dataclasses.replace(
             self,
             length=len(indices),
             read=lambda positions: read([indices[position] for position in positions]),
+            parts=tuple(part for part in parts if len(part.indices)),
         )
+
+    def labelled_for(self, tasks: Collection[str]) -> "Source":
+        """Without the parts that have labels for none of these tasks."""
+        if all(set(part.tasks) & set(tasks) for part in self.parts):
+            return self
+        kept = [part.indices for part in self.parts if set(part.tasks) & set(tasks)]
+        return self.select(np.sort(np.concatenate(kept)).tolist() if kept else [])
+
+    def drawn_from(self) -> tuple[Part, ...]:
+        """The parts that batches are drawn from: itself, where there are no others."""
+        return self.parts or (Part(self.name, (), 1, np.arange(self.length)),)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of what can be had of an example: stored, or derived from what is."""
-        stored = set(self.features)
-        return (
-            *self.features,
-            *(key for key, it in self.derived.items() if stored.issuperset(it.inputs)),
-        )
+        """As `Examples.keys`."""
+        return self.examples.keys
 
     def deriving(self, labels: Mapping[str, DerivedLabel]) -> "Source":
         """The same examples with further labels, which are made of what is stored."""
-        return dataclasses.replace(self, derived={**self.derived, **labels})
+        return dataclasses.replace(self, examples=self.examples.deriving(labels))
 
     def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:
-        """Returns the function from a serialized example to arrays.
-
-        Args:
-          keys: only these are decoded.
-          packed: give the maps of `packing` in their packed form, but those that others are
-            derived from.
-
-        The function raises a `SourceError` about an example that is damaged, or whose derived label
-        cannot be made.
-
-        Raises:
-          ValueError: the examples lack a key.
-        """
-        derived = {key: self.derived[key] for key in keys if key in self.derived}
-        inputs = {key for label in derived.values() for key in label.inputs}
-        stored = (set(keys) - derived.keys()) | inputs
-        missing = sorted(stored - set(self.features))
-        if missing:
-            lacks, has = (
-                ("has", self.keys) if inputs.isdisjoint(missing) else ("stores", self.features)
-            )
-            raise ValueError(
-                f"{self.name} {lacks} no {', '.join(missing)}; it has {', '.join(has)}"
-            )
-        wanted = tfds.decode.PartialDecoding(dict.fromkeys(stored, True))
-        features: Any = wanted.extract_features(self.features)  # like them, a FeaturesDict
-        kept = self.packing.keys() & stored - inputs if packed else ()
-        decoders = {key: self.packing[key] for key in kept}
-
-        def parse(record: bytes) -> Example:
-            try:
-                example = self.decode(features.deserialize_example_np(record, decoders=decoders))
-                if "name" in example:
-                    _check_name(example["name"])
-            except Exception as error:  # decoders raise whatever they like
-                reason = one_line(error.__cause__ or error, 120)
-                raise SourceError(
-                    f"{self._called(record)} of {self.name} is damaged ({reason}): {self.remedy}."
-                ) from error
-            for key, label in derived.items():
-                try:
-                    example[key] = label.of(example)
-                except ValueError as error:
-                    raise SourceError(
-                        f"{self._called(record)} of {self.name} has no {key} ({error}), which a "
-                        f"plugin makes of {', '.join(label.inputs)}: mend the plugin."
-                    ) from error
-            return {key: example[key] for key in keys}
-
-        return parse
-
-    def _called(self, record: bytes) -> str:
-        """What a message calls an example."""
-        wanted: Any = tfds.decode.PartialDecoding({"name": True}).extract_features(self.features)
-        try:
-            name = wanted.deserialize_example_np(record)["name"].decode()
-        except Exception:
-            return "An example"
-        return f"The example {as_written(name, 80)}"
+        """As `Examples.parser`."""
+        return self.examples.parser(keys, packed)
 
     def forms(self, keys: Collection[str]) -> dict[str, tuple[np.dtype, int]]:
         """Type and number of channels of each map; those of the first example are those of all."""
@@ -277,10 +241,3 @@ def _check_file(path: pathlib.Path, count: int, remedy: str) -> None:
         raise SourceError(
             f"{path} has {found} examples, but dataset_info.json beside it says {count}: {remedy}."
         )
-
-
-def _check_name(name: Any) -> None:
-    """Refuses what is no name; predictions are written to files that are called so."""
-    parts = name.decode().split("/")
-    if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
-        raise ValueError(f"its name is {name!r}")

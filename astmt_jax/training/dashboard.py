@@ -70,10 +70,11 @@ class Dashboard:
         )
 
     def training(
-        self, first_step: int, num_steps: int, learning_rate: Schedule
+        self, first_step: int, num_steps: int, images: int, learning_rate: Schedule
     ) -> "TrainingReport":
-        """What to tell of the steps `first_step` + 1 to `num_steps`."""
-        return TrainingReport(self._writer, self._config, first_step, num_steps, learning_rate)
+        """What to tell of the steps `first_step` + 1 to `num_steps`, of `images` each."""
+        names = self._config.learning_tasks
+        return TrainingReport(self._writer, names, first_step, num_steps, images, learning_rate)
 
     def evaluation(
         self,
@@ -131,25 +132,27 @@ class TrainingReport:
 
     Args:
       writer: of the curves.
-      config: the run's settings.
+      names: of the tasks that are trained.
       first_step: batches seen before.
       num_steps: batches of the whole training.
+      images: in a batch.
       learning_rate: of the step.
     """
 
     def __init__(
         self,
         writer: metric_writers.MetricWriter,
-        config: Config,
+        names: tuple[str, ...],
         first_step: int,
         num_steps: int,
+        images: int,
         learning_rate: Schedule,
     ):
         self._writer = writer
-        self._batch_size = config.train.batch_size
+        self._images = images
         self._learning_rate = learning_rate
-        self._averages = Averages(config.learning_tasks)
-        self._progress = Progress(first_step, num_steps, self._batch_size)
+        self._averages = Averages(names)
+        self._progress = Progress(first_step, num_steps, images)
         self._clock = InputClock()
 
     def restart(self, step: int) -> None:
@@ -178,7 +181,7 @@ class TrainingReport:
             **together,
             "learning_rate": float(self._learning_rate(np.float32(step - 1))),
             "images_per_second": speed,
-            "step_seconds": self._batch_size / speed,
+            "step_seconds": self._images / speed,
             "input_wait_fraction": self._clock.take(),
             **device_memory(),
         }

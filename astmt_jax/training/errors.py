@@ -1,7 +1,7 @@
 """What ends training and evaluation with a sentence for whoever started them."""
 
 from astmt_jax.evaluation.counting import ScoringError
-from astmt_jax.pipeline.source import SourceError
+from astmt_jax.pipeline.examples import SourceError
 from astmt_jax.training.checkpoint import CheckpointError
 from astmt_jax.training.criterion import SelectionError
 from astmt_jax.training.trackers import TrackerError

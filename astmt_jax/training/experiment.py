@@ -69,6 +69,7 @@ class Experiment:
         self.dataset = registry.find(config.dataset.name).with_splits(
             config.dataset.train_split, config.dataset.eval_split
         )
+        self.layout = self.dataset.layout(config.dataset.options, config.learning_tasks)
         self.tasks = applied_to(config.evaluation, registry.tasks_of(config))
         self.network = Network(config.model, channels_by_name(self.tasks), config.discriminator)
         check_choice("train.update_rule", config.train.update_rule, UPDATES)
@@ -175,10 +176,12 @@ class Experiment:
             validation = open_split(config.dataset.folder, config.dataset.options, split)
             if config.train.best_by is not None:
                 criterion.check_apart(validation, training, evaluation)
-        for task in self.tasks:
-            if task.name in self.dataset.named_by_options:
-                for source in filter(None, (training, evaluation, validation)):
-                    check_classes(source, task, config.train.num_threads)
+        named = self.dataset.tasks_named_by(config.dataset.options)
+        for task in (task for task in self.tasks if task.name in named):
+            for source in filter(None, (training, evaluation, validation)):
+                of_task = source.labelled_for((task.name,))
+                check_classes(of_task, task, config.train.num_threads)
+        training = training.labelled_for(config.learning_tasks)
         if len(self.learning_tasks) == 1:
             training = labelled(training, self.learning_tasks[0], config.train.num_threads)
         steps_per_epoch = pipeline.steps_per_epoch(training, config.train.batch_size)
@@ -198,6 +201,7 @@ class Experiment:
             config.train.accumulate,
             placement or self.placement,
             self.trained_tasks,
+            self.layout,
         )
         return TrainStep(ingredients, config.train.update_rule)
 
@@ -241,10 +245,9 @@ class Experiment:
         )
 
     def describe_batch(self, batch_size: int) -> pipeline.Batch:
-        """Shapes and dtypes of the batches that `train_batches` yields."""
-        return pipeline.describe_batch(
-            self.learning_tasks, batch_size, self.config.train.image_size
-        )
+        """Shapes and dtypes of batches of `batch_size` groups (see `layout.Layout`)."""
+        images = batch_size * self.layout.size
+        return pipeline.describe_batch(self.learning_tasks, images, self.config.train.image_size)
 
     def evaluate(
         self,

@@ -149,8 +149,9 @@ class Loop:
         settings, first = self._experiment.config.train, int(state.step)
         if self._watch.is_due(first):
             self._watch.evaluate(first, state, self._dashboard, stop.check)
+        images = settings.batch_size * self._experiment.layout.size
         report = self._dashboard.training(
-            first, self._num_steps, self._step.ingredients.learning_rate
+            first, self._num_steps, images, self._step.ingredients.learning_rate
         )
         profile(first)
         examples = self._experiment.train_batches(self._source, self._num_steps, first)

@@ -19,7 +19,7 @@ class PerTaskUpdate:
     """One optimizer step a task, in order, on the same batch, through one program for all tasks.
 
     A step touches only what its task uses: other tasks' parameters see no gradient, no weight
-    decay and no momentum.
+    decay and no momentum. Where tasks draw from several datasets, it sees the images of its own.
     """
 
     def __init__(self, ingredients: Ingredients):
@@ -35,15 +35,17 @@ class PerTaskUpdate:
         self.program = compiled(self._task_update, ingredients.accumulate)
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
-        metrics = []
-        for number in range(self.runs):
+        layout, metrics = self._ingredients.layout, []
+        for number, name in enumerate(self._ingredients.network.names):
             index = _on_devices_of(state.step, np.int32(number))
-            state, of_task = self.program(state, batch, index)
+            state, of_task = self.program(state, layout.of_task(batch, name), index)
             metrics.append(of_task)
         return state, {key: [one[key] for one in metrics] for key in metrics[0]}
 
     def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
         index = jax.ShapeDtypeStruct((), jnp.int32, sharding=state.step.sharding)
+        ingredients = self._ingredients
+        batch = ingredients.layout.described(batch, ingredients.network.names[0])
         return lowered(self.program, state, batch, index)
 
     def _task_update(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from astmt_jax.labels import IGNORE
 from astmt_jax.models.network import Network
 from astmt_jax.models.variables import Params, Stats
+from astmt_jax.pipeline.layout import ONE_DATASET, Layout
 from astmt_jax.runtime.sharding import Placement
 from astmt_jax.training.objective import Batch, Labels, Objective
 from astmt_jax.training.optimizer import Optimizer, moving_average
@@ -37,6 +38,7 @@ class Ingredients:
       placement: where variables live, from step to step; None leaves them where they are.
       trained_tasks: which tasks are trained, where all else of a network stays as it is; then
         the objective is that of their network alone. None trains everything.
+      layout: which images of a batch have labels for which tasks.
     """
 
     objective: Objective
@@ -46,6 +48,7 @@ class Ingredients:
     accumulate: int = 1
     placement: Placement | None = None
     trained_tasks: TrainedTasks | None = None
+    layout: Layout = ONE_DATASET
 
     @property
     def network(self) -> Network:

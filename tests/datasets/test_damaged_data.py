@@ -20,8 +20,8 @@ from astmt_jax.datasets.scenes import builder as scenes
 from astmt_jax.datasets.scenes.options import ScenesOptions
 from astmt_jax.files.encoding import encode_array, encode_png
 from astmt_jax.pipeline import batches
+from astmt_jax.pipeline.examples import SourceError
 from astmt_jax.pipeline.settings import InputSettings
-from astmt_jax.pipeline.source import SourceError
 from astmt_jax.pipeline.survey import labelled
 from astmt_jax.runtime.quiet_tensorflow import tf
 from astmt_jax.training.errors import TRAINING_ERRORS

@@ -14,6 +14,7 @@ TASKS = {
     "ccp": ["edge", "semseg", "human_parts", "sal"],
     "camvid": ["semseg"],
     "own_data": ["edge", "semseg", "human_parts", "normals", "sal", "depth", "albedo"],
+    "mixture": [],
 }
 """In the order in which `tasks=all` trains them: the paper's update takes one after the other."""
 
@@ -27,7 +28,7 @@ def test_datasets_have_the_splits_that_are_published():
         name: (found.train_split, found.eval_split) for name, found in registry.DATASETS.items()
     }
     on_test = {"fsv": ("train", "test"), "camvid": ("train", "test")}
-    others = on_test | {"bsds500": ("train+val", "test")}
+    others = on_test | {"bsds500": ("train+val", "test"), "mixture": ("train", "evaluation")}
     assert splits == dict.fromkeys(TASKS, ("train", "val")) | others
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from astmt_jax.pipeline.derived import DerivedLabel
-from astmt_jax.pipeline.source import Source, SourceError
+from astmt_jax.pipeline.examples import SourceError, StoredExamples
+from astmt_jax.pipeline.source import Source
 from astmt_jax.runtime.quiet_tensorflow import tfds
 
 FEATURES = tfds.features.FeaturesDict(
@@ -37,9 +38,12 @@ def source(**labels):
         "pictures",
         len(RECORDS),
         lambda indices: [RECORDS[index] for index in indices],
-        FEATURES,
-        lambda features: features,
-        packing={"grey": tfds.decode.SkipDecoding()},
+        StoredExamples(
+            "pictures",
+            FEATURES,
+            lambda features: features,
+            packing={"grey": tfds.decode.SkipDecoding()},
+        ),
     )
     return plain.deriving(labels)
 

@@ -16,6 +16,7 @@ from astmt_jax.config import AugmentationConfig
 from astmt_jax.labels import IGNORE
 from astmt_jax.pipeline import augment, transfer
 from astmt_jax.pipeline import batches as pipeline
+from astmt_jax.pipeline.examples import StoredExamples
 from astmt_jax.pipeline.geometries import mark_ignored
 from astmt_jax.pipeline.settings import InputSettings
 from astmt_jax.pipeline.source import Source
@@ -420,10 +421,10 @@ def test_bad_sources_are_refused(builder, source):
         Source.from_builder(builder, "val", decode)
     with pytest.raises(ValueError, match=r"train\[:0\] is empty"):
         Source.from_builder(builder, "train[:0]", decode)
-    features = {k: v for k, v in source.features.items() if k not in ("depth", "label_map")}
-    lacking = Source(
-        "poor", source.length, source.read, tfds.features.FeaturesDict(features), decode
-    )
+    stored = source.examples.features.items()
+    features = {k: v for k, v in stored if k not in ("depth", "label_map")}
+    examples = StoredExamples("poor", tfds.features.FeaturesDict(features), decode)
+    lacking = Source("poor", source.length, source.read, examples)
     with pytest.raises(ValueError, match="poor has no depth; it has "):
         train(lacking)
     with pytest.raises(ValueError, match="poor has no label_map; it has "):

@@ -85,7 +85,7 @@ def test_any_metric_of_a_task_can_decide(name):
 
 def source(name, *stored):
     """A split whose records are (file, start, stop)."""
-    return Source(name, 0, None, None, None, stored=tuple(Stored(*it) for it in stored))
+    return Source(name, 0, None, None, stored=tuple(Stored(*it) for it in stored))
 
 
 def test_splits_must_be_apart():

@@ -1,0 +1,134 @@
+"""The dataset that is several: which tasks it has, what its parts are, and what is refused."""
+
+import numpy as np
+import pytest
+from settings import assert_one_sentence
+
+from astmt_jax.datasets import registry
+from astmt_jax.pipeline.layout import ONE_DATASET
+
+MIXTURE = registry.find("mixture")
+PARTS = {
+    "streets": {"dataset": "camvid", "tasks": ("street=semseg",)},
+    "ccp": {"tasks": ("sal", "semseg"), "images": 2},
+    "bsds500": {"tasks": ("edge",)},
+}
+
+
+def options(**changes):
+    """PARTS, with fields of parts changed: ccp={...}."""
+    return {"parts": {name: part | changes.get(name, {}) for name, part in PARTS.items()}}
+
+
+def test_tasks_are_those_of_the_parts():
+    found = MIXTURE.tasks(options())
+    assert list(found) == ["edge", "sal", "semseg", "street"]
+    assert [task.name for task in found.values()] == list(found)
+    assert found["street"].channels == 11
+    assert found["street"].truth == "street"
+    assert found["semseg"].channels == 59
+    assert found["edge"].truth == "annotators"
+    assert MIXTURE.tasks({}) == {}
+
+
+def test_layout_says_where_each_task_has_labels():
+    layout = MIXTURE.layout(options(), ["edge", "sal", "semseg", "street"])
+    assert layout.size == 4
+    assert {task: layout.place(task) for task in ("edge", "sal", "semseg", "street")} == {
+        "edge": (0, 1),
+        "sal": (1, 3),
+        "semseg": (1, 3),
+        "street": (3, 4),
+    }
+    without = MIXTURE.layout(options(), ["street", "edge"])
+    assert (without.size, without.place("street")) == (2, (1, 2))
+    assert MIXTURE.layout(options(), ["sal", "semseg"]) == ONE_DATASET
+
+
+def test_images_of_a_task_are_taken_out_of_a_batch():
+    layout = MIXTURE.layout(options(), ["edge", "sal", "street"])
+    batch = {"image": np.arange(8 * 3).reshape(8, 3)}
+    rows = {"edge": [0, 4], "sal": [1, 2, 5, 6], "street": [3, 7]}
+    for task, expected in rows.items():
+        taken = layout.of_task(batch, task)["image"]
+        np.testing.assert_array_equal(taken, batch["image"][expected])
+
+
+REFUSED = {
+    "no part": ({"parts": {"ccp": {"tasks": ()}}}, ["parts.ccp.tasks is empty"]),
+    "field": ({"parts": {"ccp": {"task": ("sal",)}}}, ["parts.ccp.task is not a field", "tasks"]),
+    "no tasks": ({"parts": {"ccp": {}}}, ["parts.ccp lacks tasks"]),
+    "dataset": (
+        {"parts": {"cpp": {"tasks": ("sal",)}}},
+        ["parts.cpp.dataset, left out, is 'cpp', but must be one of:", "ccp"],
+    ),
+    "task": (options(ccp={"tasks": ("depth",)}), ["parts.ccp.tasks names 'depth'", "semseg"]),
+    "twice": (options(ccp={"tasks": ("sal", "other=sal")}), ["names 'other=sal'", "once"]),
+    "name": (options(ccp={"tasks": ("a/b=sal",)}), ["calls sal 'a/b'", "letters"]),
+    "of two": (
+        options(ccp={"tasks": ("edge",)}),
+        ["parts.ccp.tasks names edge, which bsds500 has", "ccp_edge=edge"],
+    ),
+    "images": (options(ccp={"images": 0}), ["parts.ccp.images is 0, but must be at least 1"]),
+    "own options": (
+        options(bsds500={"options": {"votes": 99}}),
+        ["parts.bsds500.options.votes is 99"],
+    ),
+    "itself": ({"parts": {"mixture": {"tasks": ("edge",)}}}, ["a mixture has none in it"]),
+    "part's name": ({"parts": {"../x": {"tasks": ("edge",)}}}, ["called by letters"]),
+    "not a section": ({"parts": {"ccp": 3}}, ["parts.ccp is 3, but must be a section"]),
+    "epoch": (options() | {"groups_per_epoch": 0}, ["groups_per_epoch is 0", "at least 1"]),
+}
+
+
+@pytest.mark.parametrize(("wrong", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_mixed_is_refused(wrong, words):
+    with pytest.raises(ValueError, match=r"config\.dataset\.options") as caught:
+        MIXTURE.tasks(wrong)
+    assert_one_sentence(str(caught.value))
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_splits_are_those_of_the_parts(tmp_path):
+    with pytest.raises(ValueError, match=r"has the splits train, evaluation.*not 'val'.*parts"):
+        MIXTURE.open_prepared(tmp_path, options(), "val")
+    with pytest.raises(ValueError, match=r"parts is empty, but must name"):
+        MIXTURE.open_prepared(tmp_path, {}, "train")
+    with pytest.raises(ValueError, match=r"split for validation: set .*NAME\.validation_split"):
+        MIXTURE.open_prepared(tmp_path, options(), "validation")
+    with pytest.raises(FileNotFoundError, match=r"bsds500 is not prepared in .*--dataset=bsds500"):
+        MIXTURE.open_prepared(tmp_path, options(), "train")
+
+
+SCENES = {"image_size": 64, "num_train": 4, "num_val": 3}
+TWO_SCENES = {
+    "parts": {
+        "day": {"dataset": "scenes", "tasks": ("depth", "flat=sal"), "options": SCENES},
+        "night": {
+            "dataset": "scenes",
+            "tasks": ("semseg",),
+            "options": SCENES | {"seed": 1},
+            "eval_split": "val[:2]",
+        },
+    }
+}
+
+
+def test_examples_are_those_of_the_datasets(tmp_path):
+    """Two sets of scenes; a task that is called otherwise has the labels of its own."""
+    scenes = registry.find("scenes")
+    mixed = MIXTURE.open(tmp_path, TWO_SCENES, "evaluation")
+    assert mixed.length == 5
+    parse = mixed.parser(["name", "image", "depth", "flat", "semseg"])
+    found = [parse(record) for record in mixed.read(range(5))]
+    for part, first, split in (("day", 0, "val"), ("night", 3, "val[:2]")):
+        own = TWO_SCENES["parts"][part]["options"]
+        source = scenes.open(tmp_path, own, split)
+        plain = source.parser(["name", "image", "depth", "sal", "semseg"])
+        for position, record in enumerate(source.read(range(source.length))):
+            here, there = found[first + position], plain(record)
+            assert here["name"] == f"{part}/".encode() + there["name"]
+            pairs = {"image": "image"}
+            pairs |= {"depth": "depth", "flat": "sal"} if part == "day" else {"semseg": "semseg"}
+            for key, own_key in pairs.items():
+                np.testing.assert_array_equal(here[key], there[own_key])

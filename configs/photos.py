@@ -32,7 +32,7 @@ PARTS = {
     "ccp": ("semseg", "human_parts", "sal"),
 }
 SIZES = {
-    "full": {"image_size": 320, "epochs": 12, "batch_size": 4},
+    "full": {"image_size": 256, "epochs": 4, "batch_size": 4},
     "small": {"image_size": 192, "epochs": 1, "batch_size": 4},
 }
 STARTS = {"pretrained": WEIGHTS, "scratch": None}

@@ -21,12 +21,14 @@ from tiny_network import (
     PAIR,
     copied,
     in_parts,
+    of_layout,
     random_batch,
     random_state,
     tiny_step,
     training_only,
 )
 
+from astmt_jax.pipeline.layout import ONE_DATASET, Layout
 from astmt_jax.pipeline.transfer import to_global, to_local
 from astmt_jax.runtime import distributed
 from astmt_jax.runtime.sharding import Placement, data_mesh
@@ -36,6 +38,7 @@ NUM_DEVICES = 8
 BATCH_SIZE = 2 * NUM_DEVICES
 NUM_PARTS = 2
 NUM_STEPS = 3
+MIXTURE = Layout(2, {"semseg": (0, 1), "normals": (1, 2)})
 MIN_SIZE = 64  # splits what is large in the tiny network
 
 
@@ -94,13 +97,14 @@ def share(batch):
     return jax.tree.map(lambda x: x[start : start + rows], batch)
 
 
-def trained(update, placement, accumulate=1, names=None):
+def trained(update, placement, accumulate=1, names=None, layout=ONE_DATASET):
     """The state after some steps where it lives, and the losses of all steps.
 
-    Trained is everything, or what the tasks of these names own.
+    Trained is everything, or what the tasks of these names own; each on its places of the layout.
     """
     step = tiny_step("float64", PAIR, discriminator_weight=0.3 if names is None else 0.0)
     step = in_parts(step if names is None else training_only(step, names), accumulate, placement)
+    step = of_layout(step, layout)
     method = getattr(step, f"{update}_update")
     state, losses = placement.put(random_state(step)), []
     is_split = not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
@@ -178,6 +182,9 @@ def main(folder, address=None, num_processes=None, process_id=None):
         found["joint, copies"] = copied(trained("joint", whole))
         state, losses = trained("joint", split, names=["semseg"])
         found["one task, split"] = copied((whole.replicate(state), losses))
+        for name, placement in (("split", split), ("one device", one_device)):
+            state, losses = trained("per_task", placement, layout=MIXTURE)
+            found[f"mixture, {name}"] = copied((whole.replicate(state), losses))
         found["one task, one device"] = copied(trained("joint", one_device, names=["semseg"]))
     if distributed.is_main():
         (folder / "results.pickle").write_bytes(pickle.dumps(found))

@@ -20,6 +20,7 @@ from astmt_jax.models.decoder import ModulatedConv
 from astmt_jax.models.network import Network
 from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.models.resnet import RESNET
+from astmt_jax.pipeline.layout import Layout
 from astmt_jax.runtime.sharding import Placement
 from astmt_jax.tasks.task import Task, channels_by_name
 from astmt_jax.training.objective import Objective
@@ -124,6 +125,11 @@ def in_parts(step: Steps, accumulate: int, placement: Placement | None = None) -
     """The same updates, which take the batch in parts."""
     given = dataclasses.replace(step.ingredients, accumulate=accumulate, placement=placement)
     return Steps(given)
+
+
+def of_layout(step: Steps, layout: Layout) -> Steps:
+    """The same updates, of batches in which tasks have images of their own."""
+    return Steps(dataclasses.replace(step.ingredients, layout=layout))
 
 
 def training_only(step: Steps, names: list[str]) -> Steps:

@@ -77,11 +77,15 @@ class Window:
             feature_group_count=self.groups,
         )
 
+    def padded(self, x: jax.Array, taps: tuple[int, ...]) -> jax.Array:
+        """The images (B, H, W, c) with their margins."""
+        margins = [self.margins(*axis) for axis in zip(x.shape[1:3], taps, strict=True)]
+        return jnp.pad(x, ((0, 0), *margins, (0, 0)))
+
     def views(self, x: jax.Array, taps: tuple[int, ...]) -> list[jax.Array]:
         """What each tap of a kernel sees: (B, H, W, c) to (B, H', W', c), tap by tap."""
         (rows, columns), (height, width) = taps, x.shape[1:3]
-        margins = (self.margins(height, rows), self.margins(width, columns))
-        padded = jnp.pad(x, ((0, 0), *margins, (0, 0)))
+        padded = self.padded(x, taps)
         return [
             padded[:, top : top + height : self.stride, left : left + width : self.stride]
             for top in range(0, rows * self.dilation, self.dilation)
@@ -151,7 +155,10 @@ def _kernel_gradient(x, y, *, window: Window, shape, images_outermost: bool, on_
     """Images and cotangent `y` of the result to the cotangent of the kernel of `shape`."""
     x, y = _fold(x, images_outermost), _fold(y, images_outermost)
     if on_cpu and window.is_depthwise(shape):
-        return depthwise.kernel_gradient(window.views(x, shape[:2]), y, shape)
+        padded = window.padded(x, shape[:2])
+        return depthwise.kernel_gradient(
+            padded, y, shape, stride=window.stride, dilation=window.dilation
+        )
     if on_cpu and window.groups == 1:
         return _products_of_pixels(window, x, y, shape)
     kernel = jax.ShapeDtypeStruct(shape, x.dtype)

@@ -23,6 +23,7 @@ def runs_of_one_process(tmp_path_factory) -> dict:
         ("per_task, restored", "per_task, one device"),
         ("joint, in parts, split", "joint, in parts, one device"),
         ("one task, split", "one task, one device"),
+        ("mixture, split", "mixture, one device"),
     ],
 )
 def test_eight_devices_do_what_one_does(runs_of_one_process, run, expected):

@@ -17,6 +17,7 @@ from tiny_network import (
     Steps,
     copied,
     in_parts,
+    of_layout,
     random_batch,
     random_state,
     step_of,
@@ -29,6 +30,7 @@ from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network
 from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.models.variables import one_task
+from astmt_jax.pipeline.layout import Layout
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.objective import Objective
@@ -179,6 +181,21 @@ def test_per_task_compiles_once_for_all_tasks(step):
         state, metrics = step.per_task_update(state, random_batch(step, seed=seed))
         assert len(metrics["loss"]) == len(NAMES)
     assert step.per_task_update.program._cache_size() == 1
+
+
+def test_tasks_of_a_mixture_see_their_own_images(step):
+    """Each task's step is that on its rows alone, and other rows can hold anything."""
+    layout = Layout(3, {"semseg": (0, 2), "normals": (2, 3)})
+    rows = {"semseg": [0, 1, 3, 4], "human_parts": range(6), "normals": [2, 5]}
+    update = of_layout(step, layout).per_task_update
+    batch = random_batch(step, batch=6)
+    after, metrics = update(random_state(step), batch)
+    state = random_state(step)
+    for index, name in enumerate(NAMES):
+        own = jax.tree.map(lambda x: x[np.array(rows[name])], batch)  # noqa: B023
+        state, expected = step.per_task_update.program(state, own, jnp.int32(index))
+        assert_identical({key: value[index] for key, value in metrics.items()}, expected)
+    assert_identical(after, state)
 
 
 @UPDATES

@@ -79,6 +79,11 @@ class Dataset(abc.ABC, Generic[Options]):
           FileNotFoundError: the dataset is not prepared; says how it is.
         """
 
+    def describe(self, options: Mapping[str, Any]) -> str:
+        """What it is with these options, in sentences."""
+        del options
+        return self.description
+
     def layout(self, options: Mapping[str, Any], tasks: Collection[str]) -> Layout:
         """Which images of a batch that is drawn for these tasks have labels for which of them."""
         del options, tasks

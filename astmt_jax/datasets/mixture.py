@@ -144,6 +144,12 @@ class MixtureDataset(Dataset[Options]):
             lambda part, own: part.dataset.open_prepared(data_dir, part.options.options, own),
         )
 
+    def describe(self, options: Mapping[str, Any]) -> str:
+        return " ".join(
+            f"{', '.join(part.names)}: {part.dataset.describe(part.options.options)}"
+            for part in self.parts(options)
+        )
+
     def layout(self, options: Mapping[str, Any], tasks: Collection[str]) -> Layout:
         parts = [part for part in self.parts(options) if set(part.names) & set(tasks)]
         if len(parts) < 2:

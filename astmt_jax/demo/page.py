@@ -130,7 +130,8 @@ def _connect(
 
 def _introduction(model: Model, name: str) -> str:
     count = len(model.tasks)
-    data = registry.find(model.config.dataset.name).description
+    config = model.config.dataset
+    data = registry.find(config.name).describe(config.options)
     return INTRODUCTION.format(
         count=f"{count} tasks" if count > 1 else "one task", name=as_text(name), data=as_text(data)
     )

@@ -148,7 +148,7 @@ def _training(model: Model, dataset: Dataset, start: str) -> str:
     split = config.dataset.train_split or dataset.train_split
     return (
         "## Training data\n\n"
-        f"`{dataset.name}`, split `{split}`. {dataset.description}\n\n"
+        f"`{dataset.name}`, split `{split}`. {dataset.describe(config.dataset.options)}\n\n"
         f"{start} It went on for {model.step:,} batches of {config.train.batch_size} images of "
         f"{config.train.image_size} x {config.train.image_size} pixels, with seed {config.seed}; "
         f"`config.json` has the settings.{_choice(config)}"

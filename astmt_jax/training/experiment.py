@@ -166,14 +166,17 @@ class Experiment:
           FileNotFoundError: the dataset has to be prepared first, naming the command.
         """
         config = self.config
-        open_split = self.dataset.open if prepare else self.dataset.open_prepared
-        training, evaluation = (
-            open_split(config.dataset.folder, config.dataset.options, split)
-            for split in (self.dataset.train_split, self.dataset.eval_split)
-        )
+        opened = self.dataset.open if prepare else self.dataset.open_prepared
+
+        def open_split(split: str, tasks: tuple[str, ...]) -> Source:
+            source = opened(config.dataset.folder, config.dataset.options, split)
+            return source.labelled_for(tasks)
+
+        training = open_split(self.dataset.train_split, config.learning_tasks)
+        evaluation = open_split(self.dataset.eval_split, config.tasks)
         split, validation = config.dataset.validation_split, None
         if split:
-            validation = open_split(config.dataset.folder, config.dataset.options, split)
+            validation = open_split(split, config.tasks)
             if config.train.best_by is not None:
                 criterion.check_apart(validation, training, evaluation)
         named = self.dataset.tasks_named_by(config.dataset.options)
@@ -181,7 +184,6 @@ class Experiment:
             for source in filter(None, (training, evaluation, validation)):
                 of_task = source.labelled_for((task.name,))
                 check_classes(of_task, task, config.train.num_threads)
-        training = training.labelled_for(config.learning_tasks)
         if len(self.learning_tasks) == 1:
             training = labelled(training, self.learning_tasks[0], config.train.num_threads)
         steps_per_epoch = pipeline.steps_per_epoch(training, config.train.batch_size)

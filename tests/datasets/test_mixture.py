@@ -54,6 +54,13 @@ def test_images_of_a_task_are_taken_out_of_a_batch():
         np.testing.assert_array_equal(taken, batch["image"][expected])
 
 
+def test_it_says_what_its_parts_are():
+    said = MIXTURE.describe(options())
+    assert said.startswith("edge: BSDS500: boundaries")
+    assert "sal, semseg: Clothing Co-Parsing" in said
+    assert "street: CamVid" in said
+
+
 REFUSED = {
     "no part": ({"parts": {"ccp": {"tasks": ()}}}, ["parts.ccp.tasks is empty"]),
     "field": ({"parts": {"ccp": {"task": ("sal",)}}}, ["parts.ccp.task is not a field", "tasks"]),

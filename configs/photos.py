@@ -20,13 +20,14 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from astmt_jax.config import complete
-from astmt_jax.datasets.mixture import NAME_OF_ALL, PartOptions
+from astmt_jax.datasets.members import MemberOptions
+from astmt_jax.datasets.mixture import MIXTURE
 from astmt_jax.datasets.registry import find
 from astmt_jax.paper import method_settings, parse_variant, task_names
 
 BACKBONE = "efficientnet_lite0"
 WEIGHTS = "efficientnet-lite0-57934424.pth"
-PARTS = {
+DATASETS = {
     "bsds500": ("edge",),
     "camvid": ("street=semseg",),
     "ccp": ("semseg", "human_parts", "sal"),
@@ -43,15 +44,19 @@ def get_config(variant: str = "") -> ConfigDict:
     chosen = parse_variant(
         variant, method="astmt", tasks="all", start=tuple(STARTS), size=tuple(SIZES)
     )
-    dataset = find(NAME_OF_ALL)
-    parts = {name: dataclasses.asdict(PartOptions(tasks)) for name, tasks in PARTS.items()}
-    tasks = task_names(chosen["tasks"], tuple(dataset.tasks({"parts": parts})))
+    dataset = find(MIXTURE)
+    datasets = {name: dataclasses.asdict(MemberOptions(tasks)) for name, tasks in DATASETS.items()}
+    tasks = task_names(chosen["tasks"], tuple(dataset.tasks({"datasets": datasets})))
     modulation, discriminator_weight = method_settings(chosen["method"], tasks, BACKBONE)
     return complete(
         {
             "seed": 0,
             "tasks": tasks,
-            "dataset": {"name": dataset.name, "data_dir": "data", "options": {"parts": parts}},
+            "dataset": {
+                "name": dataset.name,
+                "data_dir": "data",
+                "options": {"datasets": datasets},
+            },
             "model": {
                 "backbone": BACKBONE,
                 "pretrained": STARTS[chosen["start"]],

@@ -42,7 +42,9 @@ def test_homes_of_nobody_stay_as_they_are():
 
 
 def test_unknown_names_are_answered():
-    with pytest.raises(ValueError, match=r"--config is 'scene', .*pascal, photos, scenes\.$") as caught:
+    with pytest.raises(
+        ValueError, match=r"--config is 'scene', .*pascal, photos, scenes\.$"
+    ) as caught:
         located("scene:size=small")
     assert_one_sentence(str(caught.value))
 

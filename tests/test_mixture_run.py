@@ -11,7 +11,7 @@ from settings import settings
 from astmt_jax.runtime.interruption import EXIT_CODE
 
 SCENES = {"image_size": 64, "num_train": 12, "num_val": 3}
-PARTS = {
+DATASETS = {
     "day": {"dataset": "scenes", "tasks": ("depth",), "options": SCENES},
     "night": {
         "dataset": "scenes",
@@ -22,7 +22,7 @@ PARTS = {
 }
 VALUES = settings(
     dataset__name="mixture",
-    dataset__options={"parts": PARTS},
+    dataset__options={"datasets": DATASETS},
     tasks=("depth", "semseg", "flat"),
     model__width_multiplier=0.0625,
     train__image_size=64,

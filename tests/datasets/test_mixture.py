@@ -1,4 +1,4 @@
-"""The dataset that is several: which tasks it has, what its parts are, and what is refused."""
+"""The dataset that is several: which tasks it has, what it is made of, and what is refused."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from astmt_jax.datasets import registry
 from astmt_jax.pipeline.layout import ONE_DATASET
 
 MIXTURE = registry.find("mixture")
-PARTS = {
+DATASETS = {
     "streets": {"dataset": "camvid", "tasks": ("street=semseg",)},
     "ccp": {"tasks": ("sal", "semseg"), "images": 2},
     "bsds500": {"tasks": ("edge",)},
@@ -16,11 +16,11 @@ PARTS = {
 
 
 def options(**changes):
-    """PARTS, with fields of parts changed: ccp={...}."""
-    return {"parts": {name: part | changes.get(name, {}) for name, part in PARTS.items()}}
+    """`DATASETS` with fields changed: ccp={...}."""
+    return {"datasets": {name: said | changes.get(name, {}) for name, said in DATASETS.items()}}
 
 
-def test_tasks_are_those_of_the_parts():
+def test_tasks_are_those_of_the_datasets():
     found = MIXTURE.tasks(options())
     assert list(found) == ["edge", "sal", "semseg", "street"]
     assert [task.name for task in found.values()] == list(found)
@@ -54,7 +54,7 @@ def test_images_of_a_task_are_taken_out_of_a_batch():
         np.testing.assert_array_equal(taken, batch["image"][expected])
 
 
-def test_it_says_what_its_parts_are():
+def test_it_says_what_it_is_made_of():
     said = MIXTURE.describe(options())
     assert said.startswith("edge: BSDS500: boundaries")
     assert "sal, semseg: Clothing Co-Parsing" in said
@@ -62,28 +62,32 @@ def test_it_says_what_its_parts_are():
 
 
 REFUSED = {
-    "no part": ({"parts": {"ccp": {"tasks": ()}}}, ["parts.ccp.tasks is empty"]),
-    "field": ({"parts": {"ccp": {"task": ("sal",)}}}, ["parts.ccp.task is not a field", "tasks"]),
-    "no tasks": ({"parts": {"ccp": {}}}, ["parts.ccp lacks tasks"]),
-    "dataset": (
-        {"parts": {"cpp": {"tasks": ("sal",)}}},
-        ["parts.cpp.dataset, left out, is 'cpp', but must be one of:", "ccp"],
+    "no dataset": ({"datasets": {"ccp": {"tasks": ()}}}, ["datasets.ccp.tasks is empty"]),
+    "field": (
+        {"datasets": {"ccp": {"task": ("sal",)}}},
+        ["datasets.ccp.task is not a field", "tasks"],
     ),
-    "task": (options(ccp={"tasks": ("depth",)}), ["parts.ccp.tasks names 'depth'", "semseg"]),
+    "no tasks": ({"datasets": {"ccp": {}}}, ["datasets.ccp lacks tasks"]),
+    "dataset": (
+        {"datasets": {"cpp": {"tasks": ("sal",)}}},
+        ["datasets.cpp.dataset, left out, is 'cpp', but must be one of:", "ccp"],
+    ),
+    "task": (options(ccp={"tasks": ("depth",)}), ["datasets.ccp.tasks names 'depth'", "semseg"]),
     "twice": (options(ccp={"tasks": ("sal", "other=sal")}), ["names 'other=sal'", "once"]),
     "name": (options(ccp={"tasks": ("a/b=sal",)}), ["calls sal 'a/b'", "letters"]),
+    "reserved": (options(ccp={"tasks": ("average=sal",)}), ["calls sal 'average'", "none of"]),
     "of two": (
         options(ccp={"tasks": ("edge",)}),
-        ["parts.ccp.tasks names edge, which bsds500 has", "ccp_edge=edge"],
+        ["datasets.ccp.tasks names edge, which bsds500 has", "ccp_edge=edge"],
     ),
-    "images": (options(ccp={"images": 0}), ["parts.ccp.images is 0, but must be at least 1"]),
+    "images": (options(ccp={"images": 0}), ["datasets.ccp.images is 0, but must be at least 1"]),
     "own options": (
         options(bsds500={"options": {"votes": 99}}),
-        ["parts.bsds500.options.votes is 99"],
+        ["datasets.bsds500.options.votes is 99"],
     ),
-    "itself": ({"parts": {"mixture": {"tasks": ("edge",)}}}, ["a mixture has none in it"]),
-    "part's name": ({"parts": {"../x": {"tasks": ("edge",)}}}, ["called by letters"]),
-    "not a section": ({"parts": {"ccp": 3}}, ["parts.ccp is 3, but must be a section"]),
+    "itself": ({"datasets": {"mixture": {"tasks": ("edge",)}}}, ["a mixture has none in it"]),
+    "name of one": ({"datasets": {"../x": {"tasks": ("edge",)}}}, ["called by a letter"]),
+    "not a section": ({"datasets": {"ccp": 3}}, ["datasets.ccp is 3, but must be a section"]),
     "epoch": (options() | {"groups_per_epoch": 0}, ["groups_per_epoch is 0", "at least 1"]),
 }
 
@@ -96,10 +100,10 @@ def test_what_cannot_be_mixed_is_refused(wrong, words):
     assert [word for word in words if word not in str(caught.value)] == []
 
 
-def test_splits_are_those_of_the_parts(tmp_path):
-    with pytest.raises(ValueError, match=r"has the splits train, evaluation.*not 'val'.*parts"):
+def test_splits_are_those_of_the_datasets(tmp_path):
+    with pytest.raises(ValueError, match=r"has the splits train, evaluation.*not 'val'.*datasets"):
         MIXTURE.open_prepared(tmp_path, options(), "val")
-    with pytest.raises(ValueError, match=r"parts is empty, but must name"):
+    with pytest.raises(ValueError, match=r"datasets is empty, but must name"):
         MIXTURE.open_prepared(tmp_path, {}, "train")
     with pytest.raises(ValueError, match=r"split for validation: set .*NAME\.validation_split"):
         MIXTURE.open_prepared(tmp_path, options(), "validation")
@@ -109,7 +113,7 @@ def test_splits_are_those_of_the_parts(tmp_path):
 
 SCENES = {"image_size": 64, "num_train": 4, "num_val": 3}
 TWO_SCENES = {
-    "parts": {
+    "datasets": {
         "day": {"dataset": "scenes", "tasks": ("depth", "flat=sal"), "options": SCENES},
         "night": {
             "dataset": "scenes",
@@ -128,14 +132,14 @@ def test_examples_are_those_of_the_datasets(tmp_path):
     assert mixed.length == 5
     parse = mixed.parser(["name", "image", "depth", "flat", "semseg"])
     found = [parse(record) for record in mixed.read(range(5))]
-    for part, first, split in (("day", 0, "val"), ("night", 3, "val[:2]")):
-        own = TWO_SCENES["parts"][part]["options"]
+    for name, first, split in (("day", 0, "val"), ("night", 3, "val[:2]")):
+        own = TWO_SCENES["datasets"][name]["options"]
         source = scenes.open(tmp_path, own, split)
         plain = source.parser(["name", "image", "depth", "sal", "semseg"])
         for position, record in enumerate(source.read(range(source.length))):
             here, there = found[first + position], plain(record)
-            assert here["name"] == f"{part}/".encode() + there["name"]
+            assert here["name"] == f"{name}/".encode() + there["name"]
             pairs = {"image": "image"}
-            pairs |= {"depth": "depth", "flat": "sal"} if part == "day" else {"semseg": "semseg"}
+            pairs |= {"depth": "depth", "flat": "sal"} if name == "day" else {"semseg": "semseg"}
             for key, own_key in pairs.items():
                 np.testing.assert_array_equal(here[key], there[own_key])

@@ -26,7 +26,9 @@ class JointUpdate:
         self._gathered_stats = jax.jit(
             lambda state: ingredients.gather(ingredients.trained(state).stats)
         )
-        self._gradients = in_parts(self._part_gradients, ingredients.accumulate)
+        self._gradients = in_parts(
+            self._part_gradients, ingredients.accumulate, ingredients.layout.size
+        )
         self._apply = jax.jit(self._state_after, donate_argnames="state")
         self.program = compiled(self._update, ingredients.accumulate)
 

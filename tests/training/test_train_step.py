@@ -30,7 +30,7 @@ from astmt_jax.models.discriminator import reverse_gradient, unit_length
 from astmt_jax.models.network import Network
 from astmt_jax.models.normalization import BatchNorm
 from astmt_jax.models.variables import one_task
-from astmt_jax.pipeline.layout import Layout
+from astmt_jax.pipeline.layout import ONE_DATASET, Layout
 from astmt_jax.tasks import registry as tasks
 from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.objective import Objective
@@ -363,15 +363,23 @@ def test_accumulated_update_is_that_of_the_large_batch(update, monkeypatch):
         assert_close(results[1], results[0], rtol=1e-9, atol=1e-12)
 
 
-def test_accumulated_statistics_move_once_a_part(step):
-    """Every second example from the first on, then every second from the second on."""
-    state, batch = random_state(step), random_batch(step, batch=4)
+@pytest.mark.parametrize(
+    ("layout", "parts"),
+    [
+        (ONE_DATASET, [[0, 2], [1, 3]]),
+        (Layout(2, {"semseg": (0, 1), "normals": (1, 2)}), [[0, 1, 4, 5], [2, 3, 6, 7]]),
+    ],
+    ids=["images", "groups"],
+)
+def test_accumulated_statistics_move_once_a_part(step, layout, parts):
+    """Every second group from the first on, then every second from the second on."""
+    state, batch = random_state(step), random_batch(step, batch=sum(map(len, parts)))
     params, stats = (view(variables, np.int32(0)) for variables in (state.params, state.stats))
     run = jax.jit(partial(step.network.task_features, train=True))
-    for number in range(2):
-        _, stats = run(params, stats, np.asarray(batch["image"])[number::2])
+    for part in parts:
+        _, stats = run(params, stats, np.asarray(batch["image"])[part])
     expected = copied(stats.shared)
-    after, _ = in_parts(step, 2).joint_update(state, batch)
+    after, _ = in_parts(of_layout(step, layout), 2).joint_update(state, batch)
     assert_close(after.stats.shared, expected, rtol=1e-5, atol=1e-6)
 
 

@@ -93,6 +93,11 @@ def steps_per_epoch(source: Source, batch_size: int) -> int:
     """
     parts = source.drawn_from()
     smallest = min(parts, key=lambda part: part.groups)
+    if smallest.groups == 0 < len(smallest.indices):
+        raise ValueError(
+            f"a group of a batch takes {smallest.images} of the {len(smallest.indices)} examples "
+            f"of {smallest.name}; it can take so many at most"
+        )
     if not 1 <= batch_size <= smallest.groups:
         most = (
             f"{smallest.groups}, the number of examples of {smallest.name}"

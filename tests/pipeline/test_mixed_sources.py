@@ -156,6 +156,8 @@ def test_an_epoch_can_have_another_length():
         pipeline.steps_per_epoch(mixture(groups=50), 6)
     with pytest.raises(ValueError, match=r"1 to 2, as it takes 2 of the 5 examples of drawings"):
         pipeline.steps_per_epoch(mixture(drawings=2), 3)
+    with pytest.raises(ValueError, match=r"takes 6 of the 5 examples of drawings; .* so many"):
+        pipeline.steps_per_epoch(mixture(drawings=6), 1)
 
 
 def assert_alike(first, second):

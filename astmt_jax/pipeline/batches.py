@@ -103,7 +103,7 @@ def steps_per_epoch(source: Source, batch_size: int) -> int:
             f"{smallest.groups}, the number of examples of {smallest.name}"
             if smallest.images == 1
             else f"{smallest.groups}, as it takes {smallest.images} of the {len(smallest.indices)} "
-            f"examples of {smallest.name} for each image"
+            f"examples of {smallest.name} for each group"
         )
         raise ValueError(f"batch_size is {batch_size}; it must be 1 to {most}")
     groups = source.groups or max(part.groups for part in parts)

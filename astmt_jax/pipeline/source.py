@@ -172,8 +172,10 @@ class Source:
             )
         if all(set(part.tasks) & set(tasks) for part in self.parts):
             return self
-        kept = [part.indices for part in self.parts if set(part.tasks) & set(tasks)]
-        return self.select(np.sort(np.concatenate(kept)).tolist())
+        kept = [part for part in self.parts if set(part.tasks) & set(tasks)]
+        indices = np.sort(np.concatenate([part.indices for part in kept]))
+        name = " + ".join(part.name for part in kept)
+        return dataclasses.replace(self.select(indices.tolist()), name=name)
 
     def drawn_from(self) -> tuple[Part, ...]:
         """The parts that batches are drawn from: itself, where there are no others."""

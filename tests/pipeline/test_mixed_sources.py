@@ -199,6 +199,7 @@ def test_a_mixture_of_one_is_that_source():
 def test_one_task_is_trained_on_its_own_source():
     source = mixture(groups=12).labelled_for(["edge"])
     assert (source.length, pipeline.steps_per_epoch(source, 2)) == (5, 6)
+    assert source.name == "drawings"
     assert {member for batch in batches(source, 4) for member, _ in drawn(batch)} == {0}
     few = labelled(source, EDGE, 1)
     assert few.length == sum(example("drawings", i)["edge"].any() >= 0 for i in range(5))

@@ -118,7 +118,7 @@ class TrainConfig:
 
     Attributes:
       image_size: side of the square images that the network sees, in pixels.
-      batch_size: images a batch, over all devices.
+      batch_size: images a batch, over all devices; of a mixture of datasets, groups of images.
       epochs: passes over the training split.
       accumulate: in how many parts a batch is taken, one after the other, to save memory; see
         `training.update.Ingredients` for what that means for batch norm.

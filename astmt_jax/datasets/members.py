@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astmt_jax.datasets.added_tasks import RESERVED
 from astmt_jax.datasets.dataset import Dataset
-from astmt_jax.pipeline.derived import DerivedLabel
-from astmt_jax.pipeline.geometries import label_form
 from astmt_jax.plugins import NAME
 from astmt_jax.records import build_record, check_range, shown, shown_name
 from astmt_jax.tasks.task import Task
@@ -92,14 +90,11 @@ class MemberDataset(NamedTuple):
         return getattr(self.said, field) or getattr(self.dataset, field, "")
 
     def of_source(self, source: "Source") -> "Member":
-        """The dataset's examples, with labels called as in the mixture."""
+        """The dataset's examples, whose labels are called as in the mixture."""
         from astmt_jax.pipeline.mixture import Member  # imports TensorFlow
 
-        renamed = {
-            task.name: _copy_of(own, task) for own, task in self.tasks.items() if own != task.name
-        }
-        tasks = tuple(self.tasks.values())
-        return Member(self.name, source.deriving(renamed), tasks, self.said.images)
+        own_keys = {task.name: own for own, task in self.tasks.items() if own != task.name}
+        return Member(self.name, source, tuple(self.tasks.values()), self.said.images, own_keys)
 
 
 def find_members(options: Options, find: Callable[[str], Dataset]) -> tuple[MemberDataset, ...]:
@@ -113,7 +108,7 @@ def find_members(options: Options, find: Callable[[str], Dataset]) -> tuple[Memb
       ValueError: something unknown or impossible is said, naming the field.
     """
     members = tuple(
-        _member(name, fields, find) for name, fields in sorted(options.datasets.items())
+        _member(name, options.datasets[name], find) for name in sorted(options.datasets, key=str)
     )
     owners: dict[str, str] = {}
     for member in members:
@@ -125,7 +120,21 @@ def find_members(options: Options, find: Callable[[str], Dataset]) -> tuple[Memb
                     f"{member.name}_{task}={task}."
                 )
             owners[task] = member.name
+    _check_truths(members)
     return members
+
+
+def _check_truths(members: tuple[MemberDataset, ...]) -> None:
+    """Raises ValueError where a task is called like the map that another is compared with."""
+    tasks = [(member, own, task) for member in members for own, task in member.tasks.items()]
+    compared = {task.truth: task for _, _, task in tasks if task.truth != task.name}
+    for member, own, task in tasks:
+        if task.name in compared:
+            raise ValueError(
+                f"{WHERE}.datasets.{member.name}.tasks names {task.name}, which is what "
+                f"{compared[task.name].name} is compared with: call it something else, such as "
+                f"{member.name}_{own}={own}."
+            )
 
 
 def _member(name: Any, fields: Any, find: Callable[[str], Dataset]) -> MemberDataset:
@@ -167,13 +176,13 @@ def _called(task: Task, name: str, where: str) -> Task:
             f"{where} calls {task.name} {shown(name)}, but a name is a letter and then letters, "
             f"digits and '_', and none of: {', '.join(RESERVED)}."
         )
+    if name == task.truth != task.name:
+        raise ValueError(
+            f"{where} calls {task.name} {name}, which is what it is compared with: call it "
+            "something else."
+        )
     truth = name if task.truth == task.name else task.truth
     return dataclasses.replace(task, name=name, truth=truth)
-
-
-def _copy_of(own: str, task: Task) -> DerivedLabel:
-    """The label of a task that the dataset calls otherwise."""
-    return DerivedLabel((own,), lambda label: label, *label_form(task.geometry, task.channels))
 
 
 @contextlib.contextmanager

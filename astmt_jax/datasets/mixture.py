@@ -61,14 +61,12 @@ class MixtureDataset(Dataset[Options]):
 
     def layout(self, options: Mapping[str, Any], tasks: Collection[str]) -> Layout:
         members = [member for member in self.members(options) if set(member.names) & set(tasks)]
-        if len(members) < 2:
-            return ONE_DATASET
         places, start = {}, 0
         for member in members:
             stop = start + member.said.images
             places |= dict.fromkeys(member.names, (start, stop))
             start = stop
-        return Layout(start, places)
+        return Layout(start, places) if start > 1 else ONE_DATASET
 
     def tasks_named_by(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(

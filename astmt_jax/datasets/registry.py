@@ -81,6 +81,11 @@ def add_task(
             f"The task {task.name} is for the dataset {shown_name(dataset)}, but there are: "
             f"{', '.join(DATASETS)}."
         )
+    if isinstance(DATASETS[dataset], mixture.MixtureDataset):
+        raise PluginError(
+            f"The task {task.name} is for {dataset}, whose tasks are those of its datasets: add it "
+            "to one of these."
+        )
     own = DATASETS[dataset].tasks()
     if task.name in own:
         raise PluginError(f"{dataset} has a task {task.name} already: choose another name.")

@@ -146,12 +146,14 @@ def _recorded_start(model: Model) -> str | None:
 def _training(model: Model, dataset: Dataset, start: str) -> str:
     config = model.config
     split = config.dataset.train_split or dataset.train_split
+    layout = dataset.layout(config.dataset.options, config.learning_tasks)
+    images = config.train.batch_size * layout.size
     return (
         "## Training data\n\n"
         f"`{dataset.name}`, split `{split}`. {dataset.describe(config.dataset.options)}\n\n"
-        f"{start} It went on for {model.step:,} batches of {config.train.batch_size} images of "
-        f"{config.train.image_size} x {config.train.image_size} pixels, with seed {config.seed}; "
-        f"`config.json` has the settings.{_choice(config)}"
+        f"{start} It went on for {model.step:,} batches of {images} images "
+        f"of {config.train.image_size} x {config.train.image_size} pixels, with seed "
+        f"{config.seed}; `config.json` has the settings.{_choice(config)}"
     )
 
 

@@ -93,12 +93,17 @@ def steps_per_epoch(source: Source, batch_size: int) -> int:
     """
     parts = source.drawn_from()
     smallest = min(parts, key=lambda part: part.groups)
+    if smallest.groups == 0 < len(smallest.indices):
+        raise ValueError(
+            f"a group of a batch takes {smallest.images} of the {len(smallest.indices)} examples "
+            f"of {smallest.name}; it can take so many at most"
+        )
     if not 1 <= batch_size <= smallest.groups:
         most = (
             f"{smallest.groups}, the number of examples of {smallest.name}"
             if smallest.images == 1
             else f"{smallest.groups}, as it takes {smallest.images} of the {len(smallest.indices)} "
-            f"examples of {smallest.name} for each image"
+            f"examples of {smallest.name} for each group"
         )
         raise ValueError(f"batch_size is {batch_size}; it must be 1 to {most}")
     groups = source.groups or max(part.groups for part in parts)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,17 +24,28 @@ class Member(NamedTuple):
       source: the examples.
       tasks: records of the tasks that draw from it.
       images: how many of its examples stand in a group of a batch.
+      own_keys: key of a label -> what the source calls it, where that is something else.
     """
 
     name: str
     source: Source
     tasks: tuple[Task, ...]
     images: int
+    own_keys: Mapping[str, str] = types.MappingProxyType({})
 
     @property
     def labels(self) -> set[str]:
         """Keys of the maps that its tasks need."""
         return {key for task in self.tasks for key in (task.name, task.truth)}
+
+    def own_key(self, key: str) -> str:
+        """What the source calls the entry of an example that is called `key` here."""
+        return self.own_keys.get(key, key)
+
+    def forms(self, keys: Collection[str]) -> dict[str, tuple[np.dtype, int]]:
+        """As `Source.forms`, of some of its labels."""
+        forms = self.source.forms({self.own_key(key) for key in keys})
+        return {key: forms[self.own_key(key)] for key in keys}
 
 
 def mixed(name: str, members: Sequence[Member], groups: int | None) -> Source:
@@ -105,7 +117,7 @@ class MixedExamples:
     def check(self) -> None:
         """Raises ValueError where a source lacks a label of its tasks."""
         for member in self.members:
-            member.source.parser(sorted(member.labels))
+            member.source.parser(sorted(map(member.own_key, member.labels)))
 
     def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:
         """As `Examples.parser`."""
@@ -128,15 +140,16 @@ class MixedExamples:
         own = {"name", "image", *self.derived} | member.labels
         lacking = [key for key in keys if key not in own]
         present = [key for key in keys if key in own]
-        needed = dict.fromkeys([*present, "image"] if lacking else present)
+        needed = dict.fromkeys(map(member.own_key, [*present, "image"] if lacking else present))
         parse = member.source.parser(needed, packed)
 
         def parse_own(record: bytes) -> Example:
-            example = parse(record)
+            parsed = parse(record)
+            example = {key: parsed[member.own_key(key)] for key in present}
             if "name" in present:
                 example["name"] = f"{member.name}/".encode() + example["name"]
             for key in lacking:
-                example[key] = unknown[key](example["image"].shape[:2])
+                example[key] = unknown[key](parsed["image"].shape[:2])
             return {key: example[key] for key in keys}
 
         return parse_own
@@ -147,7 +160,7 @@ class MixedExamples:
         for member in self.members:
             wanted = member.labels & set(keys)
             zero = {task.name for task in member.tasks if task.geometry in UNKNOWN_IS_ZERO}
-            for key, (dtype, channels) in member.source.forms(wanted).items():
+            for key, (dtype, channels) in member.forms(wanted).items():
                 value = 0 if key in zero else IGNORE
                 found[key] = functools.partial(_full, channels, value, dtype)
         return found

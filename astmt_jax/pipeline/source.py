@@ -159,11 +159,23 @@ class Source:
         )
 
     def labelled_for(self, tasks: Collection[str]) -> "Source":
-        """Without the parts that have labels for none of these tasks."""
+        """Without the parts that have labels for none of these tasks.
+
+        Raises:
+          ValueError: it has parts, and none has labels for one of the tasks.
+        """
+        lacking = [task for task in tasks if all(task not in part.tasks for part in self.parts)]
+        if self.parts and lacking:
+            raise ValueError(
+                f"{self.name} has no examples for {', '.join(lacking)}: it needs a split of each "
+                "task's dataset"
+            )
         if all(set(part.tasks) & set(tasks) for part in self.parts):
             return self
-        kept = [part.indices for part in self.parts if set(part.tasks) & set(tasks)]
-        return self.select(np.sort(np.concatenate(kept)).tolist() if kept else [])
+        kept = [part for part in self.parts if set(part.tasks) & set(tasks)]
+        indices = np.sort(np.concatenate([part.indices for part in kept]))
+        name = " + ".join(part.name for part in kept)
+        return dataclasses.replace(self.select(indices.tolist()), name=name)
 
     def drawn_from(self) -> tuple[Part, ...]:
         """The parts that batches are drawn from: itself, where there are no others."""

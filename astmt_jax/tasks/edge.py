@@ -13,9 +13,9 @@ from astmt_jax.tasks import averaging, colormaps, losses, predictions
 from astmt_jax.tasks.prediction_files import PROBABILITY, from_levels
 from astmt_jax.tasks.task import Choice, Task
 
-TRUTHS = {"edges": ("edge", edge_map)}
-"""Values of `EvaluationConfig.edge_truth` -> key of the map to compare with, and what makes edges
-of it: 'edges' are the edge labels, thinned, and nothing else."""
+TRUTHS = {"edges": edge_map}
+"""Values of `EvaluationConfig.edge_truth` -> what makes edges of the task's own labels, to compare
+with: 'edges' are the labels, thinned, and nothing else."""
 
 
 def _at_pixels(ucm2: np.ndarray) -> np.ndarray:
@@ -74,14 +74,15 @@ def _true_edges(task: Task) -> Any:
 
 def _truth(task: Task) -> str:
     """The key of `TRUTHS` that the task is compared with; 'default' for the dataset's own."""
-    found = (task.truth, _true_edges(task))
-    return next((name for name, truth in TRUTHS.items() if truth == found), "default")
+    if task.truth != task.name:
+        return "default"
+    made_by = _true_edges(task)
+    return next((name for name, it in TRUTHS.items() if it == made_by), "default")
 
 
 def _compared_with(task: Task, choice: str) -> Task:
     """The task compared with another truth, a key of `TRUTHS`."""
-    truth, true_edges = TRUTHS[choice]
-    return dataclasses.replace(task.with_metric(true_edges=true_edges), truth=truth)
+    return dataclasses.replace(task.with_metric(true_edges=TRUTHS[choice]), truth=task.name)
 
 
 def edge(positive_weight: float = 0.95, protocol: str = "pascal", truth: str = "label_map") -> Task:

@@ -1,11 +1,19 @@
 """The dataset that is several: which tasks it has, what it is made of, and what is refused."""
 
+import collections
+import dataclasses
+
 import numpy as np
 import pytest
 from settings import assert_one_sentence
 
+from astmt_jax.config import EvaluationConfig
 from astmt_jax.datasets import registry
+from astmt_jax.datasets.added_tasks import AddedTask
+from astmt_jax.evaluation.scoring import applied_to
 from astmt_jax.pipeline.layout import ONE_DATASET
+from astmt_jax.plugins import PluginError, Registry
+from astmt_jax.tasks.registry import depth
 
 MIXTURE = registry.find("mixture")
 DATASETS = {
@@ -42,7 +50,9 @@ def test_layout_says_where_each_task_has_labels():
     }
     without = MIXTURE.layout(options(), ["street", "edge"])
     assert (without.size, without.place("street")) == (2, (1, 2))
-    assert MIXTURE.layout(options(), ["sal", "semseg"]) == ONE_DATASET
+    alone = MIXTURE.layout(options(), ["sal", "semseg"])
+    assert (alone.size, alone.place("sal")) == (2, (0, 2))
+    assert MIXTURE.layout(options(), ["edge"]) == ONE_DATASET
 
 
 def test_images_of_a_task_are_taken_out_of_a_batch():
@@ -86,6 +96,18 @@ REFUSED = {
         ["datasets.bsds500.options.votes is 99"],
     ),
     "itself": ({"datasets": {"mixture": {"tasks": ("edge",)}}}, ["a mixture has none in it"]),
+    "numbers as names": (
+        {"datasets": {1: {"tasks": ("edge",)}, "ccp": {"tasks": ("sal",)}}},
+        ["datasets.1 must be called by a letter"],
+    ),
+    "name of a truth": (
+        options(ccp={"tasks": ("annotators=semseg",)}),
+        ["datasets.ccp.tasks names annotators", "what edge is compared with", "ccp_semseg=semseg"],
+    ),
+    "name of its own truth": (
+        options(bsds500={"tasks": ("annotators=edge",)}),
+        ["calls edge annotators, which is what it is compared with"],
+    ),
     "name of one": ({"datasets": {"../x": {"tasks": ("edge",)}}}, ["called by a letter"]),
     "not a section": ({"datasets": {"ccp": 3}}, ["datasets.ccp is 3, but must be a section"]),
     "epoch": (options() | {"groups_per_epoch": 0}, ["groups_per_epoch is 0", "at least 1"]),
@@ -143,3 +165,45 @@ def test_examples_are_those_of_the_datasets(tmp_path):
             pairs |= {"depth": "depth", "flat": "sal"} if name == "day" else {"semseg": "semseg"}
             for key, own_key in pairs.items():
                 np.testing.assert_array_equal(here[key], there[own_key])
+
+
+@pytest.fixture
+def near(monkeypatch):
+    """A task that a plugin adds to the scenes."""
+    added = collections.defaultdict(lambda: Registry("task", AddedTask, {}))
+    monkeypatch.setattr(registry, "_ADDED_TASKS", added)
+    task = dataclasses.replace(depth(), name="near", truth="near")
+    registry.add_task("scenes", task, ("depth",), lambda metres: metres / 2)
+    return task
+
+
+def test_names_can_be_exchanged_and_be_those_of_a_plugin_s_task(near, tmp_path):
+    tasks = ("sal=semseg", "semseg=sal", "room=near")
+    said = {"dataset": "scenes", "tasks": tasks, "options": SCENES}
+    mixed = MIXTURE.open(tmp_path, {"datasets": {"day": said}}, "train")
+    plain = registry.find("scenes").open(tmp_path, SCENES, "train")
+    here = mixed.parser(["sal", "semseg", "room"])(mixed.read([0])[0])
+    there = plain.parser(["sal", "semseg", "near"])(plain.read([0])[0])
+    for key, own_key in {"sal": "semseg", "semseg": "sal", "room": "near"}.items():
+        np.testing.assert_array_equal(here[key], there[own_key])
+
+
+def test_a_plugin_adds_no_task_to_a_mixture(near):
+    with pytest.raises(PluginError, match="whose tasks are those of its datasets: add it to one"):
+        registry.add_task("mixture", near, ("depth",), lambda metres: metres)
+
+
+def test_edges_of_another_name_are_compared_with_their_own_labels():
+    found = MIXTURE.tasks(options(bsds500={"tasks": ("outlines=edge",)}))
+    (outlines,) = applied_to(EvaluationConfig(edge_truth="edges"), [found["outlines"]])
+    assert outlines.truth == "outlines"
+
+
+def test_a_split_has_examples_of_every_task(tmp_path):
+    """A split for validation that one dataset lacks is refused before training, not after."""
+    with_split = TWO_SCENES["datasets"]["day"] | {"validation_split": "val"}
+    datasets = TWO_SCENES["datasets"] | {"day": with_split}
+    source = MIXTURE.open(tmp_path, {"datasets": datasets}, "validation")
+    assert source.labelled_for(["depth"]).length == source.length == 3
+    with pytest.raises(ValueError, match="has no examples for semseg: it needs a split of each"):
+        source.labelled_for(["depth", "semseg"])

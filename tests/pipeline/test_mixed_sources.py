@@ -156,6 +156,8 @@ def test_an_epoch_can_have_another_length():
         pipeline.steps_per_epoch(mixture(groups=50), 6)
     with pytest.raises(ValueError, match=r"1 to 2, as it takes 2 of the 5 examples of drawings"):
         pipeline.steps_per_epoch(mixture(drawings=2), 3)
+    with pytest.raises(ValueError, match=r"takes 6 of the 5 examples of drawings; .* so many"):
+        pipeline.steps_per_epoch(mixture(drawings=6), 1)
 
 
 def assert_alike(first, second):
@@ -197,6 +199,7 @@ def test_a_mixture_of_one_is_that_source():
 def test_one_task_is_trained_on_its_own_source():
     source = mixture(groups=12).labelled_for(["edge"])
     assert (source.length, pipeline.steps_per_epoch(source, 2)) == (5, 6)
+    assert source.name == "drawings"
     assert {member for batch in batches(source, 4) for member, _ in drawn(batch)} == {0}
     few = labelled(source, EDGE, 1)
     assert few.length == sum(example("drawings", i)["edge"].any() >= 0 for i in range(5))

@@ -71,5 +71,5 @@ def test_a_mixture_is_trained_stopped_and_goes_on(tmp_path):
     documents = [(tmp_path / name / "results.json").read_bytes() for name in ("whole", "stopped")]
     assert documents[0] == documents[1]
     found = json.loads(documents[0])
-    assert (found["dataset"], found["split"], found["images"]) == ("mixture", "evaluation", 5)
+    assert (found["dataset"], found["split"], found["images"]) == ("scenes", "evaluation", 5)
     assert set(found["results"]) == {"depth", "semseg", "flat"}

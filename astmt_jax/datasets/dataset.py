@@ -79,6 +79,11 @@ class Dataset(abc.ABC, Generic[Options]):
           FileNotFoundError: the dataset is not prepared; says how it is.
         """
 
+    def names(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Of the datasets that it is with these options: its own, but of a mixture."""
+        del options
+        return (self.name,)
+
     def describe(self, options: Mapping[str, Any]) -> str:
         """What it is with these options, in sentences."""
         del options

@@ -53,6 +53,9 @@ class MixtureDataset(Dataset[Options]):
             options, split, lambda dataset, *what: dataset.open_prepared(data_dir, *what)
         )
 
+    def names(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(member.dataset.name for member in self.members(options)))
+
     def describe(self, options: Mapping[str, Any]) -> str:
         return " ".join(
             f"{', '.join(member.names)}: {member.dataset.describe(member.said.options)}"

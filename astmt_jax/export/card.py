@@ -51,12 +51,12 @@ def model_card(model: Model, results: Mapping[str, Any] | None, start: str | Non
 
 
 def _front_matter(model: Model, licence: str, results: Mapping[str, Any] | None) -> dict[str, Any]:
-    dataset = model.config.dataset.name
+    options, dataset = model.config.dataset.options, model.config.dataset.name
     front = {
         "license": licence,
         "library_name": SOFTWARE,
         "tags": ["jax", "flax", "multi-task-learning", "dense-prediction", *model.network.names],
-        "datasets": [dataset],
+        "datasets": list(registry.find(dataset).names(options)),
         "metrics": sorted({task.notation[task.headline].label for task in model.tasks}),
     }
     if results is None:

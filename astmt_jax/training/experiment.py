@@ -93,7 +93,7 @@ class Experiment:
         """What decides what its scores mean, whatever the split: results.json says it."""
         evaluation = self.config.evaluation
         return {
-            "dataset": self.config.dataset.name,
+            "dataset": " + ".join(self.dataset.names(self.config.dataset.options)),
             "quantized": evaluation.quantize,
             **conventions(evaluation, self.tasks),
         }

@@ -96,13 +96,14 @@ def finish(
     results = evaluation.scores.results
     if not distributed.is_main():
         return results
+    scored_by = experiment.scored_by
     about = {
-        "dataset": experiment.config.dataset.name,
+        "dataset": scored_by["dataset"],
         "split": experiment.dataset.eval_split,
         "images": source.length,
         "step": step,
         **scored.about,
-        **experiment.scored_by,
+        **scored_by,
     }
     write_results(workdir / RESULTS_FILE, evaluation.scores, about)
     picture = panels.draw(evaluation.rows, experiment.tasks, workdir / PANELS_FILE)

@@ -69,6 +69,7 @@ def test_it_says_what_it_is_made_of():
     assert said.startswith("edge: BSDS500: boundaries")
     assert "sal, semseg: Clothing Co-Parsing" in said
     assert "street: CamVid" in said
+    assert MIXTURE.names(options()) == ("bsds500", "ccp", "camvid")
 
 
 REFUSED = {

@@ -182,7 +182,8 @@ def _called(task: Task, name: str, where: str) -> Task:
             "something else."
         )
     truth = name if task.truth == task.name else task.truth
-    return dataclasses.replace(task, name=name, truth=truth)
+    title = task.title if name == task.name else ""
+    return dataclasses.replace(task, name=name, truth=truth, title=title)
 
 
 @contextlib.contextmanager

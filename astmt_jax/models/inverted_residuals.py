@@ -35,7 +35,7 @@ class Architecture:
 
     Attributes:
       stages: with the strides of the classifier, and widths at `width_multiplier` 1.
-      padding: of the convolutions, one of `convolution.PADDINGS`.
+      padding: of the convolutions, one of `window.PADDINGS`.
       epsilon: of the batch norms.
       dilates_first: whether the first block of a stage whose stride is taken away is dilated as the
         others are (the reference implementation's MobileNet). In a classifier that block sees its

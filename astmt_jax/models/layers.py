@@ -12,11 +12,11 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from astmt_jax.models import convolution
-from astmt_jax.models.convolution import Window
+from astmt_jax.models import convolution, products
 from astmt_jax.models.initialization import gaussian
 from astmt_jax.models.rematerialization import kept
 from astmt_jax.models.variables import TaskParam
+from astmt_jax.models.window import Window
 
 
 def widen(x: jax.Array) -> jax.Array:
@@ -25,7 +25,7 @@ def widen(x: jax.Array) -> jax.Array:
 
 
 class Conv(nnx.Module):
-    """2-D convolution with zero padding, one of `convolution.PADDINGS`, NHWC and HWIO.
+    """2-D convolution with zero padding, one of `window.PADDINGS`, NHWC and HWIO.
 
     Weights start as `ModelConfig.conv_init` says, the bias as 0.
     """
@@ -125,7 +125,7 @@ def _pointwise_forward(x, kernel):
 
 def _pointwise_backward(residuals, gradient):
     x, kernel = residuals
-    kernel_gradient = convolution.product_over_rows(x, gradient)
+    kernel_gradient = products.product_over_rows(x, gradient)
     return jnp.einsum("...d,cd->...c", gradient, kernel), kernel_gradient
 
 

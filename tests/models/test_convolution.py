@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from astmt_jax.models import convolution
-from astmt_jax.models.convolution import Window
+from astmt_jax.models.window import Window
 
 WINDOW = Window(stride=2, dilation=2, groups=1)
 
@@ -69,6 +69,8 @@ def test_second_derivative():
 WINDOWS = {
     "few outputs": (Window(1, 1, 1), (3, 3, 16, 2)),
     "few outputs, dilated": (Window(1, 3, 1), (3, 3, 16, 1)),
+    "few outputs, out of reach": (Window(1, 9, 1), (3, 3, 16, 2)),
+    "many channels": (Window(1, 1, 1), (3, 3, 128, 130)),
     "fewer outputs": (Window(1, 2, 1), (3, 3, 4, 3)),
     "more outputs": (Window(1, 2, 1), (3, 3, 3, 4)),
     "stem": (Window(2, 1, 1), (7, 7, 3, 5)),
@@ -120,6 +122,7 @@ def test_every_window_on_this_platform(case, tasks):
         ("few outputs", (0, 0, 0)),
         ("fewer outputs", (1, 1, 0)),
         ("stem", (1, 1, 0)),
+        ("many channels", (0, 0, 0)),
         ("groups, more at the end", (0, 0, 0)),
         ("several of each channel", (1, 1, 1)),
     ],

@@ -7,8 +7,8 @@ import pytest
 from networks import network_of, random_variables
 
 from astmt_jax.models import efficientnet_lite, layers, mobilenet
-from astmt_jax.models.convolution import PADDINGS
 from astmt_jax.models.variables import one_task
+from astmt_jax.models.window import PADDINGS
 
 
 @pytest.mark.parametrize("padding", PADDINGS)

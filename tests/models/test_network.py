@@ -29,7 +29,7 @@ from networks import (
 from tiny_network import CHANNELS, PAIR, random_batch, tiny_step
 
 from astmt_jax.config import DiscriminatorConfig, ModelConfig
-from astmt_jax.models import convolution, families, layers, normalization
+from astmt_jax.models import families, layers, normalization, window
 from astmt_jax.models.network import Trunk
 from astmt_jax.models.resnet import Bottleneck
 from astmt_jax.models.variables import one_task, parameter_count
@@ -407,7 +407,7 @@ def test_output_sizes(output_stride, size, quarter, model, channels):
         ((4, 5), 1, 1, 2),
     ],
 )
-@pytest.mark.parametrize("padding", convolution.PADDINGS)
+@pytest.mark.parametrize("padding", window.PADDINGS)
 def test_taps_that_see_only_padding_change_nothing(size, kernel, dilation, stride, padding):
     """Values and gradients of the whole dilated convolution, padded as PyTorch or XLA does."""
     random = np.random.default_rng(0)

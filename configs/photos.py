@@ -10,8 +10,9 @@ Each task draws from its own dataset: edges from BSDS500, the classes, parts and
 from CCP, the classes of streets from CamVid. Variants after the colon:
   method: astmt (default), mtl (plain multi-task learning) or single (one task of the same network).
   tasks: all (default), or names joined by +, such as edge+sal.
-  start: pretrained (default: the encoder starts from EfficientNet-Lite0's weights for ImageNet, in
-    efficientnet-lite0-57934424.pth) or scratch.
+  backbone: efficientnet_lite0 (default), resnet14, resnet26, resnet50, resnet101 or mobilenetv2.
+  start: pretrained (default: EfficientNet-Lite0 starts from its weights for ImageNet, in
+    efficientnet-lite0-57934424.pth; --config.model.pretrained names other files) or scratch.
   size: full (default) or small (192 x 192 and an epoch, a trial of minutes).
 """
 
@@ -23,10 +24,11 @@ from astmt_jax.config import complete
 from astmt_jax.datasets.members import MemberOptions
 from astmt_jax.datasets.mixture import MIXTURE
 from astmt_jax.datasets.registry import find
+from astmt_jax.models.families import BACKBONES
 from astmt_jax.paper import method_settings, parse_variant, task_names
 
 BACKBONE = "efficientnet_lite0"
-WEIGHTS = "efficientnet-lite0-57934424.pth"
+WEIGHTS = {"efficientnet_lite0": "efficientnet-lite0-57934424.pth"}
 DATASETS = {
     "bsds500": ("edge",),
     "camvid": ("street=semseg",),
@@ -36,18 +38,19 @@ SIZES = {
     "full": {"image_size": 256, "epochs": 4, "batch_size": 4},
     "small": {"image_size": 192, "epochs": 1, "batch_size": 4},
 }
-STARTS = {"pretrained": WEIGHTS, "scratch": None}
+STARTS = ("pretrained", "scratch")
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Settings of the experiment."""
     chosen = parse_variant(
-        variant, method="astmt", tasks="all", start=tuple(STARTS), size=tuple(SIZES)
+        variant, method="astmt", tasks="all", backbone=BACKBONE, start=STARTS, size=tuple(SIZES)
     )
+    backbone = chosen["backbone"]
     dataset = find(MIXTURE)
     datasets = {name: dataclasses.asdict(MemberOptions(tasks)) for name, tasks in DATASETS.items()}
     tasks = task_names(chosen["tasks"], tuple(dataset.tasks({"datasets": datasets})))
-    modulation, discriminator_weight = method_settings(chosen["method"], tasks, BACKBONE)
+    modulation, discriminator_weight = method_settings(chosen["method"], tasks, backbone)
     return complete(
         {
             "seed": 0,
@@ -58,8 +61,8 @@ def get_config(variant: str = "") -> ConfigDict:
                 "options": {"datasets": datasets},
             },
             "model": {
-                "backbone": BACKBONE,
-                "pretrained": STARTS[chosen["start"]],
+                "backbone": backbone,
+                "pretrained": WEIGHTS.get(backbone) if chosen["start"] == "pretrained" else None,
                 "output_stride": 16,
                 "decoder_width": 48,
                 "dtype": "float32",
@@ -80,7 +83,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train": {
                 **SIZES[chosen["size"]],
                 "update_rule": "per_task",
-                "normalize": "efficientnet_lite",
+                "normalize": BACKBONES[backbone].family.classifiers.normalize,
                 "log_every_steps": 25,
                 "checkpoint_every_steps": 200,
             },

@@ -209,7 +209,7 @@ def test_every_variant_builds(name):
     """Each documented method, backbone and choice of tasks gives the settings that it names."""
     module = load(name)
     default = from_config_dict(module.get_config())
-    known = tuple(registry.find(default.dataset.name).tasks({}))
+    known = tuple(registry.find(default.dataset.name).tasks(default.dataset.options))
     assert set(default.tasks) <= set(known)
     choices = [default.tasks, default.tasks[:2], *((task,) for task in default.tasks)]
     for method, backbone, chosen in itertools.product(METHODS, BACKBONES, choices):
@@ -228,7 +228,7 @@ def test_every_variant_builds(name):
         assert set(adapters) == {method == "astmt" and family.has_adapters}
         assert config.model.decoder_se == (method == "astmt")
         assert config.train.normalize == family.classifiers.normalize
-        records = registry.select_tasks(config.dataset.name, config.tasks)
+        records = registry.tasks_of(config)
         assert tuple(record.name for record in records) == chosen
 
 

@@ -96,7 +96,7 @@ def test_a_class_that_features_json_names_is_not_imported(copy, tmp_path, monkey
     ):
         write(copy / "own_data/1.1.0", "features.json", document)
         with contextlib.suppress(ValueError):  # the type of the whole is not read
-            assert isinstance(open_own(copy).features["depth"], StoredMap)
+            assert isinstance(open_own(copy).examples.features["depth"], StoredMap)
     assert not trace.exists()
 
 
@@ -111,7 +111,7 @@ def test_the_features_of_scenes_are_those_of_the_code(tmp_path, monkeypatch):
     source = registry.find("scenes").open(
         tmp_path / "data", {"image_size": 64, "num_train": 1, "num_val": 1}, "train"
     )
-    assert list(source.features) == list(builder.info.features)
+    assert list(source.examples.features) == list(builder.info.features)
     assert not trace.exists()
 
 

@@ -147,16 +147,17 @@ def test_what_does_not_depend_on_the_task_is_computed_once():
 
 
 def group_counts(tasks):
-    """Groups of all convolutions in the gradient program of a small MobileNet."""
+    """Groups of all convolutions in a small MobileNet's gradient program for TPUs."""
     network = network_of(tasks, DiscriminatorConfig(), **SMALL_MOBILENET)
     step = tiny_network.step_of(
         network, tuple(golden_cases.task_record(name, n, 0.95) for name, n in tasks.items())
     )
     state = jax.eval_shape(step.init, jax.random.key(0))
     batch = jax.eval_shape(lambda: random_batch(step))
-    lowered = jax.jit(step.objective.joint_gradients).lower(
+    traced = jax.jit(step.objective.joint_gradients).trace(
         state.params, state.stats, batch, jnp.float32(1)
     )
+    lowered = traced.lower(lowering_platforms=("tpu",))
     counts = re.findall(r"(?:feature|batch)_group_count = (\d+)", lowered.as_text())
     return Counter(int(count) for count in counts)
 

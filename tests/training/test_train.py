@@ -14,6 +14,7 @@ from settings import settings
 from astmt_jax.config import from_config_dict
 from astmt_jax.files import storage
 from astmt_jax.models.variables import Params, Stats
+from astmt_jax.pipeline.layout import ONE_DATASET
 from astmt_jax.runtime.interruption import Interrupted
 from astmt_jax.runtime.sharding import Placement, data_mesh
 from astmt_jax.training import loop as module
@@ -89,6 +90,7 @@ def loop(monkeypatch, tmp_path):
     experiment = types.SimpleNamespace(
         config=CONFIG,
         network=types.SimpleNamespace(names=("depth",)),
+        layout=ONE_DATASET,
         placement=Placement(data_mesh()),
         train_batches=lambda source, num_steps, start: [{"image": np.zeros(1)}] * num_steps,
     )

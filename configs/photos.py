@@ -13,7 +13,7 @@ from CCP, the classes of streets from CamVid. Variants after the colon:
   backbone: efficientnet_lite0 (default), resnet14, resnet26, resnet50, resnet101 or mobilenetv2.
   start: pretrained (default: EfficientNet-Lite0 starts from its weights for ImageNet, in
     efficientnet-lite0-57934424.pth; --config.model.pretrained names other files) or scratch.
-  size: full (default) or small (192 x 192 and an epoch, a trial of minutes).
+  size: full (default) or small (192 x 192 and one epoch, for a trial).
 """
 
 import dataclasses

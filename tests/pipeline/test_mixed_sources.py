@@ -202,7 +202,7 @@ def test_one_task_is_trained_on_its_own_source():
     assert source.name == "drawings"
     assert {member for batch in batches(source, 4) for member, _ in drawn(batch)} == {0}
     few = labelled(source, EDGE, 1)
-    assert few.length == sum(example("drawings", i)["edge"].any() >= 0 for i in range(5))
+    assert few.length == 5
     assert [part.name for part in mixture().labelled_for(["depth", "edge"]).parts] == list(TASKS)
 
 

@@ -41,10 +41,6 @@ class Examples(Protocol):
         """
         ...
 
-    def deriving(self, labels: Mapping[str, DerivedLabel]) -> "Examples":
-        """The same with further labels, which are made of what is stored."""
-        ...
-
 
 @dataclasses.dataclass(frozen=True)
 class StoredExamples:
@@ -80,7 +76,7 @@ class StoredExamples:
         )
 
     def deriving(self, labels: Mapping[str, DerivedLabel]) -> "StoredExamples":
-        """As `Examples.deriving`."""
+        """The same with further labels, which are made of what is stored."""
         return dataclasses.replace(self, derived={**self.derived, **labels})
 
     def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from astmt_jax.labels import IGNORE
-from astmt_jax.pipeline.derived import DerivedLabel
 from astmt_jax.pipeline.examples import Example
 from astmt_jax.pipeline.geometries import UNKNOWN_IS_ZERO
 from astmt_jax.pipeline.source import Part, Source
@@ -96,23 +95,16 @@ class MixedExamples:
     Attributes:
       name: what messages call them.
       members: the sources.
-      derived: keys of labels that are made of what every source stores.
     """
 
     name: str
     members: tuple[Member, ...]
-    derived: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """As `Examples.keys`."""
         labels = [key for member in self.members for key in sorted(member.labels)]
-        return ("name", "image", *dict.fromkeys(labels), *self.derived)
-
-    def deriving(self, labels: Mapping[str, DerivedLabel]) -> "MixedExamples":
-        """As `Examples.deriving`; every source has to store what they are made of."""
-        members = tuple(it._replace(source=it.source.deriving(labels)) for it in self.members)
-        return dataclasses.replace(self, members=members, derived=(*self.derived, *labels))
+        return ("name", "image", *dict.fromkeys(labels))
 
     def check(self) -> None:
         """Raises ValueError where a source lacks a label of its tasks."""
@@ -137,7 +129,7 @@ class MixedExamples:
         packed: bool,
         unknown: Mapping[str, Callable[[tuple[int, int]], np.ndarray]],
     ) -> Callable[[bytes], Example]:
-        own = {"name", "image", *self.derived} | member.labels
+        own = {"name", "image"} | member.labels
         lacking = [key for key in keys if key not in own]
         present = [key for key in keys if key in own]
         needed = dict.fromkeys(map(member.own_key, [*present, "image"] if lacking else present))

@@ -187,7 +187,13 @@ class Source:
         return self.examples.keys
 
     def deriving(self, labels: Mapping[str, DerivedLabel]) -> "Source":
-        """The same examples with further labels, which are made of what is stored."""
+        """The same examples with further labels, which are made of what is stored.
+
+        Raises:
+          TypeError: they are several sources', which have their own labels.
+        """
+        if not isinstance(self.examples, StoredExamples):
+            raise TypeError(f"{self.name} has labels of its sources only.")
         return dataclasses.replace(self, examples=self.examples.deriving(labels))
 
     def parser(self, keys: Collection[str], packed: bool = False) -> Callable[[bytes], Example]:

@@ -76,16 +76,22 @@ def check_range(where: str, value: float | None, low: float, high: float) -> Non
     raise ValueError(f"{where} is {shown(value)}, but must be {wanted}.")
 
 
+def section(values: Any, where: str) -> Mapping[str, Any]:
+    """The values of a section; raises ValueError naming `where` if it is none."""
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            f"{where} is {shown(values)}, but must be a section with fields of its own."
+        )
+    return values
+
+
 def build_record(record: type[Built], values: Mapping[str, Any], where: str) -> Built:
     """Makes a dataclass from a dict, converting nested ones, too.
 
     Raises:
       ValueError: naming the key, with `where` before it, that is unknown, missing or mistyped.
     """
-    if not isinstance(values, Mapping):
-        raise ValueError(
-            f"{where} is {shown(values)}, but must be a section with fields of its own."
-        )
+    section(values, where)
     fields = _fields(record)
     for name in values:
         _check_known(name, fields, where)
@@ -165,8 +171,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         value = value.read(kind)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_convert(arguments[0], item, where) for item in value)
-    if origin is dict and isinstance(value, Mapping):
-        return dict(value)
+    if origin is dict:
+        return dict(section(value, where))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = _as_float(value)
     if kind is float and isinstance(value, float) and not math.isfinite(value):

@@ -17,6 +17,7 @@ from astmt_jax.config.experiment import (
     differences,
     from_config_dict,
     from_recorded,
+    is_free_to_change,
     with_stride_in,
     with_trained_tasks,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "differences",
     "from_config_dict",
     "from_recorded",
+    "is_free_to_change",
     "with_stride_in",
     "with_trained_tasks",
 ]

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import fnmatch
 import os
 import pathlib
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ FREE_TO_CHANGE = (
     "config.plugins",
     "config.dataset.data_dir",
     "config.dataset.validation_split",
+    "config.dataset.options.datasets.*.validation_split",
     "config.train.log_every_steps",
     "config.train.checkpoint_every_steps",
     "config.train.keep_checkpoints",
@@ -39,7 +41,8 @@ FREE_TO_CHANGE = (
     "config.train.trackers",
     "config.evaluation",
 )
-"""Fields and sections without influence on what a run learns: it can go on with other values."""
+"""Fields and sections without influence on what a run learns: it can go on with other values. The *
+is the name of one of a mixture's datasets."""
 
 DATA_DIR = "data"
 """Where prepared datasets live, unless it is said otherwise."""
@@ -193,15 +196,20 @@ def complete(values: Mapping[str, Any]) -> "ConfigDict":
     return as_config_dict(from_config_dict(values))
 
 
+def is_free_to_change(path: str) -> bool:
+    """Whether a field, such as 'config.train.num_threads', is, or is part of, `FREE_TO_CHANGE`."""
+    return any(fnmatch.fnmatchcase(f"{path}.", f"{free}.*") for free in FREE_TO_CHANGE)
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "config") -> list[str]:
     """Fields in which two `Config.to_dict()` differ, as 'config.train.epochs: 3 -> 4'.
 
-    Those that are `FREE_TO_CHANGE` are left out.
+    Those that are free to change are left out.
     """
     changes = []
     for name in sorted({*old, *new}):
         a, b, path = old.get(name), new.get(name), f"{where}.{name}"
-        if path in FREE_TO_CHANGE:
+        if is_free_to_change(path):
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             changes += differences(a, b, path)

@@ -193,7 +193,8 @@ def _measured(
     modulation = read_modulation(network, *run.variables, images)
     stage("t-SNE of squeeze-and-excitation")
     embeddings = {path: embed(modulation.gates[path]) for path in _chosen(modulation.gates)}
-    batches = list(run.experiment.train_batches(splits.training, GRADIENT_BATCHES))
+    drawn = run.experiment.train_batches(splits.training, GRADIENT_BATCHES)
+    batches = [run.experiment.seen_by_tasks(batch) for batch in drawn]
     stage("gradients on the shared weights")
     gradients = _gradients(run, other, batches)
     stage("decisions of the discriminator")
@@ -273,7 +274,7 @@ def _network_images(run: TrainedRun, source: Source) -> np.ndarray:
 
 
 def _gradients(
-    run: TrainedRun, other: TrainedRun | None, batches: list[dict]
+    run: TrainedRun, other: TrainedRun | None, batches: list[list[pipeline.Batch]]
 ) -> dict[str, GradientCosines]:
     """Cosines by what was differentiated; none for a single task."""
     if len(run.experiment.tasks) < 2:

@@ -8,14 +8,14 @@ weights tells: 1 is the same direction, 0 none in common, below 0 they work agai
 import functools
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from astmt_jax.models.variables import Params, Stats, one_task
-from astmt_jax.training.objective import Objective
+from astmt_jax.training.objective import Batch, Objective
 
 Grams = dict[str, np.ndarray]
 """By path of the layer, the inner products of all tasks' gradients, float64 (T, T)."""
@@ -41,7 +41,7 @@ def gradient_cosines(
     objective: Objective,
     params: Params,
     stats: Stats,
-    batches: Iterable[dict],
+    batches: Iterable[Sequence[Batch]],
     layers: list[str],
 ) -> GradientCosines:
     """Cosines between the gradients of the tasks' objectives, as one training step has them.
@@ -51,7 +51,7 @@ def gradient_cosines(
         the strength that it has at the end of training.
       params: of all tasks.
       stats: of all tasks.
-      batches: as `Objective` takes them.
+      batches: of each, what every task sees of it, as `Objective` takes it.
       layers: paths of the trunk's layers in the order of the result; others are left out of
         `by_layer`.
     """
@@ -59,7 +59,7 @@ def gradient_cosines(
     wholes, by_layer = [], []
     for batch in batches:
         grams = gram_matrices(
-            gradients_of(params, stats, batch, index) for index in range(len(objective.tasks))
+            gradients_of(params, stats, seen, index) for index, seen in enumerate(batch)
         )
         wholes.append(cosines(functools.reduce(np.add, grams.values())))
         by_layer.append(

@@ -246,6 +246,11 @@ class Experiment:
             share=pipeline.Share.of_this_process(),
         )
 
+    def seen_by_tasks(self, batch: pipeline.Batch) -> list[pipeline.Batch]:
+        """What of a batch goes through the network for every task, in the order of `tasks`."""
+        update = UPDATES[self.config.train.update_rule]
+        return [update.seen(self.layout, batch, task.name) for task in self.tasks]
+
     def describe_batch(self, batch_size: int) -> pipeline.Batch:
         """Shapes and dtypes of batches of `batch_size` groups (see `layout.Layout`)."""
         images = batch_size * self.layout.size

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from astmt_jax.models.variables import Params, Stats, one_task
+from astmt_jax.pipeline.layout import Layout
 from astmt_jax.training.accumulation import in_parts
 from astmt_jax.training.objective import Batch, Labels, Metrics
 from astmt_jax.training.optimizer import select
@@ -34,11 +35,16 @@ class PerTaskUpdate:
         self._apply = jax.jit(self._state_after, donate_argnames="state")
         self.program = compiled(self._task_update, ingredients.accumulate)
 
+    @staticmethod
+    def seen(layout: Layout, batch: Batch, task: str) -> Batch:
+        """The images of the task's own dataset."""
+        return layout.of_task(batch, task)
+
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
         layout, metrics = self._ingredients.layout, []
         for number, name in enumerate(self._ingredients.network.names):
             index = _on_devices_of(state.step, np.int32(number))
-            state, of_task = self.program(state, layout.of_task(batch, name), index)
+            state, of_task = self.program(state, self.seen(layout, batch, name), index)
             metrics.append(of_task)
         return state, {key: [one[key] for one in metrics] for key in metrics[0]}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tensorboard.plugins.scalar import metadata
 
-from astmt_jax.config import FREE_TO_CHANGE
+from astmt_jax.config import is_free_to_change
 from astmt_jax.runtime.quiet_clu import hparams_api, metric_writers
 
 
@@ -50,11 +50,9 @@ class TensorBoard(metric_writers.SummaryWriter):
 
         Those without influence on what is learnt get no column of their own.
         """
-        columns = [hparams_api.HParam(name) for name in hparams if not _is_free(name)]
+        columns = [
+            hparams_api.HParam(name) for name in hparams if not is_free_to_change(f"config.{name}")
+        ]
         (table,) = hparams_api.hparams_config_pb(columns, self._scores).value
         self.write_summaries(0, {table.tag: np.zeros((), np.float32)}, {table.tag: table.metadata})
         super().write_hparams(hparams)
-
-
-def _is_free(name: str) -> bool:
-    return any(f"config.{name}.".startswith(f"{free}.") for free in FREE_TO_CHANGE)

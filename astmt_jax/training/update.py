@@ -111,6 +111,11 @@ class Update(Protocol):
 
     def __init__(self, ingredients: Ingredients): ...
 
+    @staticmethod
+    def seen(layout: Layout, batch: Batch, task: str) -> Batch:
+        """What of a batch goes through the network for a task."""
+        ...
+
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, TaskMetrics]:
         """The state after a batch, and the metrics of all tasks; the state is donated."""
         ...

@@ -73,6 +73,10 @@ REFUSED = {
         {"init_from": "runs/six", "freeze": "shared", "trained_tasks": ("flow",)},
         ["trained_tasks is 'flow'", "albedo"],
     ),
+    "options that are no section": (
+        {"dataset__options": 3},
+        ["config.dataset.options is 3", "must be a section"],
+    ),
     "image size": (
         {"train__image_size": 104},
         ["train.image_size", "104", "multiple", "output_stride", "16"],
@@ -182,6 +186,16 @@ def test_differences():
         "config.gone: 1 -> None",
         "config.train.epochs: 3 -> 4",
     ]
+
+
+def test_only_what_is_learnt_from_a_mixture_makes_a_difference():
+    def of(**splits):
+        options = {"datasets": {"ccp": {"tasks": ("sal",), **splits}}}
+        return {"dataset": {"name": "mixture", "options": options}}
+
+    assert differences(of(), of(validation_split="val")) == []
+    (changed,) = differences(of(), of(train_split="train[:8]"))
+    assert changed.startswith("config.dataset.options.datasets.ccp.train_split: None -> ")
 
 
 def test_how_it_is_scored_makes_no_difference_to_a_run():

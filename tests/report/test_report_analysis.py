@@ -168,7 +168,7 @@ def test_cosines_of_gradients_are_those_of_the_losses(plain):
     expected = direct[0] @ direct[1] / np.prod([np.linalg.norm(g) for g in direct])
     layers = ["stem", "norm", "refine.conv", "refine.norm"]
     found = gradients.gradient_cosines(
-        step.objective, state.params, state.stats, [batch, batch], layers
+        step.objective, state.params, state.stats, [[batch, batch]] * 2, layers
     )
     assert found.whole[0, 1] == pytest.approx(expected, rel=1e-3)
     assert found.mean() == pytest.approx(expected, rel=1e-3)
@@ -178,7 +178,8 @@ def test_cosines_of_gradients_are_those_of_the_losses(plain):
 def test_confusion_has_the_accuracy_of_training(adversarial):
     """Row by row, where every position is labelled."""
     step, state, batch = adversarial
-    found = confusion.confusion_matrix(step.objective, state.params, state.stats, [batch, batch])
+    batches = [[batch, batch]] * 2
+    found = confusion.confusion_matrix(step.objective, state.params, state.stats, batches)
     assert found.sum(axis=1).tolist() == [2 * 2 * 8 * 8] * 2  # batches x images x positions
 
     def arguments(index):

@@ -36,6 +36,7 @@ from astmt_jax.tasks.task import channels_by_name
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.state import initial_state
+from astmt_jax.training.train_step import UPDATES as RULES
 from astmt_jax.training.update import Ingredients
 
 NAMES = tuple(CHANNELS)
@@ -181,6 +182,18 @@ def test_per_task_compiles_once_for_all_tasks(step):
         state, metrics = step.per_task_update(state, random_batch(step, seed=seed))
         assert len(metrics["loss"]) == len(NAMES)
     assert step.per_task_update.program._cache_size() == 1
+
+
+def test_of_a_mixture_one_task_sees_its_own_images_and_all_see_all():
+    layout = Layout(3, {"edge": (0, 1), "sal": (1, 3)})
+    batch = {"image": np.arange(6.0)[:, None]}
+
+    def seen(rule, task):
+        return np.asarray(RULES[rule].seen(layout, batch, task)["image"]).ravel().tolist()
+
+    assert seen("per_task", "edge") == [0, 3]
+    assert seen("per_task", "sal") == [1, 2, 4, 5]
+    assert seen("joint", "edge") == seen("joint", "sal") == [0, 1, 2, 3, 4, 5]
 
 
 def test_tasks_of_a_mixture_see_their_own_images(step):

@@ -1,9 +1,9 @@
 """Trains and evaluates: `python -m astmt_jax.main --config=configs/scenes.py [--workdir=DIR]`."""
 
-from astmt_jax.runtime import large_pages
+from astmt_jax.runtime import allocator
 
 if __name__ == "__main__":
-    large_pages.use()
+    allocator.use()
 
 import contextlib
 import pathlib

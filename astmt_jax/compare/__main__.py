@@ -12,10 +12,10 @@ is finished: every metric, the average drop against the single-task networks of 
 and spread over the seeds, parameters and multiply-adds.
 """
 
-from astmt_jax.runtime import large_pages
+from astmt_jax.runtime import allocator
 
 if __name__ == "__main__":
-    large_pages.use()
+    allocator.use()
 
 import functools
 import pathlib

@@ -10,10 +10,10 @@ this machine only and needs no network. Photos stay in memory and in temporary f
 deleted after an hour and at the end.
 """
 
-from astmt_jax.runtime import large_pages
+from astmt_jax.runtime import allocator
 
 if __name__ == "__main__":
-    large_pages.use()
+    allocator.use()
 
 import os
 from collections.abc import Sequence

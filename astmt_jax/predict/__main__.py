@@ -17,10 +17,10 @@ Exit codes: 0, everything is written; 1, the command cannot be carried out, and 
 those of all others are.
 """
 
-from astmt_jax.runtime import large_pages
+from astmt_jax.runtime import allocator
 
 if __name__ == "__main__":
-    large_pages.use()
+    allocator.use()
 
 import argparse
 import collections

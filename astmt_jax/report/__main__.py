@@ -12,10 +12,10 @@ The run's folder does not choose where data are read, and nothing is prepared: w
 is left out where they are not in --data_dir.
 """
 
-from astmt_jax.runtime import large_pages
+from astmt_jax.runtime import allocator
 
 if __name__ == "__main__":
-    large_pages.use()
+    allocator.use()
 
 import pathlib
 

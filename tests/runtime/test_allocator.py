@@ -37,8 +37,9 @@ print(os.getpid(), sum(faults), sys.flags.optimize, *sys.argv[1:], sep="|")
 """What takes memory twice, gives it back each time, and counts the second time's page faults, in
 its first thread and in another."""
 ROOT = pathlib.Path(__file__).parents[2]
-SETTINGS = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:"
+LARGE_PAGES = "glibc.malloc.hugetlb=1"
+ALL = (
+    f"{LARGE_PAGES}:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:"
     "glibc.malloc.trim_threshold=1099511627776"
 )
 
@@ -55,7 +56,10 @@ def start(*arguments, **environment):
     return int(faults), rest
 
 
-@pytest.mark.skipif(not allocator._available(), reason="this system has another allocator")
+@pytest.mark.skipif(
+    not allocator._available() or allocator._memory() < allocator.AMPLE_MEMORY,
+    reason="this system has another allocator, or little memory",
+)
 def test_the_program_starts_again_as_it_was():
     """In the same process, with the same flags and arguments, and keeps its memory."""
     arguments = ["first 1", "second", ""]
@@ -71,6 +75,7 @@ def started(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(allocator, "_ACCELERATORS", (f"{tmp_path}/nvidia[0-9]*",))
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.setattr(allocator, "_memory", lambda: 2**34)
     monkeypatch.setattr(os, "execv", lambda program, arguments: calls.append(arguments))
     monkeypatch.delenv(allocator.VARIABLE, raising=False)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
@@ -79,7 +84,7 @@ def started(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("", SETTINGS), ("glibc.cpu.x86_ibt=on", f"glibc.cpu.x86_ibt=on:{SETTINGS}")],
+    [("", ALL), ("glibc.cpu.x86_ibt=on", f"glibc.cpu.x86_ibt=on:{ALL}")],
 )
 def test_the_users_settings_of_other_things_are_kept(started, monkeypatch, before, after):
     monkeypatch.setenv(allocator.VARIABLE, before)
@@ -87,6 +92,13 @@ def test_the_users_settings_of_other_things_are_kept(started, monkeypatch, befor
     assert os.environ[allocator.VARIABLE] == after
     assert started == [[sys.executable, *sys.orig_argv[1:]]]
     allocator.use()  # the program that was started calls it, too
+    assert len(started) == 1
+
+
+def test_little_memory_is_given_back(started, monkeypatch):
+    monkeypatch.setattr(allocator, "_memory", lambda: 8 * 10**9)
+    allocator.use()
+    assert os.environ[allocator.VARIABLE] == LARGE_PAGES
     assert len(started) == 1
 
 

@@ -35,7 +35,7 @@ DATASETS = {
     "ccp": ("semseg", "human_parts", "sal"),
 }
 SIZES = {
-    "full": {"image_size": 256, "epochs": 3, "batch_size": 4},
+    "full": {"image_size": 256, "epochs": 4, "batch_size": 4},
     "small": {"image_size": 192, "epochs": 1, "batch_size": 4},
 }
 STARTS = ("pretrained", "scratch")
@@ -71,11 +71,11 @@ def get_config(variant: str = "") -> ConfigDict:
             "discriminator": {"weight": discriminator_weight, "depth": 2, "kernel": 1},
             "optimizer": {
                 "name": "adamw",
-                "learning_rate": 1e-3,
+                "learning_rate": 5e-4,
                 "weight_decay": 1e-4,
                 "warmup_steps": 30,
                 "decay_every": "step",
-                "task_multiplier": 5.0,
+                "task_multiplier": 10.0,
                 "discriminator_multiplier": 1.0,
                 "ema_decay": 0.99,
             },

@@ -65,7 +65,9 @@ def _normal_angle(edges: np.ndarray) -> np.ndarray:
     dy, dx = np.gradient(smooth)
     dxx = np.gradient(dx, axis=1)
     dyy, dxy = np.gradient(dy)
-    return np.mod(np.arctan(dyy * np.sign(-dxy) / (dxx + np.float32(1e-5))), np.float32(np.pi))
+    with np.errstate(divide="ignore"):  # the arctangent of infinity is a right angle
+        slope = dyy * np.sign(-dxy) / (dxx + np.float32(1e-5))
+    return np.mod(np.arctan(slope), np.float32(np.pi))
 
 
 def _triangle_filter(image: np.ndarray, norm: np.float32) -> np.ndarray:

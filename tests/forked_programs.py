@@ -16,6 +16,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 
+from astmt_jax.runtime import allocator
+
 ROOT = pathlib.Path(__file__).parents[1]
 FOREVER = 500
 """Seconds after which a program hangs; fewer than --timeout, 600, so that its errors are shown."""
@@ -143,8 +145,8 @@ def programs(
       modules: what is imported beforehand; of the package whose program is started, only what
         defines no flags.
     """
-    # Programs that would start themselves again with this setting find it made.
-    environment = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} | dict(environment)
+    # Programs that would start themselves again with these settings find them made.
+    environment = {allocator.VARIABLE: allocator.SETTINGS} | dict(environment)
     server = subprocess.Popen(
         [sys.executable, __file__, *modules],
         stdin=subprocess.PIPE,

@@ -11,6 +11,7 @@ import argparse
 
 import jax
 
+from astmt_jax.runtime import allocator
 from benchmarks.networks import (
     Measurement,
     build_network,
@@ -54,4 +55,5 @@ def measure_prediction(args: argparse.Namespace, name: str | None) -> Measuremen
 
 
 if __name__ == "__main__":
+    allocator.use()
     main()

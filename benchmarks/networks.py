@@ -20,6 +20,7 @@ from astmt_jax.config import DiscriminatorConfig, ModelConfig
 from astmt_jax.models.families import BACKBONES
 from astmt_jax.models.network import Network
 from astmt_jax.paper import METHODS, method_settings
+from astmt_jax.runtime import allocator
 from astmt_jax.tasks.registry import TASKS
 from astmt_jax.tasks.task import Task, channels_by_name
 
@@ -226,6 +227,7 @@ def in_own_process(
 def _send_result(
     writer: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
+    allocator.compute_where_asked()
     try:
         outcome = function(*arguments), None
     except Exception as error:

@@ -13,6 +13,7 @@ import argparse
 import jax
 
 from astmt_jax.config import OptimizerConfig
+from astmt_jax.runtime import allocator
 from astmt_jax.training.objective import Objective
 from astmt_jax.training.optimizer import Optimizer
 from astmt_jax.training.schedules import poly_schedule, reversal_schedule
@@ -68,4 +69,5 @@ def measure_update(args: argparse.Namespace, rule: str) -> Measurement:
 
 
 if __name__ == "__main__":
+    allocator.use()
     main()

@@ -35,9 +35,8 @@ def use() -> None:
     It helps on Linux with glibc where JAX computes on the CPU. If the user has settings of the
     allocator, they are kept, and no others are added.
     """
+    compute_where_asked()
     settings = os.environ.get(VARIABLE, "")
-    if SETTINGS in settings:
-        _compute_where_asked()
     if "glibc.malloc." in settings or not (_available() and _computes_on_cpu()):
         return
     os.environ[VARIABLE] = f"{settings}:{SETTINGS}" if settings else SETTINGS
@@ -46,17 +45,19 @@ def use() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def compute_where_asked() -> None:
+    """Has JAX compute in the thread that asks, if this process was started with the settings."""
+    if SETTINGS in os.environ.get(VARIABLE, ""):
+        import jax  # takes long, which a program that starts again need not wait for
+
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
 def _available() -> bool:
     library, version = platform.libc_ver()
     if sys.platform != "linux" or library != "glibc" or not sys.executable:
         return False
     return tuple(map(int, version.split(".")[:2])) >= FIRST_VERSION
-
-
-def _compute_where_asked() -> None:
-    import jax  # takes long, which the program that starts again need not wait for
-
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def _computes_on_cpu() -> bool:

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from astmt_jax.runtime import allocator
@@ -63,7 +64,7 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(allocator, "_ACCELERATORS", (f"{tmp_path}/nvidia[0-9]*",))
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
     monkeypatch.setattr(os, "execv", lambda program, arguments: calls.append(arguments))
-    monkeypatch.setattr(allocator, "_compute_where_asked", lambda: calls.append("inline"))
+    monkeypatch.setattr(jax.config, "update", lambda *setting: calls.append(setting))
     monkeypatch.delenv(allocator.VARIABLE, raising=False)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     return calls
@@ -79,7 +80,7 @@ def test_the_users_settings_of_other_things_are_kept(started, monkeypatch, befor
     assert os.environ[allocator.VARIABLE] == after
     assert started == [[sys.executable, *sys.orig_argv[1:]]]
     allocator.use()  # the program that was started calls it, too
-    assert started[1:] == ["inline"]
+    assert started[1:] == [("jax_cpu_enable_async_dispatch", False)]
 
 
 @pytest.mark.parametrize("setting", ["hugetlb=0", "hugetlb=2", "arena_max=4", "check=1"])
